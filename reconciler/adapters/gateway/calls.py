@@ -1,0 +1,160 @@
+"""One door for every HubSpot call: budget, retries of what may be retried, every failure turned into ours."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Protocol, TypeVar
+
+import orjson
+from hubspot.crm.contacts.exceptions import ApiException
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+
+from reconciler.adapters.gateway.parse import Malformed
+from reconciler.adapters.gateway.transport import Rejected, Reply
+from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
+
+TRIES = 3
+"""Sends of a call that certainly had no effect."""
+
+DAILY_DELAY = 300.0
+TEN_SECONDS_DELAY = 10.0
+SECOND_DELAY = 1.0
+LONGEST_DELAY = 600.0
+"""Seconds to wait after a 429, by its policy; and at most, whatever its Retry-After says."""
+
+LOCKED_DELAY = 2.0
+TOKEN_DELAY = 30.0
+
+_NOT_EXECUTED = {423, 477, 503}
+_REFUSALS = {400, 404, 409, 414}
+
+
+Parsed = TypeVar("Parsed")
+
+
+class Spender(Protocol):
+    """The shared budget, as the gateway needs it."""
+
+    def spend(self, *, search: bool = False) -> None: ...
+
+    def block(self, delay: float, *, search: bool = False) -> None: ...
+
+
+class Refusal(Exception):
+    """HubSpot refused the whole call; the caller knows what that means for its records."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"HTTP {reply.status}")
+        self.reply = reply
+
+
+class Calls:
+    """Makes calls. `skew` is HubSpot's clock minus this host's, from the last answer."""
+
+    def __init__(self, budget: Spender, sleep: Callable[[float], None]) -> None:
+        self._budget, self._sleep = budget, sleep
+        self.skew = timedelta()
+
+    def read(self, call: Callable[[], Parsed], *, search: bool = False) -> Parsed:
+        """Make and parse a call without an effect."""
+        return self._make(call, search=search, writes=False)
+
+    def write(self, call: Callable[[], Parsed]) -> Parsed:
+        """Make and parse a call with an effect: it is sent again only when it certainly had none."""
+        return self._make(call, search=False, writes=True)
+
+    def note_clock(self, reply: Reply) -> None:
+        """Take HubSpot's clock from an answer."""
+        self.skew = clock_of(reply) - datetime.now(UTC)
+
+    def _make(self, call: Callable[[], Parsed], *, search: bool, writes: bool) -> Parsed:
+        retrying = Retrying(
+            retry=retry_if_exception(_is_worth_another_try),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._once, call, search, writes)
+
+    def _once(self, call: Callable[[], Parsed], search: bool, writes: bool) -> Parsed:
+        self._budget.spend(search=search)
+        try:
+            with translated(writes=writes):
+                return call()
+        except RateLimited as error:
+            self._budget.block(error.delay, search=search)
+            raise
+
+
+def clock_of(reply: Reply) -> datetime:
+    """Return HubSpot's time of an answer (whole seconds)."""
+    try:
+        return parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(UTC)
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    if isinstance(error, RateLimited):
+        return error.delay <= TEN_SECONDS_DELAY
+    return isinstance(error, Unavailable)
+
+
+@contextmanager
+def translated(*, writes: bool) -> Iterator[None]:
+    """Turn what the client, urllib3 or an answer brings into the core's errors."""
+    unknown: type[Transient] = OutcomeUnknown if writes else Unavailable
+    try:
+        yield
+    except Rejected as error:
+        raise _of_status(error.reply, unknown) from error
+    except Malformed as error:
+        raise unknown("HubSpot's answer could not be read") from error
+    except (ConnectTimeoutError, NewConnectionError) as error:
+        raise Unavailable("HubSpot could not be reached") from error
+    except MaxRetryError as error:
+        never_sent = isinstance(error.reason, ConnectTimeoutError | NewConnectionError)
+        raise (Unavailable if never_sent else unknown)("HubSpot could not be reached") from error
+    except (HTTPError, ApiException, OSError) as error:
+        raise unknown("HubSpot's answer did not arrive") from error
+
+
+def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
+    match reply.status:
+        case 429:
+            return _rate_limited(reply)
+        case 401:
+            return Unauthorised("HubSpot does not accept the token", delay=TOKEN_DELAY)
+        case 403:
+            return Unauthorised("the token lacks a scope", delay=TOKEN_DELAY)
+        case status if status in _NOT_EXECUTED:
+            return Unavailable(f"HubSpot answered {status}", delay=_retry_after(reply) or LOCKED_DELAY)
+        case status if status in _REFUSALS:
+            return Refusal(reply)
+        case status if status < 500:
+            return Unavailable(f"HubSpot answered {status}", delay=TOKEN_DELAY)
+        case status:
+            return unknown(f"HubSpot answered {status}")
+
+
+def _rate_limited(reply: Reply) -> RateLimited:
+    try:
+        body = orjson.loads(reply.body)
+        policy = f"{body.get('policyName', '')} {body.get('message', '')}".upper()
+    except (orjson.JSONDecodeError, AttributeError):
+        policy = ""
+    usual = DAILY_DELAY if "DAILY" in policy else SECOND_DELAY if "SECONDLY LIMIT" in policy else TEN_SECONDS_DELAY
+    if "TEN_SECONDLY" in policy:
+        usual = TEN_SECONDS_DELAY
+    return RateLimited("HubSpot's rate limit", delay=_retry_after(reply) or usual)
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Return a usable Retry-After in seconds; HubSpot documents none, so anything may stand there."""
+    text = reply.headers.get("Retry-After", "").strip()
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        return None
+    return min(float(text), LONGEST_DELAY)

@@ -1,0 +1,320 @@
+"""HubSpot's contacts behind the core's port, through hubspot-api-client 12.
+
+Answers omit inputs, come unordered, name merged ids and speak of refusals in several forms; all of that ends here.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from hubspot import HubSpot
+from hubspot.crm.contacts import BasicApi, BatchApi, SearchApi
+
+from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal, clock_of
+from reconciler.adapters.gateway.parse import (
+    MERGED_IDS,
+    OTHER_ADDRESSES,
+    Json,
+    Malformed,
+    contact_of,
+    is_about,
+    json_of,
+    merged_ids,
+    properties_of,
+    refusal_of,
+    results_of,
+)
+from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
+from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
+from reconciler.core.errors import Transient
+from reconciler.core.fields import PROPERTIES, Values
+from reconciler.core.ports import Answer, Page, Written
+
+ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
+"""Properties of every full read."""
+
+SEARCH_PAGE = 200
+LIST_PAGE = 100
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+"""A search window from epoch 0 can fail; nothing in HubSpot is as old."""
+
+CONNECTIONS = 32
+"""Threads that may call at once."""
+
+
+class Gateway:
+    """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart."""
+
+    def __init__(self, *, base_url: str, token: Callable[[], str], calls: Calls) -> None:
+        client = HubSpot(access_token="", host=base_url, retry=False, connection_pool_maxsize=CONNECTIONS)
+        # Each property access of the client builds a new connection pool: take the apis once, on one pool.
+        contacts = client.crm.contacts
+        self._batch: BatchApi = contacts.batch_api
+        self._basic: BasicApi = contacts.basic_api
+        self._search: SearchApi = contacts.search_api
+        pool = BoundedPool(self._batch.api_client.rest_client.pool_manager)
+        for api in (self._batch, self._basic, self._search):
+            api.api_client.rest_client.pool_manager = pool
+        self._token, self._calls = token, calls
+
+    @property
+    def calls(self) -> Calls:
+        """The door that all calls go through."""
+        return self._calls
+
+    def read(self, ids: Collection[ContactId], *, history: bool = False) -> Mapping[ContactId, Snapshot]:
+        found: dict[ContactId, Snapshot] = {}
+        for is_archived in (False, True):
+            missing = [each for each in ids if each not in found]
+            if missing:
+                found.update(self._read(missing, history=history, archived=is_archived))
+        # Batch answers may leave merged ids out without a word: only a single read tells those from purged ones.
+        for each in ids:
+            if each not in found:
+                found[each] = self._read_one(each, history=history)
+        return found
+
+    def _read(self, ids: Sequence[ContactId], *, history: bool, archived: bool) -> dict[ContactId, Snapshot]:
+        body: Json = {"inputs": [{"id": str(each)} for each in ids], "properties": ASKED}
+        body["propertiesWithHistory"] = list(PROPERTIES) if history else []
+        try:
+            read = self._ask(lambda **how: self._batch.read(body, archived=archived, **how), _contacts_and_merged)
+        except Refusal:
+            return {}
+        found: dict[ContactId, Snapshot] = {}
+        for contact, merged in read:
+            asked = ({contact.id} | merged) & set(ids)
+            found.update((ContactId(each), Snapshot(contact=contact)) for each in asked)
+        return found
+
+    def _read_one(self, contact_id: ContactId, *, history: bool) -> Snapshot:
+        more = {"properties_with_history": list(PROPERTIES)} if history else {}
+        for is_archived in (False, True):
+            try:
+                contact = self._ask(
+                    lambda archived=is_archived, **how: self._basic.get_by_id(
+                        str(contact_id), properties=ASKED, archived=archived, **more, **how
+                    ),
+                    lambda reply: contact_of(json_of(reply)),
+                )
+            except Refusal:
+                continue
+            return Snapshot(contact=contact)
+        return GONE
+
+    def find(self, addresses: Collection[str]) -> Mapping[str, Contact]:
+        body = {"inputs": [{"id": a} for a in sorted(addresses)], "idProperty": "email", "properties": ASKED}
+        body["propertiesWithHistory"] = []
+        try:
+            contacts = self._ask(lambda **how: self._batch.read(body, **how), _contacts)
+        except Refusal:
+            return {}
+        return {a: contact for a in addresses for contact in contacts if is_about(a, contact)}
+
+    def create(self, drafts: Sequence[Values]) -> list[Answer]:
+        answers: list[Answer] = [None] * len(drafts)
+        self._halve(list(range(len(drafts))), answers, lambda part: self._create([(n, drafts[n]) for n in part]))
+        return answers
+
+    def _create(self, drafts: Sequence[tuple[int, Values]]) -> dict[int, Answer]:
+        inputs = [
+            {"objectWriteTraceId": str(n), "associations": [], "properties": properties_of(values)}
+            for n, values in drafts
+        ]
+        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), _traced)
+        answers = _refused_by_trace(errors)
+        for n, values in drafts:
+            made = _made_of(n, values, contacts)
+            if made is not None:
+                answers[n] = Written(contact=made)
+        return answers
+
+    def update(self, edits: Sequence[tuple[ContactId, Values]]) -> list[Answer]:
+        answers: list[Answer] = [None] * len(edits)
+        self._halve(list(range(len(edits))), answers, lambda part: self._update([(n, *edits[n]) for n in part]))
+        return answers
+
+    def _update(self, edits: Sequence[tuple[int, ContactId, Values]]) -> dict[int, Answer]:
+        inputs = [{"id": str(contact_id), "properties": properties_of(values)} for _, contact_id, values in edits]
+        contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), _traced)
+        answers: dict[int, Answer] = {}
+        positions = {contact_id: n for n, contact_id, _ in edits}
+        for error in errors:
+            for each in (error.get("context") or {}).get("ids", ()):
+                answers[positions[ContactId(int(each))]] = refusal_of(error)
+        for _, contact in contacts:
+            if contact.id in positions:
+                answers[positions[contact.id]] = Written(contact=contact)
+        return answers
+
+    def archive(self, ids: Sequence[ContactId]) -> list[Answer]:
+        inputs = [{"id": str(each)} for each in ids]
+        try:
+            self._send(lambda **how: self._batch.archive({"inputs": inputs}, **how), _nothing)
+        except Refusal as error:
+            return [refusal_of(_body(error))] * len(ids)
+        return [Written(contact=_archived(each)) for each in ids]
+
+    def purge(self, contact_id: ContactId) -> None:
+        self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), _nothing)
+
+    def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
+        last_id, offset = after.split(":")
+        filters: list[Json] = [
+            {"propertyName": "lastmodifieddate", "operator": "GTE", "value": _ms(max(since, EARLIEST))},
+            {"propertyName": "hs_object_id", "operator": "GT", "value": last_id},
+        ]
+        if until is not None:
+            filters.append({"propertyName": "lastmodifieddate", "operator": "LT", "value": _ms(until)})
+        body = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": ["lastmodifieddate"],
+            "limit": SEARCH_PAGE,
+            "after": offset,
+        }
+        page = self._ask(lambda **how: self._search.do_search(body, **how), _page, search=True)
+        # The index may count hits that are no more: an empty page is not the end, only a missing `next` is.
+        ahead = f"{max(c.id for c in page.contacts)}:0" if page.contacts else f"{last_id}:{page.after}"
+        return replace(page, after=ahead if page.after else None)
+
+    def walk(self, after: str | None) -> Page:
+        more = {} if after is None else {"after": after}
+        return self._ask(lambda **how: self._basic.get_page(limit=LIST_PAGE, properties=ASKED, **more, **how), _page)
+
+    def portal_id(self) -> int:
+        """Return the account the token belongs to."""
+        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), _portal_id)
+
+    def properties(self) -> dict[str, Json]:
+        """Return the portal's contact properties by name."""
+        results, _ = self._ask(lambda **how: self._get("/crm/v3/properties/contacts", **how), results_of)
+        return {str(each.get("name")): each for each in results}
+
+    def _get(self, path: str, **how: Any) -> Any:
+        headers = {"Accept": "application/json"}
+        return self._basic.api_client.call_api(
+            path, "GET", {}, [], headers, response_types_map={}, auth_settings=["oauth2"], **how
+        )
+
+    def _ask(
+        self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], *, search: bool = False
+    ) -> Parsed:
+        return self._calls.read(lambda: parse(self._reply(call)), search=search)
+
+    def _send(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed]) -> Parsed:
+        return self._calls.write(lambda: parse(self._reply(call)))
+
+    def _reply(self, call: Callable[..., Any]) -> Reply:
+        reply = cast(Reply, call(**self._how()))
+        self._calls.note_clock(reply)
+        return reply
+
+    def _how(self) -> dict[str, Any]:
+        for api in (self._batch, self._basic, self._search):
+            api.api_client.configuration.access_token = self._token()
+        return {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
+
+    def _halve(
+        self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]
+    ) -> None:
+        """Write a part; refused as a whole, halve it until the records to blame stand alone."""
+        try:
+            for n, answer in write(part).items():
+                answers[n] = answer
+        except Refusal as error:
+            if len(part) == 1:
+                answers[part[0]] = refusal_of(_body(error))
+                return
+            middle = len(part) // 2
+            self._halve(part[:middle], answers, write)
+            self._rest(part[middle:], answers, write)
+
+    def _rest(
+        self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]
+    ) -> None:
+        try:
+            self._halve(part, answers, write)
+        except Transient:
+            # The first half is answered and must be committed; of the rest nothing is known.
+            return
+
+
+def _body(error: Refusal) -> Json:
+    """Return the body of a refusal: a 404 is a page of HTML as often as not."""
+    if error.reply.status == 404:
+        return {"category": "OBJECT_NOT_FOUND"}
+    try:
+        return json_of(error.reply)
+    except Malformed:
+        return {}
+
+
+def _refused_by_trace(errors: Sequence[Json]) -> dict[int, Answer]:
+    answers: dict[int, Answer] = {}
+    for error in errors:
+        for trace in (error.get("context") or {}).get("objectWriteTraceId", ()):
+            answers[int(trace)] = refusal_of(error)
+    return answers
+
+
+def _made_of(n: int, values: Values, contacts: Sequence[tuple[str | None, Contact]]) -> Contact | None:
+    """Find the contact made of a draft: by its trace id, else by its address, else by what was sent."""
+    for trace, contact in contacts:
+        if trace == str(n):
+            return contact
+    address = values.get("email")
+    for trace, contact in contacts:
+        same = contact.values.get("email") == address if address else _is_same(values, contact)
+        if trace is None and same:
+            return contact
+    return None
+
+
+def _is_same(values: Values, contact: Contact) -> bool:
+    return all(contact.values.get(column) == value for column, value in values.items())
+
+
+def _archived(contact_id: ContactId) -> Contact:
+    return Contact(id=contact_id, values={}, created_at=EARLIEST, updated_at=EARLIEST, archived=True)
+
+
+def _ms(at: datetime) -> str:
+    return str(int(at.timestamp() * 1000))
+
+
+def _contacts(reply: Reply) -> list[Contact]:
+    return [contact_of(record) for record in results_of(reply)[0]]
+
+
+def _contacts_and_merged(reply: Reply) -> list[tuple[Contact, set[int]]]:
+    return [(contact_of(record), merged_ids(record)) for record in results_of(reply)[0]]
+
+
+def _traced(reply: Reply) -> tuple[list[tuple[str | None, Contact]], list[Json]]:
+    records, errors = results_of(reply)
+    return [(record.get("objectWriteTraceId"), contact_of(record)) for record in records], errors
+
+
+def _page(reply: Reply) -> Page:
+    return Page(contacts=_contacts(reply), after=_following(reply), served_at=clock_of(reply))
+
+
+def _nothing(reply: Reply) -> None:
+    return None
+
+
+def _portal_id(reply: Reply) -> int:
+    return int(_field(json_of(reply), "portalId"))
+
+
+def _following(reply: Reply) -> str | None:
+    following = ((json_of(reply).get("paging") or {}).get("next") or {}).get("after")
+    return None if following is None else str(following)
+
+
+def _field(body: Json, name: str) -> Any:
+    if name not in body:
+        raise Malformed(f"no {name}")
+    return body[name]

@@ -1,0 +1,154 @@
+"""Turns HubSpot's JSON into contacts, and its refusals into ours."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from reconciler.adapters.gateway.transport import Reply
+from reconciler.core.contact import Contact, ContactId, Entry
+from reconciler.core.errors import Code, Refused
+from reconciler.core.fields import FIELDS, Value, Values, normalise_email
+
+Json = dict[str, Any]
+
+COLUMN_OF = {field.property: field.column for field in FIELDS}
+PROPERTY_OF = {field.column: field.property for field in FIELDS}
+MAPPED = tuple((field.property, field.column, field.normalise) for field in FIELDS)
+
+OTHER_ADDRESSES = "hs_additional_emails"
+MERGED_IDS = "hs_merged_object_ids"
+
+_HOLDER = re.compile(r"Existing ID:\s*(\d+)|(\d+) already has that value")
+_NOT_VALID = "not valid: "
+_FORBIDDEN = {"READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "FORBIDDEN"}
+
+
+class Malformed(Exception):
+    """The answer is not what HubSpot's API answers."""
+
+
+def json_of(reply: Reply) -> Json:
+    """Return the JSON object of an answer."""
+    try:
+        parsed = orjson.loads(reply.body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("no JSON") from error
+    if not isinstance(parsed, dict):
+        raise Malformed("no JSON object")
+    return parsed
+
+
+def results_of(reply: Reply) -> tuple[list[Json], list[Json]]:
+    """Return the results and the errors of a batch answer, whichever its status."""
+    body = json_of(reply)
+    results = body.get("results")
+    if not isinstance(results, list):
+        raise Malformed("no results")
+    return results, body.get("errors") or []
+
+
+def moment(text: str) -> datetime:
+    """Return a HubSpot time: ISO-8601 (its fraction may be missing) or epoch milliseconds."""
+    if text.isdigit():
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    return datetime.fromisoformat(text)
+
+
+def contact_of(record: Json) -> Contact:
+    """Return the contact in a result; only the mapped properties that were answered are known."""
+    try:
+        properties = record["properties"]
+        return Contact(
+            id=ContactId(int(record["id"])),
+            values={c: normalise(properties[p]) for p, c, normalise in MAPPED if p in properties},
+            created_at=moment(record["createdAt"]),
+            updated_at=moment(record["updatedAt"]),
+            archived=bool(record.get("archived", False)),
+            other_addresses=_addresses(properties.get(OTHER_ADDRESSES)),
+            history=_history(record.get("propertiesWithHistory") or {}),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed("no contact") from error
+
+
+def merged_ids(record: Json) -> set[int]:
+    """Return the ids that were merged into this record."""
+    text = record["properties"].get(MERGED_IDS) or ""
+    return {int(part) for part in text.split(";") if part.isdigit()}
+
+
+def _addresses(text: str | None) -> frozenset[str]:
+    if not text:
+        return frozenset()
+    return frozenset(a for a in (normalise_email(part) for part in text.split(";")) if a is not None)
+
+
+def _history(found: Mapping[str, list[Json]]) -> dict[str, tuple[Entry, ...]]:
+    return {
+        column: tuple(Entry(value=normalise(e["value"]), at=moment(e["timestamp"])) for e in found[name])
+        for name, column, normalise in MAPPED
+        if name in found
+    }
+
+
+def properties_of(values: Values) -> dict[str, str]:
+    """Return values as HubSpot takes them: an empty one is cleared with ""."""
+    return {PROPERTY_OF[column]: value or "" for column, value in values.items()}
+
+
+def refusal_of(body: Mapping[str, Any]) -> Refused:
+    """Return why HubSpot refused a record; every field of its error body is optional."""
+    message = str(body.get("message", ""))
+    context = body.get("context") or {}
+    holder = _holder(message, context)
+    category = str(body.get("category", ""))
+    if holder is not None or category == "CONFLICT":
+        return Refused(code=Code.TAKEN, columns=frozenset({"email"}), holder=holder, text=message)
+    if category == "OBJECT_NOT_FOUND":
+        return Refused(code=Code.GONE, text=message)
+    faults = _faults(message, body.get("errors") or [])
+    columns = frozenset(COLUMN_OF[name] for name, _ in faults if name in COLUMN_OF)
+    return Refused(code=_code({code for _, code in faults}, message), columns=columns, text=message)
+
+
+def _holder(message: str, context: Mapping[str, Any]) -> ContactId | None:
+    named = context.get("existingId") or []
+    if named:
+        return ContactId(int(named[0]))
+    found = _HOLDER.search(message)
+    return ContactId(int(found[1] or found[2])) if found else None
+
+
+def _faults(message: str, errors: list[Json]) -> list[tuple[str, str]]:
+    """Return (property, code): from `errors`, else from the array inside the message (older bodies have only that)."""
+    named = [
+        (name, str(error.get("code", "")))
+        for error in errors
+        for name in (error.get("context") or {}).get("propertyName", ())
+    ]
+    if named or _NOT_VALID not in message:
+        return named
+    try:
+        inside = orjson.loads(message.split(_NOT_VALID, 1)[1])
+    except orjson.JSONDecodeError:
+        return []
+    return [(str(each.get("name", "")), str(each.get("error", ""))) for each in inside if isinstance(each, dict)]
+
+
+def _code(codes: set[str], message: str) -> Code:
+    if "PROPERTY_DOESNT_EXIST" in codes:
+        return Code.UNKNOWN_PROPERTY
+    if codes & _FORBIDDEN:
+        return Code.FORBIDDEN
+    if "blocklist" in message.lower() or "blocked" in message.lower():
+        return Code.BLOCKED
+    return Code.INVALID if codes else Code.REFUSED
+
+
+def is_about(address: str, contact: Contact) -> bool:
+    """Whether the contact holds the address, as its primary or another one."""
+    held: Value = contact.values.get("email")
+    return held == address or address in contact.other_addresses

@@ -1,0 +1,92 @@
+"""The wire under the official client: bounded answers, a total deadline, no redirects, bytes parsed once.
+
+The client's own REST layer reads answers without a bound and turns them into models; it is handed a connection
+pool that has read the body already.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 10.0
+TOTAL_DEADLINE = 30.0
+"""Seconds until a call counts as ended."""
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes of an answer after decompression."""
+
+CHUNK = 64 * 1024
+
+
+class TooSlow(HTTPError):
+    """The answer took longer than the total deadline."""
+
+
+class TooLarge(HTTPError):
+    """The answer is larger than any that HubSpot gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        return "json" in self.headers.get("Content-Type", "application/json").lower()
+
+
+class Rejected(Exception):
+    """HubSpot answered something else than 2xx."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"HTTP {reply.status}")
+        self.reply = reply
+
+
+class Pool(Protocol):
+    """What is used of urllib3's pool manager."""
+
+    def request(self, method: str, url: str, **options: Any) -> BaseHTTPResponse: ...
+
+
+class BoundedPool:
+    """Stands in for the pool manager inside the client."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def request(self, method: str, url: str, **options: Any) -> Reply:
+        """Send a request; raise `Rejected` for anything but 2xx, urllib3's errors when there is no answer."""
+        deadline = monotonic() + TOTAL_DEADLINE
+        response = self._pool.request(method, url, **{**options, "preload_content": False})
+        try:
+            body = _read(response, deadline)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        reply = Reply(status=response.status, headers=response.headers, body=body)
+        if not 200 <= reply.status <= 299:
+            raise Rejected(reply)
+        return reply
+
+
+def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
+    parts, size = [], 0
+    while part := response.read1(CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise TooLarge("answer too large")
+        if monotonic() > deadline:
+            raise TooSlow("answer too slow")
+    return b"".join(parts)

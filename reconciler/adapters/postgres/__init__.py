@@ -1,0 +1,1 @@
+"""The local side: customers, links, marks and the shared budget in Postgres."""

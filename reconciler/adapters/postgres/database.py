@@ -1,0 +1,142 @@
+"""The door to psycopg: a pool, transactions of the sync's own, and every database error turned into ours."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import Connection, errors
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from reconciler.adapters.postgres.queries import statements
+from reconciler.core.errors import Transient
+
+ATTEMPTS = 5
+"""Runs of a transaction that another one deadlocked or invalidated."""
+
+POOL_WAIT = 2.0
+"""Seconds to wait for a free connection."""
+
+Row = DictRow
+Rows = list[DictRow]
+
+
+class DatabaseDown(Transient):
+    """Postgres did not answer."""
+
+
+class Busy(Transient):
+    """Another transaction was in the way."""
+
+
+class AddressTaken(Transient):
+    """A live customer got this address first."""
+
+
+class AddressErased(Transient):
+    """The address belongs to an erased person."""
+
+
+class Refusing(Transient):
+    """Postgres refused a statement."""
+
+
+def to_json(value: object) -> str:
+    """Return a value as a JSON text for a jsonb parameter."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def open_pool(dsn: str, *, size: int) -> ConnectionPool[Connection[DictRow]]:
+    """Return a pool that connects in the background; the first use waits for it."""
+    set_json_dumps(lambda value: orjson.dumps(value, default=str))
+    set_json_loads(orjson.loads)
+    return ConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=POOL_WAIT,
+        reconnect_timeout=5,
+        max_lifetime=1800,
+        open=False,
+        connection_class=Connection[DictRow],
+        check=None,
+        # Server-side prepared statements do not survive a transaction pooler.
+        kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+    )
+
+
+class Work:
+    """One transaction: runs named statements."""
+
+    def __init__(self, connection: Connection[DictRow]) -> None:
+        self._connection = connection
+
+    def rows(self, name: str, **values: Any) -> Rows:
+        """Run a statement and return its rows."""
+        return self._connection.execute(statements()[name], values).fetchall()
+
+    def row(self, name: str, **values: Any) -> Row | None:
+        """Run a statement and return its first row."""
+        return self._connection.execute(statements()[name], values).fetchone()
+
+    def run(self, name: str, **values: Any) -> int:
+        """Run a statement and return how many rows it touched."""
+        return self._connection.execute(statements()[name], values).rowcount
+
+
+class Database:
+    """Runs statements, each one alone or several in one transaction, again where Postgres asks for it."""
+
+    def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
+        self._pool = pool
+
+    def rows(self, name: str, **values: Any) -> Rows:
+        """Run one statement alone and return its rows."""
+        with _translated(), self._pool.connection() as connection:
+            return connection.execute(statements()[name], values).fetchall()
+
+    def row(self, name: str, **values: Any) -> Row | None:
+        """Run one statement alone and return its first row."""
+        with _translated(), self._pool.connection() as connection:
+            return connection.execute(statements()[name], values).fetchone()
+
+    def run(self, name: str, **values: Any) -> int:
+        """Run one statement alone and return how many rows it touched."""
+        with _translated(), self._pool.connection() as connection:
+            return connection.execute(statements()[name], values).rowcount
+
+    def script(self, text: str) -> None:
+        """Run a whole script in one transaction."""
+        with _translated(), self._pool.connection() as connection, connection.transaction():
+            connection.execute(text.encode())
+
+    @contextmanager
+    def own(self) -> Iterator[Work]:
+        """Open a transaction of the sync's own: durable, and not captured by the trigger."""
+        with _translated(), self._pool.connection() as connection, connection.transaction():
+            work = Work(connection)
+            work.run("begin_own")
+            yield work
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseDown("no database connection", delay=2.0) from error
+    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled) as error:
+        raise Busy("database busy", delay=1.0) from error
+    except errors.UniqueViolation as error:
+        raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
+    except errors.CheckViolation as error:
+        if error.diag.constraint_name == "erased_subject":
+            raise AddressErased("erased_subject") from error
+        raise
+    except psycopg.OperationalError as error:
+        raise DatabaseDown("database unavailable", delay=2.0) from error
+    except psycopg.InterfaceError as error:
+        raise DatabaseDown("database connection lost", delay=2.0) from error

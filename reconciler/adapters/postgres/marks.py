@@ -1,0 +1,85 @@
+"""Marks and leases in Postgres."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from reconciler.adapters.postgres.database import Database, Work, to_json
+from reconciler.adapters.postgres.rows import claim_of
+from reconciler.core.contact import CustomerId
+from reconciler.core.plan import RECORD, fingerprint
+from reconciler.core.ports import Claim, Ending, Lane, Subject
+
+LEASE = 90.0
+"""Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
+
+ATTEMPTS = 8
+"""Looks that may fail for a reason of the record's own before it is parked."""
+
+BACK_OFF = 2.0
+"""Base of the delay after a failed look, in seconds."""
+
+
+class PostgresMarks:
+    """The work list."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
+        if subjects:
+            keys = [subject.key for subject in subjects]
+            self._database.run("mark", subjects=keys, lane=int(lane), privacy=privacy)
+
+    def next_lane(self, lanes: Collection[Lane]) -> Lane | None:
+        self._database.run("fold")
+        row = self._database.row("next_lane", lanes=[int(lane) for lane in lanes])
+        return None if row is None else Lane(row["lane"])
+
+    def claim(
+        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+    ) -> list[Claim]:
+        wanted = None if only is None else [subject.key for subject in only]
+        with self._database.own() as work:
+            rows = work.rows("claim", lanes=[int(lane) for lane in lanes], limit=limit, lease=LEASE, only=wanted)
+        return [claim_of(row) for row in rows]
+
+    def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
+        """Lease these pairs for a writer that was led to them by no mark; the busy ones are left out."""
+        with self._database.own() as work:
+            work.run("ensure_links", uuids=list(uuids))
+            rows = work.rows("lease", uuids=list(uuids), lease=LEASE)
+        return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
+
+    def addresses(self, limit: int) -> list[str]:
+        return [row["address"] for row in self._database.rows("take_addresses", limit=limit)]
+
+    def finish(self, endings: Sequence[Ending]) -> None:
+        with self._database.own() as work:
+            exhausted = [e for e in endings if e.spend and e.claim.attempts + 1 >= ATTEMPTS]
+            settled = [e for e in endings if e.again is None or e in exhausted]
+            late = [e for e in endings if e not in settled]
+            self._put_off(work, late)
+            work.run("finish", marks=to_json([_mark(s, g) for e in settled for s, g in e.claim.marks]))
+            work.run("end_leases", claims=to_json([{"uuid": e.claim.uuid, "fence": e.claim.fence} for e in endings]))
+            if exhausted:
+                why = {RECORD: {"code": "attempts_exhausted", "fingerprint": fingerprint(RECORD, None)}}
+                work.run("exhaust", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))
+
+    def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
+        if not late:
+            return
+        marks = [_mark(s, g, delay=_delay(e), spent=int(e.spend)) for e in late for s, g in e.claim.marks]
+        work.run("put_off", marks=to_json(marks))
+        unmarked = [e for e in late if not e.claim.marks]
+        if unmarked:
+            subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": _delay(e)} for e in unmarked]
+            work.run("mark_later", marks=to_json(subjects))
+
+
+def _delay(ending: Ending) -> float:
+    again = ending.again or 0.0
+    return max(again, BACK_OFF ** (ending.claim.attempts + 1)) if ending.spend else again
+
+
+def _mark(subject: str, generation: int, **more: Any) -> dict[str, Any]:
+    return {"subject": subject, "generation": generation, **more}

@@ -1,0 +1,290 @@
+"""Customers and links in Postgres: what is known about a pair, and every change to it."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler.adapters.postgres import answers
+from reconciler.adapters.postgres.database import Database, Rows, Work, to_json
+from reconciler.adapters.postgres.marks import LEASE
+from reconciler.adapters.postgres.tombstones import write_tombstones
+from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
+from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
+from reconciler.core.plan import Absorb, Adopt, Attach, Local, Step, Surroundings
+from reconciler.core.ports import Answer, Claim, Sent, Write
+
+CALL_DEADLINE = 30.0
+"""Seconds after which a HubSpot call has ended, however it ended."""
+
+INTENT_DEADLINE = CALL_DEADLINE + 15.0
+"""Seconds after which an open intent is due work."""
+
+
+class PostgresPairs:
+    """The store of the reconcile."""
+
+    def __init__(self, database: Database, *, tombstones: Path | None = None) -> None:
+        self._database, self._tombstones = database, tombstones
+
+    def load(self, claims: Sequence[Claim]) -> list[Pair]:
+        by_uuid = {claim.uuid: claim for claim in claims}
+        rows = self._database.rows("load", uuids=list(by_uuid))
+        return [pair_of(row, by_uuid[row["link_uuid"]]) for row in rows]
+
+    def surroundings(self, *, addresses: Collection[str], contacts: Collection[ContactId]) -> Surroundings:
+        holders = self._maybe("holders", addresses=list(addresses)) if addresses else []
+        owners = self._maybe("owners", contacts=list(contacts)) if contacts else []
+        erased = self._maybe("tombstoned", addresses=list(addresses)) if addresses else []
+        nameless = self._database.row("nameless_create")
+        return Surroundings(
+            holders={row["address"]: neighbour_of(row) for row in holders},
+            owners={row["linked"]: neighbour_of(row) for row in owners},
+            tombstoned=frozenset(row["address"] for row in erased),
+            has_nameless_create=bool(nameless and nameless["open"]),
+        )
+
+    def _maybe(self, name: str, **values: Any) -> Rows:
+        return self._database.rows(name, **values)
+
+    def join(self, steps: Sequence[Step]) -> list[Claim]:
+        pulled = [s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.trouble]
+        pushed = [address for s in steps if (address := s.push.get("email")) is not None and s.pair.link.contact_id]
+        if not pulled and not pushed:
+            return []
+        with self._database.own() as work:
+            present = [step.pair.uuid for step in steps]
+            rows = work.rows("join", pulled=pulled, pushed=pushed, present=present, lease=LEASE)
+        return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
+
+    def intend(self, writes: Sequence[Write]) -> list[Sent]:
+        if not writes:
+            return []
+        by_uuid = {write.pair.uuid: write for write in writes}
+        with self._database.own() as work:
+            losers = [row for w in writes for row in conflict_rows(w.pair.uuid, w.conflicts)]
+            if losers:
+                work.run("log_conflicts", conflicts=to_json(losers))
+            former = [w.pair.uuid for w in writes if w.kind is IntentKind.CREATE and w.pair.link.contact_id]
+            if former:
+                work.run("make_former", uuids=former)
+            rows = work.rows(
+                "intend", writes=to_json([_intent(w) for w in writes]), lease=LEASE, deadline=INTENT_DEADLINE
+            )
+        return [Sent(intent=IntentId(row["id"]), write=by_uuid[row["uuid"]]) for row in rows]
+
+    def withdraw(self, sent: Sequence[Sent]) -> None:
+        self._database.run("close_intents", ids=[each.intent for each in sent])
+
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+        if answered:
+            with self._database.own() as work:
+                answers.settle(work, answered)
+
+    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        changing = [step for step in steps if _changes_anything(step)]
+        if not changing:
+            return set()
+        with self._database.own() as work:
+            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in changing]))
+            ours = {row["uuid"] for row in held}
+            left_out = {step.pair.uuid for step in changing if step.pair.uuid not in ours}
+            return left_out | _merge(work, [step for step in changing if step.pair.uuid in ours])
+
+    def rearrange(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            with self._database.own() as work:
+                _rearrange(work, step)
+                if step.local is Local.ERASE:
+                    self._erase(work, step.pair.uuid)
+
+    def _erase(self, work: Work, uuid: CustomerId) -> None:
+        """Erase by closure; the copy outside the database is written before the transaction ends."""
+        stones = work.rows("erase", uuid=uuid)
+        if self._tombstones is not None:
+            write_tombstones(self._tombstones, work, stones)
+
+
+def _changes_anything(step: Step) -> bool:
+    contact = step.pair.contact
+    is_unread = contact is not None and step.pair.link.read != contact.updated_at
+    return bool(is_unread or step.agree or step.closes or step.trouble or step.conflicts or step.pair.link.unseen) or (
+        step.writes or step.is_stale or step.alive is not None or step.local is not None
+    )
+
+
+def _lock(step: Step) -> dict[str, Any]:
+    return {"uuid": step.pair.uuid, "fence": step.pair.fence, "at": _at(step), "believe": _believes(step)}
+
+
+def _at(step: Step) -> Any:
+    return None if step.pair.contact is None else step.pair.contact.updated_at
+
+
+def _believes(step: Step) -> bool:
+    """Whether a snapshot older than what was seen is taken for true: it was looked at often enough, or looks again."""
+    seen, at = step.pair.link.seen, _at(step)
+    return step.is_stale or (seen is not None and at is not None and at < seen)
+
+
+def _intent(write: Write) -> dict[str, Any]:
+    return {
+        "uuid": write.pair.uuid,
+        "fence": write.pair.fence if write.fenced else None,
+        "kind": write.kind,
+        "vals": dict(write.values),
+        "reserved": write.values.get("email") if write.kind is IntentKind.CREATE and write.pair.customer is None else None,
+    }
+
+
+def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
+    losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
+    if losers:
+        work.run("log_conflicts", conflicts=to_json(losers))
+    inserted = _insert(work, [step for step in steps if step.local is Local.INSERT])
+    touched = [step for step in steps if step.local is not Local.INSERT and _touches_customer(step)]
+    written, lived = _update(work, touched)
+    written |= inserted
+    left_out = {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
+    left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
+    moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
+    work.run("move_links", steps=to_json(moves))
+    closes = [intent for step in steps for intent in step.closes]
+    if closes:
+        work.run("close_intents", ids=closes)
+    history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
+    if history:
+        work.run("log_history", rows=to_json(history))
+    return left_out
+
+
+def _insert(work: Work, steps: Sequence[Step]) -> dict[CustomerId, Any]:
+    if not steps:
+        return {}
+    addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
+    work.run("refuse_erased", addresses=addresses)
+    rows = [_row(step, dict(step.pull)) for step in steps]
+    done = {row["uuid"] for row in work.rows("insert_customers", rows=to_json(rows))}
+    return {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in done}
+
+
+def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool]]:
+    if not steps:
+        return {}, {}
+    free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
+    steps = [step for step in steps if step.pair.uuid in free]
+    released = _release(work, steps)
+    rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
+    done = work.rows("write_customers", rows=to_json(rows))
+    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}
+
+
+def _touches_customer(step: Step) -> bool:
+    customer, contact = step.pair.customer, step.pair.contact
+    if customer is None:
+        return False
+    is_news = contact is not None and customer.remote_updated_at != contact.updated_at
+    return bool(step.pull) or step.local in (Local.DELETE, Local.REVIVE) or is_news
+
+
+def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
+    """Two addresses that change hands would clash row by row: take them all off first."""
+    moving = [step for step in steps if "email" in step.pull and step.pair.customer is not None]
+    if len(moving) < 2:
+        return set()
+    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in moving if s.pair.customer]
+    return {row["uuid"] for row in work.rows("release_addresses", rows=to_json(rows))}
+
+
+def _row(step: Step, values: dict[str, Any]) -> dict[str, Any]:
+    contact = step.pair.contact
+    return {
+        "uuid": step.pair.uuid,
+        "vals": values,
+        "contact": None if contact is None else contact.id,
+        "created": None if contact is None else contact.created_at,
+        "updated": None if contact is None else contact.updated_at,
+    }
+
+
+def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
+    assert step.pair.customer is not None
+    stored = dict(step.pair.customer.stored)
+    if is_released:
+        stored["email"] = None
+    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
+    row = _row(step, dict(step.pull))
+    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": becomes}
+
+
+def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    looks = step.pair.link.looks + 1 if step.is_stale else 0
+    settled = {**step.agree, **written}
+    return {
+        "uuid": step.pair.uuid,
+        "base": settled,
+        "alive": step.alive if whole else None,
+        "looks": looks,
+        "at": _at(step),
+        "believe": _believes(step) and not step.is_stale,
+        "whole": whole and not step.is_stale and step.pair.contact is not None and step.local is not Local.DELETE,
+        "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
+        "trouble": trouble_json(step.trouble),
+        "checked": bool(step.pair.contact and step.pair.contact.history),
+        "attached": step.local is Local.REATTACH,
+    }
+
+
+def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:
+    before = {} if step.pair.customer is None else step.pair.customer.values
+    action = "update" if step.local is None else step.local.name.lower()
+    return {
+        "uuid": step.pair.uuid,
+        "side": "postgres",
+        "action": action,
+        "changes": changes(before, written[step.pair.uuid]),
+    }
+
+
+def _rearrange(work: Work, step: Step) -> None:
+    if step.conflicts:
+        work.run("log_conflicts", conflicts=to_json(conflict_rows(step.pair.uuid, step.conflicts)))
+    if step.closes:
+        work.run("close_intents", ids=list(step.closes))
+    match step.identity:
+        case Attach(contact_id):
+            row = {"uuid": step.pair.uuid, "fence": step.pair.fence, "contact": contact_id}
+            work.run("attach", rows=to_json([row]))
+            work.run("show_contacts", uuids=[step.pair.uuid])
+        case Adopt(owner, contact_id):
+            work.run("drop_placeholder", contact=contact_id, owner=owner)
+            work.run("adopt", contact=contact_id, owner=owner)
+            work.run("show_contacts", uuids=[owner])
+            work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)
+        case Absorb() as merged:
+            _absorb(work, merged)
+        case None:
+            _end_link(work, step)
+
+
+def _absorb(work: Work, merged: Absorb) -> None:
+    names = {"winner": merged.winner, "loser": merged.loser, "contact": merged.contact_id}
+    work.run("absorb_aliases", uuids=[merged.winner, merged.loser], **names)
+    work.run("drop_intents", uuids=[merged.loser])
+    work.run("absorb_loser", loser=merged.loser)
+    work.run("absorb_customer", winner=merged.winner, loser=merged.loser)
+    work.run("absorb_winner", winner=merged.winner, contact=merged.contact_id)
+    work.run("show_contacts", uuids=[merged.winner])
+    work.run("mark", subjects=[f"u:{merged.winner}"], lane=1, privacy=False)
+
+
+def _end_link(work: Work, step: Step) -> None:
+    rows = to_json([{"uuid": step.pair.uuid, "fence": step.pair.fence}])
+    match step.local:
+        case Local.FORGET:
+            work.run("forget", rows=rows)
+        case Local.IGNORE:
+            work.run("ignore", rows=rows)
+        case Local.DETACH:
+            work.run("detach", rows=rows)
+        case _:
+            pass

@@ -1,0 +1,392 @@
+-- Every statement the system runs, by name. A line `-- name: what it does` begins one.
+
+-- begin_own: make this transaction the sync's own (not captured by the trigger), durable, and patient for 5 s at most
+select set_config('sync.own', 'on', true), set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '5s', true), set_config('statement_timeout', '60s', true), set_config('timezone', 'UTC', true)
+
+-- mark: mark subjects due now
+select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
+
+-- fold: turn captured SQL writes and overdue intents into marks
+select sync.fold()
+
+-- next_lane: the most urgent lane with due marks
+select lane from unnest(%(lanes)s::integer[]) as lane where exists (select from sync.mark m where m.lane = lane and m.due <= now()) order by lane limit 1
+
+-- claim: lease due pairs
+select uuid, fence, marks, attempts, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
+
+-- lease: lease pairs for an API write
+with free as (
+    select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and (lease_until is null or lease_until < now()) order by uuid for update skip locked
+)
+update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number')
+from free where l.uuid = free.uuid returning l.uuid, l.fence
+
+-- ensure_links: give customers the link row a lease sits on
+insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
+
+-- take_addresses: take the due marks about addresses; the ones a customer has meanwhile become marks of that customer
+with taken as (
+    delete from sync.mark where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
+    returning substr(subject, 3) as address
+), ours as (
+    select address, c.uuid from taken join customer c on lower(btrim(c.email)) = address and c.deletedat is null
+), marked as (
+    select sync.mark(array_agg('u:' || uuid), 1) from ours
+)
+select address from taken where address not in (select address from ours) and (select count(*) from marked) >= 0
+
+-- finish: clear settled marks unless marked again meanwhile
+delete from sync.mark m using jsonb_to_recordset(%(marks)s::jsonb) as done(subject text, generation bigint)
+where m.subject = done.subject and m.generation = done.generation
+
+-- put_off: make marks due later; the worker came back, so the crash is taken back
+update sync.mark m set due = case when m.generation = late.generation then clock_timestamp() + late.delay * interval '1 second' else least(m.due, clock_timestamp()) end,
+    crashes = 0, attempts = m.attempts + late.spent
+from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint)
+where m.subject = late.subject
+
+-- mark_later: another look at pairs that no mark led to
+insert into sync.mark (subject, due) select subject, now() + delay * interval '1 second' from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision) order by subject
+on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
+
+-- end_leases: give the pairs free
+update sync.link l set lease_until = null from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint) where l.uuid = c.uuid and l.fence = c.fence
+
+-- exhaust: park records whose attempts are spent
+update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
+
+-- load: the claimed pairs' local side, base and open intents
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.fence,
+    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto, i.intents
+from sync.link l
+left join customer c on c.uuid = l.uuid
+left join lateral (
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', deadline < now(), 'reserved', reserved is not null)) as intents
+    from sync.intent where uuid = l.uuid
+) i on true
+where l.uuid = any(%(uuids)s::uuid[])
+
+-- holders: who has these addresses: live customers and the reserved creates of the API
+select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, c.createdat, coalesce(l.lease_until > now(), false) as busy, true as alive, false as placeholder
+from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+union all
+select i.reserved, i.uuid, l.contact, i.reserved, null, coalesce(l.lease_until > now(), false), true, false
+from sync.intent i join sync.link l on l.uuid = i.uuid where i.reserved = any(%(addresses)s::text[])
+
+-- owners: who is linked with these contacts
+select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, c.createdat, coalesce(l.lease_until > now(), false) as busy, coalesce(c.deletedat is null, false) as alive,
+    c.uuid is null and l.alive is null and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder
+from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
+
+-- tombstoned: which of these addresses were erased
+select address from unnest(%(addresses)s::text[]) as address where exists (select from sync.tombstone) and exists (select from sync.tombstone where hash = sync.hash_of(address))
+
+-- nameless_create: whether a create without an address is open
+select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as open
+
+-- join: lease the free holders of addresses that change hands, here or there
+with wanted as (
+    select uuid from customer where lower(btrim(email)) = any(%(pulled)s::text[]) and deletedat is null
+    union
+    select uuid from sync.link where base ->> 'email' = any(%(pushed)s::text[])
+), free as (
+    select l.uuid from sync.link l join wanted using (uuid)
+    where l.uuid <> all(%(present)s::uuid[]) and l.contact is not null and (l.lease_until is null or l.lease_until < now())
+    order by l.uuid limit 100 for update of l skip locked
+)
+update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number') from free where l.uuid = free.uuid returning l.uuid, l.fence
+
+-- intend: store intents of the writes whose claim still holds, and prolong their leases past the call
+with write as (
+    select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, kind text, vals jsonb, reserved text)
+), ours as (
+    update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) returning w.uuid
+)
+insert into sync.intent (uuid, kind, vals, deadline, reserved)
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved from write w join ours using (uuid)
+returning id, uuid
+
+-- log_conflicts: keep the losers, each once
+insert into sync.conflict (uuid, property, winner, kept, lost)
+select uuid, property, winner, kept, lost from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
+on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing returning uuid, property
+
+-- lock_steps: lock the links of these steps; the ones whose claim or snapshot is out of date are left out
+select l.uuid from sync.link l join jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean) using (uuid)
+where l.fence = s.fence and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)
+order by l.uuid for update of l
+
+-- lock_customers: lock the customers about to be written; a busy one is left for later
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for update skip locked
+
+-- release_addresses: take the addresses off the customers whose address moves, so that another can take them
+update customer c set email = null from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
+where c.uuid = w.uuid and c.email is not distinct from w.stored returning c.uuid
+
+-- write_customers: compare-and-set of columns and of being alive; says which columns took
+with wanted as (
+    select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean, contact bigint, created timestamptz, updated timestamptz)
+), passing as (
+    select w.uuid, w.was_alive, w.becomes_alive, w.contact, w.created, w.updated, (c.deletedat is null) = w.was_alive as may_live_or_die,
+        coalesce((
+            select jsonb_object_agg(v.key, v.value) from jsonb_each(w.vals) v
+            where to_jsonb(c) -> v.key is not distinct from w.stored -> v.key
+            and (v.key <> 'email' or v.value = 'null' or not exists (
+                select from customer h where lower(btrim(h.email)) = v.value #>> '{}' and h.deletedat is null and h.uuid <> c.uuid))
+        ), '{}') as vals
+    from wanted w join customer c using (uuid)
+)
+update customer c set
+    (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+        select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
+    deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
+    contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
+    hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
+from passing p where c.uuid = p.uuid
+returning c.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived
+
+-- insert_customers: new customers for contacts; an address that somebody has by now is left out
+insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
+select w.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage, w.contact, w.created, w.updated
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz)
+cross join lateral jsonb_populate_record(null::customer, w.vals) r
+on conflict do nothing returning uuid
+
+-- move_links: the base follows what was agreed, written or inserted; the read is remembered when nothing was left out
+update sync.link l set
+    base = jsonb_strip_nulls(l.base || s.base), alive = coalesce(s.alive, l.alive), looks = s.looks,
+    seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
+    trouble = (l.trouble - s.cured) || s.trouble, unseen = case when s.checked then '{}' else l.unseen end,
+    detached = case when s.attached then false else l.detached end
+from jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, attached boolean)
+where l.uuid = s.uuid
+
+-- close_intents: these intents are settled
+delete from sync.intent where id = any(%(ids)s::bigint[])
+
+-- answer_intents: what HubSpot answered is settled, the rest stays open
+update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
+
+-- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
+update sync.link l set
+    base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
+    base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
+    seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
+    unseen = l.unseen || a.unseen, trouble = (l.trouble - a.cured) || a.trouble
+from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, unseen jsonb, cured text[], trouble jsonb)
+where l.uuid = a.uuid
+
+-- move_pulled: the base takes the columns that an answer really changed here
+update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
+
+-- log_history: what was written where
+insert into sync.history (uuid, side, action, changes)
+select uuid, side, action, changes from jsonb_to_recordset(%(rows)s::jsonb) as h(uuid uuid, side text, action text, changes jsonb)
+
+-- attach: a link's contact is another id from now on; the old one leads here still
+with moved as (
+    select * from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint)
+), old as (
+    insert into sync.alias (contact, uuid, kind) select l.contact, l.uuid, 'merged' from sync.link l join moved r using (uuid)
+    where l.fence = r.fence and l.contact is not null and l.contact <> r.contact order by 1 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
+)
+update sync.link l set contact = r.contact, seen = null, read = null, looks = 0 from moved r
+where l.uuid = r.uuid and l.fence = r.fence and not exists (select from sync.link o where o.contact = r.contact and o.uuid <> l.uuid)
+returning l.uuid
+
+-- show_contacts: show the contact id in the customer row
+update customer c set contactid = l.contact from sync.link l where l.uuid = c.uuid and c.uuid = any(%(uuids)s::uuid[]) and c.contactid is distinct from l.contact
+
+-- drop_placeholder: the link of a contact that turned out to belong to a customer
+delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
+
+-- adopt: the customer takes the contact, if it has none
+update sync.link set contact = %(contact)s, seen = null, read = null where uuid = %(owner)s and contact is null
+and not exists (select from sync.link o where o.contact = %(contact)s) returning uuid
+
+-- absorb_loser: the loser of a merge has no link any more; its worker's claim is void
+update sync.link set contact = null, fence = nextval('sync.number'), alive = false, base = '{}', base_at = '{}', lease_until = null where uuid = %(loser)s returning uuid
+
+-- absorb_customer: the loser's customer is kept, soft-deleted, and points to the winner; so do those merged into it before
+update customer set mergedinto = %(winner)s, deletedat = coalesce(deletedat, clock_timestamp()), contactid = null where uuid = %(loser)s or mergedinto = %(loser)s
+
+-- absorb_aliases: every id of both leads to the winner
+with old as (
+    select contact from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null and contact <> %(contact)s
+    union select contact from sync.alias where uuid = %(loser)s
+)
+insert into sync.alias (contact, uuid, kind) select contact, %(winner)s, 'merged' from old order by 1
+on conflict (contact) do update set uuid = excluded.uuid, kind = 'merged'
+
+-- absorb_winner: the winner has the survivor
+update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0 where uuid = %(winner)s
+
+-- drop_intents: a loser's intents go with its link
+delete from sync.intent where uuid = any(%(uuids)s::uuid[])
+
+-- forget: links that connect nothing
+delete from sync.link l using jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint) where l.uuid = r.uuid and l.fence = r.fence returning l.uuid
+
+-- ignore: contacts of erased people are looked at no more
+with gone as (
+    delete from sync.link l using jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint) where l.uuid = r.uuid and l.fence = r.fence returning l.contact
+)
+insert into sync.alias (contact, kind) select contact, 'ignored' from gone where contact is not null on conflict (contact) do update set uuid = null, kind = 'ignored'
+
+-- detach: both directions stop
+update sync.link l set detached = true from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint) where l.uuid = r.uuid and l.fence = r.fence
+
+-- make_former: a contact that was archived for good; its customer gets a new one
+with old as (
+    select uuid, contact from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null for update
+), former as (
+    insert into sync.alias (contact, uuid, kind) select contact, uuid, 'former' from old on conflict (contact) do update set uuid = excluded.uuid, kind = 'former'
+)
+update sync.link l set contact = null, seen = null, read = null, base = '{}', base_at = '{}' from old where l.uuid = old.uuid
+
+-- erase: erase a person by closure
+select hash, contact from sync.erase(%(uuid)s)
+
+-- refuse_erased: fail if one of these addresses was erased, and keep erases out until this transaction ends
+select sync.refuse_erased(%(addresses)s::text[])
+
+-- drop_links: links whose customer could not be inserted
+delete from sync.link where uuid = any(%(uuids)s::uuid[])
+
+-- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows
+with page as (
+    select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
+), news as (
+    select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact
+    where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true)
+), marked as (
+    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news having count(*) > 0
+)
+select contact from news where (select count(*) from marked) >= 0
+
+-- mark_missing: mark linked contacts that a walk over the whole id space did not meet
+with missing as (
+    select contact from sync.link where contact > %(after)s and contact <= %(upto)s and alive and contact <> all(%(met)s::bigint[])
+), marked as (
+    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from missing having count(*) > 0
+)
+select count(*) as count from missing where (select count(*) from marked) >= 0
+
+-- mark_drifted: mark customers that differ from their base, or have no link: what no trigger saw
+with drifted as (
+    select c.uuid from customer c left join sync.link l on l.uuid = c.uuid
+    where c.uuid > %(after)s and c.mergedinto is null and c.erasedat is null and (
+        l.uuid is null and c.deletedat is null
+        or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
+        or l.contact is not null and not l.detached and (
+            (c.deletedat is null) is distinct from coalesce(l.alive, true)
+            or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
+                'company', nullif(c.company, ''), 'website', nullif(c.website, ''), 'lifecyclestage', nullif(c.lifecyclestage, ''))) is distinct from l.base))
+    order by c.uuid limit %(limit)s
+), marked as (
+    select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted having count(*) > 0
+)
+select uuid from drifted where (select count(*) from marked) >= 0 order by uuid
+
+-- count_linked: how many contacts are linked and alive
+select count(*) as count from sync.link where contact is not null and alive
+
+-- read_cursor: where a walk or poll stands
+select value from sync.cursor where name = %(name)s
+
+-- save_cursor: remember where a walk or poll stands
+insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb) on conflict (name) do update set value = excluded.value, at = now()
+
+-- beat: a job succeeded
+insert into sync.heartbeat (job, note) values (%(job)s, %(note)s::jsonb) on conflict (job) do update set at = now(), note = excluded.note
+
+-- beats: when the jobs last succeeded
+select job, at, extract(epoch from now() - at)::float8 as age, note from sync.heartbeat
+
+-- shape_budget: one slot row per call of a window
+insert into sync.slot (kind, n) select kind, n from jsonb_to_recordset(%(rates)s::jsonb) as r(kind text, rate integer), generate_series(1, r.rate) n on conflict do nothing
+
+-- trim_budget: slots beyond the rate go
+delete from sync.slot s using jsonb_to_recordset(%(rates)s::jsonb) as r(kind text, rate integer) where s.kind = r.kind and s.n > r.rate
+
+-- take_slots: take calls whose slots were not used for a window; a lower lane leaves them to a higher one that waits, but for its floor
+with free as materialized (
+    select kind, n from sync.slot s
+    where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'
+    and (n %% 20 = %(lane)s or not exists (select from sync.lane w where w.lane < %(lane)s and w.wanted > clock_timestamp() - interval '0.5 seconds'))
+    order by at limit %(calls)s for update skip locked
+)
+update sync.slot s set at = clock_timestamp() from free where s.kind = free.kind and s.n = free.n returning s.n
+
+-- next_slot: seconds until the next slot comes free
+select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
+
+-- want_slots: a lane waits
+update sync.lane set wanted = clock_timestamp() where lane = %(lane)s
+
+-- give_slots: calls that were taken and not made
+update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)s::integer[])
+
+-- block_slots: HubSpot said 429: nobody calls for a while
+update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
+
+-- count_day: calls made today
+insert into sync.day (day, calls) values ((now() at time zone 'UTC')::date, %(calls)s) on conflict (day) do update set calls = sync.day.calls + excluded.calls returning calls
+
+-- grant_danger: take from the rolling hour's allowance what there is
+with live as (
+    select count(*) as links from sync.link where alive
+), used as (
+    select coalesce(sum(count), 0) as count from sync.danger where kind = %(kind)s and at > now() - interval '1 hour'
+), extra as (
+    select coalesce(sum(count), 0) as count from sync.allowance where kind = %(kind)s and until > now()
+), granted as (
+    select least(%(needed)s, greatest(greatest(100, live.links / 10) + extra.count - used.count, 0))::integer as count from live, used, extra
+), noted as (
+    insert into sync.danger (kind, count) select %(kind)s, count from granted where count > 0
+)
+select count from granted
+
+-- lock_danger: one process at a time counts
+select pg_advisory_xact_lock(hashtext('sync.danger'))
+
+-- allow: let more of a kind go within a day, and look at what was held again
+with allowed as (
+    insert into sync.allowance (kind, count, until) values (%(kind)s, %(count)s, now() + interval '1 day')
+    on conflict (kind) do update set count = case when sync.allowance.until > now() then sync.allowance.count else 0 end + excluded.count, until = excluded.until
+), held as (
+    select uuid from sync.link where trouble <> '{}' and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
+), freed as (
+    update sync.link l set trouble = coalesce((select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t where t.value ->> 'code' <> 'held_' || %(kind)s), '{}')
+    from held where l.uuid = held.uuid returning l.uuid
+), marked as (
+    select sync.mark(array_agg('u:' || uuid), 1) from freed having count(*) > 0
+)
+select count(*) as count from freed where (select count(*) from marked) >= 0
+
+-- read_salt: the salt of the tombstones' hashes
+select value from sync.secret where name = 'salt'
+
+-- restore_salt: the salt that the hashes of the file were made with
+update sync.secret set value = coalesce(%(salt)s, value) where name = 'salt'
+
+-- restore_tombstones: what was erased after the backup was made
+with stone as (
+    select * from jsonb_to_recordset(%(stones)s::jsonb) as s(hash text, contact bigint)
+), hashes as (
+    insert into sync.tombstone (hash) select hash from stone where hash is not null on conflict do nothing
+), links as (
+    delete from sync.link where contact in (select contact from stone) and not exists (select from customer c where c.uuid = sync.link.uuid)
+)
+insert into sync.alias (contact, kind) select distinct contact, 'ignored' from stone where contact is not null on conflict (contact) do update set uuid = null, kind = 'ignored'
+
+-- bump_numbers: old workers' fences must fail
+select setval('sync.number', nextval('sync.number') + 1000000000)
+
+-- erased_again: customers that the backup brought back although they were erased
+select uuid from customer where email is not null and sync.hash_of(email) in (select hash from sync.tombstone)
+union
+select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where a.kind = 'ignored'

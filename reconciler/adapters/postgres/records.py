@@ -1,0 +1,61 @@
+"""What the processes remember beside the pairs: cursors, pages met, the brake's hour, heartbeats."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from reconciler.adapters.postgres.database import Database, to_json
+from reconciler.core.brake import Danger
+from reconciler.core.contact import Contact, ContactId, CustomerId
+from reconciler.core.ports import Lane
+
+
+class PostgresRecords:
+    """Cursors are saved together with the marks of the page they stand behind."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cursor(self, name: str) -> Mapping[str, Any] | None:
+        row = self._database.row("read_cursor", name=name)
+        return None if row is None else row["value"]
+
+    def meet(
+        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
+    ) -> list[ContactId]:
+        page = [{"contact": contact.id, "updated": contact.updated_at} for contact in contacts]
+        with self._database.own() as work:
+            rows = work.rows("mark_changed", page=to_json(page), lane=int(lane))
+            work.run("save_cursor", name=cursor, value=to_json(value))
+        return [ContactId(row["contact"]) for row in rows]
+
+    def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
+        row = self._database.row("mark_missing", after=after, upto=upto, met=list(met), lane=int(lane))
+        return row["count"] if row else 0
+
+    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> list[CustomerId]:
+        rows = self._database.rows("mark_drifted", after=after, limit=limit, lane=int(lane))
+        return [CustomerId(row["uuid"]) for row in rows]
+
+    def linked(self) -> int:
+        row = self._database.row("count_linked")
+        return row["count"] if row else 0
+
+    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
+        with self._database.own() as work:
+            work.run("lock_danger")
+            rows = {kind: work.row("grant_danger", kind=kind.value, needed=n) for kind, n in needed.items()}
+        return {kind: row["count"] for kind, row in rows.items() if row is not None}
+
+    def allow(self, kind: Danger, count: int) -> int:
+        """Let `count` more of this kind go within a day; return how many held records are looked at again."""
+        with self._database.own() as work:
+            row = work.row("allow", kind=kind.value, count=count)
+        return row["count"] if row else 0
+
+    def beat(self, job: str, **note: Any) -> None:
+        """Note that a job succeeded."""
+        self._database.run("beat", job=job, note=to_json(note))
+
+    def beats(self) -> dict[str, float]:
+        """Return the age in seconds of each job's last success."""
+        return {row["job"]: row["age"] for row in self._database.rows("beats")}

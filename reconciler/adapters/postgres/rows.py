@@ -1,0 +1,131 @@
+"""Turns rows into the core's values and back. Dictionaries stop here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from reconciler.core.contact import (
+    ContactId,
+    Customer,
+    CustomerId,
+    Intent,
+    IntentId,
+    IntentKind,
+    Link,
+    Overwrite,
+    Pair,
+    Trouble,
+)
+from reconciler.core.fields import COLUMNS, Values, normalised
+from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.plan import Neighbour
+from reconciler.core.ports import Claim
+
+Json = dict[str, Any]
+
+
+def customer_of(row: Mapping[str, Any]) -> Customer:
+    """Return the customer in a row."""
+    stored = {column: row[column] for column in COLUMNS}
+    return Customer(
+        uuid=CustomerId(row["uuid"]),
+        stored=stored,
+        values=normalised(stored),
+        created_at=row["createdat"],
+        updated_at=row["updatedat"],
+        contact_id=row["contactid"],
+        remote_created_at=row["hubspotcreatedat"],
+        remote_updated_at=row["hubspotupdatedat"],
+        is_deleted=row["deleted"],
+        is_erased=row["erased"],
+        merged_into=row["mergedinto"],
+    )
+
+
+def link_of(row: Mapping[str, Any]) -> Link:
+    """Return the link in a row of `load`."""
+    return Link(
+        uuid=CustomerId(row["link_uuid"]),
+        contact_id=row["contact"],
+        base=row["base"],
+        alive=row["alive"],
+        seen=row["seen"],
+        read=row["read"],
+        looks=row["looks"],
+        edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
+        trouble={column: Trouble(**why) for column, why in row["trouble"].items()},
+        unseen={c: Overwrite(base=o["base"], at=datetime.fromisoformat(o["at"])) for c, o in row["unseen"].items()},
+        is_detached=row["detached"],
+    )
+
+
+def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
+    """Return the claimed pair in a row of `load`, without its remote side."""
+    return Pair(
+        link=link_of(row),
+        customer=None if row["uuid"] is None else customer_of(row),
+        intents=tuple(_intent(each) for each in row["intents"] or ()),
+        fence=claim.fence,
+        privacy=claim.privacy,
+    )
+
+
+def _intent(each: Json) -> Intent:
+    return Intent(
+        id=IntentId(each["id"]),
+        kind=IntentKind(each["kind"]),
+        values=each["values"],
+        at=datetime.fromisoformat(each["at"]),
+        is_overdue=each["overdue"],
+        reserved=each["reserved"],
+    )
+
+
+def neighbour_of(row: Mapping[str, Any]) -> Neighbour:
+    """Return the neighbour in a row of `holders` or `owners`."""
+    return Neighbour(
+        uuid=CustomerId(row["uuid"]),
+        contact_id=None if row["contact"] is None else ContactId(row["contact"]),
+        email=row["email"],
+        created_at=row["createdat"],
+        is_busy=row["busy"],
+        is_alive=row["alive"],
+        is_placeholder=row["placeholder"],
+    )
+
+
+def claim_of(row: Mapping[str, Any]) -> Claim:
+    """Return the claim in a row of `claim`."""
+    marks = tuple((subject, generation) for subject, generation in row["marks"])
+    return Claim(
+        uuid=CustomerId(row["uuid"]),
+        fence=row["fence"],
+        marks=marks,
+        attempts=row["attempts"],
+        privacy=row["privacy"],
+    )
+
+
+def trouble_json(trouble: Mapping[str, Trouble]) -> Json:
+    """Return troubles as the link row keeps them."""
+    return {column: {"code": why.code, "fingerprint": why.fingerprint} for column, why in trouble.items()}
+
+
+def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]:
+    """Return the losers as rows of the conflict log."""
+    side = {Verdict.LOCAL: "postgres", Verdict.REMOTE: "hubspot"}
+    return [
+        {
+            "uuid": uuid,
+            "property": conflict.column,
+            "winner": None if conflict.winner is None else side[conflict.winner],
+            "kept": conflict.kept,
+            "lost": conflict.lost,
+        }
+        for conflict in conflicts
+    ]
+
+
+def changes(before: Values, after: Values) -> Json:
+    """Return what a history row keeps: column -> [before, after]."""
+    return {column: [before.get(column), value] for column, value in after.items()}

@@ -1,0 +1,82 @@
+"""Addresses are unique on both sides, so the ones that change hands need an order.
+
+`release` lets customers take addresses whose holders give them up in the same transaction; `waves` orders the
+updates of one batch so that a contact gives its address up before another takes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.core.contact import CustomerId
+from reconciler.core.fields import Values
+from reconciler.core.plan import Local, Neighbour, Remote, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One update call's share of a step."""
+
+    step: Step
+    values: Values
+
+
+def wanted(steps: Sequence[Step]) -> set[str]:
+    """Return the addresses that contacts of this batch would bring to Postgres."""
+    found = (step.pair.contact.values.get("email") for step in steps if step.pair.contact is not None)
+    return {address for address in found if address is not None}
+
+
+def release(steps: Sequence[Step], holders: Mapping[str, Neighbour]) -> list[Step]:
+    """Give back the pulls of an address whose holder moves away within this batch; the others stay in trouble."""
+    waiting: dict[CustomerId, str] = {}
+    for step in steps:
+        address = _refused_address(step)
+        if address is not None:
+            waiting[step.pair.uuid] = address
+    leaving = {step.pair.uuid for step in steps if "email" in step.pull or step.local is Local.DELETE}
+    while stuck := {u for u, address in waiting.items() if holders[address].uuid not in waiting.keys() | leaving}:
+        for uuid in stuck:
+            del waiting[uuid]
+    return [_with_address(step, waiting[step.pair.uuid]) if step.pair.uuid in waiting else step for step in steps]
+
+
+def _refused_address(step: Step) -> str | None:
+    trouble = step.trouble.get("email")
+    if trouble is None or trouble.code != "address_taken" or step.pair.contact is None:
+        return None
+    return step.pair.contact.values.get("email")
+
+
+def _with_address(step: Step, address: str) -> Step:
+    trouble = {column: why for column, why in step.trouble.items() if column != "email"}
+    return replace(step, pull={**step.pull, "email": address}, trouble=trouble)
+
+
+def waves(steps: Sequence[Step]) -> list[list[Update]]:
+    """Order the updates: each wave is one batch, and no wave wants an address that a later one still has.
+
+    A cycle (two contacts swapping) is opened by freeing exactly one address first.
+    """
+    pending = {step.pair.uuid: step for step in steps if step.remote is Remote.UPDATE}
+    has = {_address(step): step.pair.uuid for step in pending.values() if "email" in step.push}
+    ordered: list[list[Update]] = []
+    while pending:
+        ready = [step for step in pending.values() if _blocker(step, has) not in pending]
+        if ready:
+            ordered.append([Update(step, step.push) for step in ready])
+        else:
+            freed = next(iter(pending.values()))
+            ordered.append([Update(freed, {"email": None})])
+            del has[_address(freed)]
+        for step in ready:
+            del pending[step.pair.uuid]
+    return ordered
+
+
+def _address(step: Step) -> str | None:
+    return step.pair.contact.values.get("email") if step.pair.contact is not None else None
+
+
+def _blocker(step: Step, has: Mapping[str | None, CustomerId]) -> CustomerId | None:
+    address = step.push.get("email")
+    return has.get(address) if address is not None else None

@@ -1,0 +1,153 @@
+"""The two sides of a pair and what the sync knows about them, as frozen values.
+
+Adapters build these at the border, already canonical; nothing below has to normalise again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from reconciler.core.fields import Value, Values
+
+ContactId = NewType("ContactId", int)
+CustomerId = NewType("CustomerId", UUID)
+IntentId = NewType("IntentId", int)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of a HubSpot property history, newest first in its tuple."""
+
+    value: Value
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A HubSpot record ("remote"). `history` is filled only when it was asked for."""
+
+    id: ContactId
+    values: Values
+    created_at: datetime
+    updated_at: datetime
+    archived: bool = False
+    other_addresses: frozenset[str] = frozenset()
+    history: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a read by id found: a contact (perhaps archived, perhaps under another id after a merge) or nothing."""
+
+    contact: Contact | None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.contact is not None and not self.contact.archived
+
+
+GONE = Snapshot(contact=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """A row of `customer` ("local"). `stored` are the columns as they are, for compare-and-set; `values` canonical."""
+
+    uuid: CustomerId
+    stored: Values
+    values: Values
+    created_at: datetime
+    updated_at: datetime
+    contact_id: ContactId | None = None
+    remote_created_at: datetime | None = None
+    remote_updated_at: datetime | None = None
+    is_deleted: bool = False
+    is_erased: bool = False
+    merged_into: CustomerId | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return not self.is_deleted
+
+
+class IntentKind(StrEnum):
+    """What is about to be done to HubSpot."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A HubSpot write stored before it is sent, open until its answer is committed.
+
+    `reserved` marks the create of an API call whose customer does not exist yet.
+    """
+
+    id: IntentId
+    kind: IntentKind
+    values: Values
+    at: datetime
+    is_overdue: bool
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why a property (or, under "*", the record) does not move: a code of ours, and the hash of the values that failed."""
+
+    code: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overwrite:
+    """A push that was sent without a read: what the base was, and when HubSpot took it."""
+
+    base: Value
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """customer uuid <-> contact id, with base and times. `alive` is the base of existence; None: never agreed."""
+
+    uuid: CustomerId
+    contact_id: ContactId | None = None
+    base: Values = field(default_factory=dict)
+    alive: bool | None = None
+    seen: datetime | None = None
+    read: datetime | None = None
+    looks: int = 0
+    edited: Mapping[str, datetime] = field(default_factory=dict)
+    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    unseen: Mapping[str, Overwrite] = field(default_factory=dict)
+    is_detached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A link with both its sides and its open intents: all that a decision needs.
+
+    `fence` is the claim's number. `remote` is None when nothing was read (an unlinked customer).
+    `privacy` says that a privacy deletion of this contact was announced.
+    """
+
+    link: Link
+    customer: Customer | None = None
+    remote: Snapshot | None = None
+    intents: tuple[Intent, ...] = ()
+    fence: int = 0
+    privacy: bool = False
+
+    @property
+    def uuid(self) -> CustomerId:
+        return self.link.uuid
+
+    @property
+    def contact(self) -> Contact | None:
+        return None if self.remote is None else self.remote.contact

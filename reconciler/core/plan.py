@@ -1,0 +1,430 @@
+"""The decision about one pair: both sides, the base and the surroundings in, one frozen `Step` out.
+
+Nobody below knows why the pair was marked; nothing here writes. Steps that change who is linked with whom
+(`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from reconciler.core.contact import ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Trouble
+from reconciler.core.errors import Code, Refused
+from reconciler.core.existence import Existence, existence
+from reconciler.core.fields import COLUMNS, Policy, Value, Values
+from reconciler.core.merge import Conflict, Merged, Verdict, merge
+
+STALE_LOOKS = (1.0, 5.0, 30.0)
+"""Seconds until the next look at a contact that reads older than it was seen; after the last it is believed."""
+
+RECORD = "*"
+"""The trouble key of the whole record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The owner's choices. `skew` is HubSpot's clock minus the database's."""
+
+    policies: Mapping[str, Policy]
+    deletes_inbound: bool = True
+    deletes_outbound: bool = True
+    skew: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another link that matters to this pair: it holds a wanted address, or the same contact."""
+
+    uuid: CustomerId
+    contact_id: ContactId | None
+    email: Value
+    created_at: datetime | None
+    is_busy: bool = False
+    is_alive: bool = True
+    is_placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id."""
+
+    holders: Mapping[str, Neighbour] = field(default_factory=dict)
+    owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
+    tombstoned: frozenset[str] = frozenset()
+    has_nameless_create: bool = False
+
+
+class Local(Enum):
+    """What happens to the customer or its link, beside its columns."""
+
+    INSERT = auto()
+    DELETE = auto()
+    REVIVE = auto()
+    ERASE = auto()
+    FORGET = auto()
+    IGNORE = auto()
+    DETACH = auto()
+    REATTACH = auto()
+
+
+class Remote(Enum):
+    """What happens to the contact."""
+
+    CREATE = auto()
+    UPDATE = auto()
+    ARCHIVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The link's contact is `contact_id` from now on; the id it had is an alias."""
+
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The contact belongs to the customer `owner`, who had none; this link was a placeholder."""
+
+    owner: CustomerId
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True)
+class Absorb:
+    """HubSpot merged two linked contacts into `contact_id`: `winner` keeps it, `loser` is merged into it."""
+
+    winner: CustomerId
+    loser: CustomerId
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do about one pair. `again`: seconds until another look; None when this settles it."""
+
+    pair: Pair
+    pull: Values = field(default_factory=dict)
+    push: Values = field(default_factory=dict)
+    agree: Values = field(default_factory=dict)
+    alive: bool | None = None
+    local: Local | None = None
+    remote: Remote | None = None
+    identity: Attach | Adopt | Absorb | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    closes: tuple[IntentId, ...] = ()
+    again: float | None = None
+    is_stale: bool = False
+    needs_history: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
+        return bool(self.pull or self.push or self.remote) or self.local in _WRITING
+
+
+_WRITING = frozenset({Local.INSERT, Local.DELETE, Local.REVIVE, Local.ERASE})
+
+
+def fingerprint(column: str, value: Value) -> str:
+    """Return what a failed value is recognised by."""
+    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def digest(values: Values) -> str:
+    """Return one text for a set of values, for the fingerprint of a whole record."""
+    return repr(sorted(values.items()))
+
+
+def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
+    """Return what a refusal parks: the columns that HubSpot named, else the record with these values."""
+    named = {column: values[column] for column in refused.columns if column in values}
+    if refused.code is Code.TAKEN and "email" in values:
+        named = {"email": values["email"]}
+    parked = named or {RECORD: digest(values)}
+    return {c: Trouble(code=refused.code, fingerprint=fingerprint(c, value)) for c, value in parked.items()}
+
+
+def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    """Decide about one pair."""
+    if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
+        return Step(pair=pair)
+    if pair.link.contact_id is None:
+        return _unlinked(pair)
+    if pair.remote is None:
+        return Step(pair=pair, again=STALE_LOOKS[0])
+    contact = pair.contact
+    if contact is None and pair.privacy:
+        return Step(pair=pair, local=Local.ERASE)
+    if contact is not None and contact.id != pair.link.contact_id:
+        return _merged_away(pair, contact.id, contact.values.get("email"), around)
+    if contact is not None and _is_stale(pair):
+        return Step(pair=pair, is_stale=True, again=STALE_LOOKS[pair.link.looks])
+    return _linked(pair, around, rules)
+
+
+def _is_stale(pair: Pair) -> bool:
+    contact, seen = pair.contact, pair.link.seen
+    is_older = contact is not None and seen is not None and contact.updated_at < seen
+    return is_older and pair.link.looks < len(STALE_LOOKS)
+
+
+def _unlinked(pair: Pair) -> Step:
+    """A customer without a contact, or a reservation without a customer; an overdue create was looked up by address."""
+    creates = tuple(intent for intent in pair.intents if intent.kind is IntentKind.CREATE)
+    if any(not intent.is_overdue for intent in creates):
+        return Step(pair=pair, again=STALE_LOOKS[1])
+    if creates and pair.contact is not None:
+        return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
+    closes = tuple(intent.id for intent in creates)
+    if pair.customer is None:
+        return Step(pair=pair, local=Local.FORGET, closes=closes)
+    if not pair.customer.is_alive or pair.link.is_detached:
+        return Step(pair=pair, closes=closes)
+    if creates and pair.customer.values.get("email") is None:
+        # No key would show a second contact to be one: never repeat such a create.
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, "create_outcome_unknown", None), closes=closes)
+    return _create(pair, closes)
+
+
+def _create(pair: Pair, closes: tuple[IntentId, ...] = ()) -> Step:
+    assert pair.customer is not None
+    filled = {column: value for column, value in pair.customer.values.items() if value is not None}
+    values = _sendable(pair, filled)
+    if not values or ("email" in filled and "email" not in values):
+        return Step(pair=pair, closes=closes)
+    return Step(pair=pair, remote=Remote.CREATE, push=values, closes=closes)
+
+
+def _merged_away(pair: Pair, contact_id: ContactId, address: Value, around: Surroundings) -> Step:
+    rival = around.owners.get(contact_id)
+    if rival is None or rival.uuid == pair.uuid:
+        return Step(pair=pair, identity=Attach(contact_id), again=0)
+    me = Neighbour(
+        uuid=pair.uuid,
+        contact_id=pair.link.contact_id,
+        email=None if pair.customer is None else pair.customer.values.get("email"),
+        created_at=None if pair.customer is None else pair.customer.created_at,
+    )
+    winner, loser = sorted((me, rival), key=lambda each: _precedence(each, address))
+    conflicts = _unpushed(pair) if loser is me else ()
+    identity = Absorb(winner=winner.uuid, loser=loser.uuid, contact_id=contact_id)
+    return Step(pair=pair, identity=identity, conflicts=conflicts)
+
+
+def _precedence(one: Neighbour, address: Value) -> tuple[bool, bool, float, str]:
+    """Order by state alone, so that every order of discovery ends the same: address, then age, then uuid."""
+    born = one.created_at.timestamp() if one.created_at else 0.0
+    return (one.email is None or one.email != address, one.created_at is None, born, str(one.uuid))
+
+
+def _linked(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    match existence(pair):
+        case Existence.MERGE:
+            return _merge(pair, around, rules)
+        case Existence.ARCHIVE:
+            return _archive(pair, rules)
+        case Existence.DELETE:
+            return _delete(pair, rules)
+        case Existence.REVIVE:
+            return _revive(pair, around)
+        case Existence.INSERT:
+            return _insert(pair, around)
+        case Existence.CREATE:
+            return Step(pair=pair) if pair.link.is_detached else _create(pair, _open(pair))
+        case Existence.AGREE:
+            return _agree_dead(pair)
+
+
+def _agree_dead(pair: Pair) -> Step:
+    if pair.customer is None and pair.link.alive is None:
+        return Step(pair=pair, local=Local.FORGET, closes=_open(pair))
+    return Step(pair=pair, alive=False, closes=_open(pair))
+
+
+def _archive(pair: Pair, rules: Rules) -> Step:
+    if not rules.deletes_outbound or pair.link.is_detached:
+        return Step(pair=pair, local=Local.DETACH)
+    return Step(pair=pair, remote=Remote.ARCHIVE, conflicts=_unpulled(pair))
+
+
+def _delete(pair: Pair, rules: Rules) -> Step:
+    if not rules.deletes_inbound or pair.link.is_detached:
+        return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
+    trouble = _troubled(pair, RECORD, "contact_gone", None) if pair.contact is None else {}
+    conflicts = _unpushed(pair)
+    return Step(
+        pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair)
+    )
+
+
+def _revive(pair: Pair, around: Surroundings) -> Step:
+    assert pair.contact is not None
+    taken = _taken(pair, pair.contact.values.get("email"), around)
+    if taken is not None:
+        return taken
+    local = Local.INSERT if pair.customer is None else Local.REVIVE
+    return Step(pair=pair, local=local, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
+
+
+def _insert(pair: Pair, around: Surroundings) -> Step:
+    """A contact nobody here knows: a new customer, unless its address says whose it is."""
+    assert pair.contact is not None
+    address = pair.contact.values.get("email")
+    if address is None and around.has_nameless_create:
+        return Step(pair=pair, again=STALE_LOOKS[-1])
+    if address is not None and address in around.tombstoned:
+        return Step(pair=pair, local=Local.IGNORE)
+    holder = around.holders.get(address) if address is not None else None
+    if holder is not None and holder.uuid != pair.uuid and holder.contact_id is None:
+        if holder.is_busy:
+            return Step(pair=pair, again=STALE_LOOKS[0])
+        return Step(pair=pair, identity=Adopt(owner=holder.uuid, contact_id=pair.contact.id))
+    taken = _taken(pair, address, around)
+    if taken is not None:
+        return taken
+    return Step(pair=pair, local=Local.INSERT, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
+
+
+def _taken(pair: Pair, address: Value, around: Surroundings) -> Step | None:
+    """Park a contact whose address a linked customer has: the first linked one wins."""
+    holder = around.holders.get(address) if address is not None else None
+    if holder is None or holder.uuid == pair.uuid:
+        return None
+    return Step(pair=pair, trouble=_troubled(pair, RECORD, "duplicate", address))
+
+
+def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    customer, contact = pair.customer, pair.contact
+    assert customer is not None
+    assert contact is not None
+    judge = _Judge(pair, customer, rules)
+    merged = merge(
+        base=pair.link.base, local=customer.values, remote=contact.values, ours=_ours(pair), judge=judge
+    )
+    if (merged.undecided or pair.link.unseen) and not contact.history:
+        return Step(pair=pair, needs_history=True)
+    pull, pulled_trouble = _pullable(pair, merged, around)
+    push = _sendable(pair, merged.push)
+    waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
+    return Step(
+        pair=pair,
+        pull=pull,
+        push=push,
+        agree=merged.agree,
+        alive=True if pair.link.alive is not True else None,
+        local=Local.REATTACH if pair.link.is_detached else None,
+        remote=Remote.UPDATE if push else None,
+        conflicts=(*merged.conflicts, *_overwritten_unseen(pair)),
+        trouble=pulled_trouble,
+        closes=tuple(intent.id for intent in pair.intents if intent.is_overdue),
+        again=STALE_LOOKS[0] if waiting else None,
+    )
+
+
+def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
+    """Leave out an address that another live customer holds; `addresses` puts back the ones that move away."""
+    address = merged.pull.get("email")
+    holder = around.holders.get(address) if address is not None else None
+    if holder is None or holder.uuid == pair.uuid:
+        return merged.pull, {}
+    pull = {column: value for column, value in merged.pull.items() if column != "email"}
+    if holder.is_busy:
+        return pull, {}
+    return pull, _troubled(pair, "email", "address_taken", address)
+
+
+class _Judge:
+    """Who wins a conflict of one pair, by the column's policy and the two edits' times."""
+
+    def __init__(self, pair: Pair, customer: Customer, rules: Rules) -> None:
+        self._pair, self._customer, self._rules = pair, customer, rules
+
+    def __call__(self, column: str, mine: Value, theirs: Value) -> Verdict:
+        match self._rules.policies[column]:
+            case Policy.HUBSPOT:
+                return Verdict.REMOTE
+            case Policy.POSTGRES:
+                return Verdict.LOCAL
+            case Policy.MANUAL:
+                return Verdict.NOBODY
+            case Policy.NEWEST:
+                return self._newest(column, theirs)
+
+    def _newest(self, column: str, theirs: Value) -> Verdict:
+        contact = self._pair.contact
+        assert contact is not None
+        base = self._pair.link.base.get(column)
+        if base is None and theirs is None:
+            return Verdict.LOCAL
+        if not contact.history:
+            return Verdict.HISTORY
+        there = next((entry.at for entry in contact.history.get(column, ()) if entry.value == theirs), None)
+        here = self._pair.link.edited.get(column, self._customer.updated_at) + self._rules.skew
+        return Verdict.LOCAL if here > (there or contact.updated_at) else Verdict.REMOTE
+
+
+def _overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
+    """Log what a push without a read overwrote: the history entry before ours that is not the base."""
+    assert pair.contact is not None
+    found = []
+    for column, push in pair.link.unseen.items():
+        entries = pair.contact.history.get(column, ())
+        upto = [entry for entry in entries if entry.at <= push.at]
+        if len(upto) > 1 and upto[1].value not in (push.base, upto[0].value):
+            found.append(
+                Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value)
+            )
+    return tuple(found)
+
+
+def _ours(pair: Pair) -> dict[str, set[Value]]:
+    ours: dict[str, set[Value]] = {}
+    for intent in pair.intents:
+        for column, value in intent.values.items():
+            ours.setdefault(column, set()).add(value)
+    return ours
+
+
+def _open(pair: Pair) -> tuple[IntentId, ...]:
+    return tuple(intent.id for intent in pair.intents)
+
+
+def _unpushed(pair: Pair) -> tuple[Conflict, ...]:
+    """Return the local edits that lose with their customer."""
+    values: Values = pair.customer.values if pair.customer is not None else {}
+    return _losing(pair, values, Verdict.REMOTE)
+
+
+def _unpulled(pair: Pair) -> tuple[Conflict, ...]:
+    """Return the HubSpot edits that lose with their contact."""
+    values: Values = pair.contact.values if pair.contact is not None else {}
+    return _losing(pair, values, Verdict.LOCAL)
+
+
+def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]:
+    base = pair.link.base
+    return tuple(
+        Conflict(column=column, winner=winner, kept=None, lost=values[column])
+        for column in COLUMNS
+        if values.get(column) not in (None, base.get(column))
+    )
+
+
+def _sendable(pair: Pair, values: Values) -> Values:
+    """Leave out what HubSpot refused before and has not changed since."""
+    if _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(values)):
+        return {}
+    return {column: value for column, value in values.items() if not _is_parked(pair, column, value)}
+
+
+def _is_parked(pair: Pair, column: str, value: Value) -> bool:
+    trouble = pair.link.trouble.get(column)
+    return trouble is not None and trouble.fingerprint == fingerprint(column, value)
+
+
+def _troubled(pair: Pair, column: str, code: str, value: Value) -> dict[str, Trouble]:
+    return {column: Trouble(code=code, fingerprint=fingerprint(column, value))}

@@ -1,0 +1,226 @@
+"""What the floors below must offer: few verbs, all batch-shaped, in the words of the design.
+
+Real adapters and the simulation's in-memory ones implement these; both pass the same contract tests.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, Protocol
+
+from reconciler.core.brake import Danger
+from reconciler.core.contact import Contact, ContactId, CustomerId, IntentId, IntentKind, Pair, Snapshot
+from reconciler.core.errors import Refused
+from reconciler.core.fields import Values
+from reconciler.core.merge import Conflict
+from reconciler.core.plan import Step, Surroundings
+
+
+class Lane(IntEnum):
+    """How urgent: a person waits, something just changed, a bulk import, a sweep."""
+
+    INTERACTIVE = 0
+    FRESH = 1
+    BULK = 2
+    AUDIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a mark is about: a contact id, a customer uuid or an e-mail address."""
+
+    key: str
+
+    @classmethod
+    def contact(cls, contact_id: int) -> "Subject":
+        return cls(f"c:{contact_id}")
+
+    @classmethod
+    def customer(cls, uuid: CustomerId) -> "Subject":
+        return cls(f"u:{uuid}")
+
+    @classmethod
+    def address(cls, address: str) -> "Subject":
+        return cls(f"e:{address}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A lease on one pair and the marks (subject key, generation) that led to it."""
+
+    uuid: CustomerId
+    fence: int
+    marks: tuple[tuple[str, int], ...] = ()
+    attempts: int = 0
+    privacy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a claim ends: settled, or another look after `again` seconds; `spend` counts an attempt of the record."""
+
+    claim: Claim
+    again: float | None = None
+    spend: bool = False
+
+
+class Marks(Protocol):
+    """What may mean work."""
+
+    def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
+        """Mark the subjects due now."""
+
+    def next_lane(self, lanes: Collection[Lane]) -> Lane | None:
+        """Return the most urgent of these lanes that has due marks."""
+
+    def claim(
+        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+    ) -> list[Claim]:
+        """Lease up to `limit` due pairs; `only` claims these subjects, due or not."""
+
+    def addresses(self, limit: int) -> list[str]:
+        """Take the due marks about addresses that no customer has."""
+
+    def finish(self, endings: Sequence[Ending]) -> None:
+        """Clear what was settled (unless marked again meanwhile), put the rest off, end the leases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One HubSpot write about to be sent. `base` are the stored columns it was planned from, for compare-and-set.
+
+    `unseen`: nothing was read before, so what it overwrites is looked up in the history afterwards.
+    """
+
+    pair: Pair
+    kind: IntentKind
+    values: Values = field(default_factory=dict)
+    conflicts: tuple[Conflict, ...] = ()
+    fenced: bool = True
+    unseen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A write whose intent is stored."""
+
+    intent: IntentId
+    write: Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """HubSpot took it: the contact with the properties it answered."""
+
+    contact: Contact
+
+
+Answer = Written | Refused | None
+"""None: HubSpot's answer did not mention the record; nothing is known."""
+
+
+class Pairs(Protocol):
+    """Customers, links and what is remembered about them."""
+
+    def load(self, claims: Sequence[Claim]) -> list[Pair]:
+        """Return the claimed pairs without their remote side."""
+
+    def surroundings(
+        self, *, addresses: Collection[str], contacts: Collection[ContactId]
+    ) -> Surroundings:
+        """Return who holds the addresses and who is linked with the contacts."""
+
+    def join(self, steps: Sequence[Step]) -> list[Claim]:
+        """Lease the holders of addresses that these steps want, to decide about them together."""
+
+    def intend(self, writes: Sequence[Write]) -> list[Sent]:
+        """Store the intents and the losers, prolong the leases; leave out what is no longer ours."""
+
+    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        """Commit the local part of the steps, each column only if it still holds what was read.
+
+        Returns the uuids of which something was left out and that want another look.
+        """
+
+    def rearrange(self, steps: Sequence[Step]) -> None:
+        """Change who is linked with whom, forget, ignore, detach or erase."""
+
+    def withdraw(self, sent: Sequence[Sent]) -> None:
+        """Drop the intents of writes that were certainly not sent."""
+
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> None:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
+
+
+class Records(Protocol):
+    """Where the walks stand, and what their pages tell."""
+
+    def cursor(self, name: str) -> Mapping[str, Any] | None:
+        """Return where a walk stands."""
+
+    def meet(
+        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
+    ) -> list[ContactId]:
+        """Mark the contacts of a page that are news and save the cursor, in one transaction; return the news."""
+
+    def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
+        """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""
+
+    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> list[CustomerId]:
+        """Mark customers that differ from their base or have no link; return them in order of uuid."""
+
+    def linked(self) -> int:
+        """Return how many contacts are linked and alive."""
+
+
+class Brakes(Protocol):
+    """The rolling hour of dangerous changes."""
+
+    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
+        """Take as much of the allowance as there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of contacts. `after`: where the next begins, None at the end; `served_at`: HubSpot's clock."""
+
+    contacts: Sequence[Contact]
+    after: str | None
+    served_at: datetime
+
+
+class HubSpot(Protocol):
+    """The remote side. Every call raises `Transient` for causes that are not a record's own."""
+
+    def read(self, ids: Collection[ContactId], *, history: bool = False) -> Mapping[ContactId, Snapshot]:
+        """Return what each id is now: alive, archived, merged into another, or gone."""
+
+    def find(self, addresses: Collection[str]) -> Mapping[str, Contact]:
+        """Return the living contacts that have these addresses (as primary or secondary one)."""
+
+    def create(self, drafts: Sequence[Values]) -> list[Answer]:
+        """Create contacts; one answer per draft, in order."""
+
+    def update(self, edits: Sequence[tuple[ContactId, Values]]) -> list[Answer]:
+        """Update contacts; one answer per edit, in order."""
+
+    def archive(self, ids: Sequence[ContactId]) -> list[Answer]:
+        """Archive contacts; one answer per id, in order. Archiving twice is no error."""
+
+    def purge(self, contact_id: ContactId) -> None:
+        """Delete one contact for good, with its history (GDPR)."""
+
+    def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
+        """Return contacts modified in the window, by id, from the search index (which lags)."""
+
+    def walk(self, after: str | None) -> Page:
+        """Return contacts by id from the store (which does not lag), with all mapped properties."""
+
+
+class Budget(Protocol):
+    """HubSpot calls shared by all processes."""
+
+    def reserve(self, lane: Lane, calls: int) -> AbstractContextManager[None]:
+        """Wait until `calls` calls may be made in this lane; they are taken before a pair is claimed."""

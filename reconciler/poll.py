@@ -1,0 +1,78 @@
+"""The poll: marks contacts that HubSpot's search says were modified, all in HubSpot's time.
+
+The search index lags, so each window overlaps the last one, and a second look goes over it again an hour behind.
+Inside a window pages follow the contact id, never the time: thousands of contacts may share one millisecond.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from reconciler.core.ports import Budget, HubSpot, Lane, Page, Records
+
+FIRST = "0:0"
+"""Where a window's pages begin."""
+
+log = structlog.get_logger()
+
+
+class Poll:
+    """Looks for changes since the last look. Times in seconds."""
+
+    def __init__(
+        self, *, hubspot: HubSpot, records: Records, budget: Budget, overlap: float, second_look: float
+    ) -> None:
+        self._hubspot, self._records, self._budget = hubspot, records, budget
+        self._overlap, self._second_look = timedelta(seconds=overlap), timedelta(seconds=second_look)
+
+    def recent(self) -> int:
+        """Mark what changed since the last look; return how many contacts are new to us."""
+        return self._walk("poll", until=None)
+
+    def again(self) -> int:
+        """Mark what the index had not shown yet: the same windows, one second look behind."""
+        first = self._records.cursor("poll")
+        if first is None:
+            return 0
+        return self._walk("poll again", until=_time(first["high"]) - self._second_look)
+
+    def _walk(self, name: str, *, until: datetime | None) -> int:
+        """Walk the window from where the last one ended; a walk that was cut off goes on at its page."""
+        state = dict(self._records.cursor(name) or self._beginning(until))
+        since = _time(state["high"]) - self._overlap
+        if until is not None and since >= until:
+            return 0
+        marked, after = 0, str(state["after"])
+        while True:
+            with self._budget.reserve(Lane.FRESH, 1):
+                page = self._hubspot.changed(since=since, until=until, after=after)
+            state = _advanced(state, page, until)
+            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)
+            marked += len(found)
+            if page.after is None:
+                break
+            after = page.after
+        if marked:
+            log.info("poll.marked", look=name, contacts=marked)
+        return marked
+
+    def _beginning(self, until: datetime | None) -> dict[str, Any]:
+        """Begin now: what is older is the backfill's and the sweep's."""
+        return {"high": (until or datetime.now(UTC)).isoformat(), "next": None, "after": FIRST}
+
+
+def _advanced(state: dict[str, Any], page: Page, until: datetime | None) -> dict[str, Any]:
+    """Return the cursor after a page. The next window begins at the highest time seen, but not after this one began:
+    what changed behind the walk's back would be passed over."""
+    began = _time(state["next"]) if state.get("next") else min(until or page.served_at, page.served_at)
+    seen = max((contact.updated_at for contact in page.contacts), default=_time(state["high"]))
+    top = max(seen, _time(state["top"])) if state.get("top") else seen
+    if page.after is not None:
+        return {**state, "next": began.isoformat(), "top": top.isoformat(), "after": page.after}
+    high = max(_time(state["high"]), min(top, began) if until is None else began)
+    return {"high": high.isoformat(), "next": None, "top": None, "after": FIRST}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,256 @@
+"""The one reconcile: gather both sides of the claimed pairs, decide, apply.
+
+Level-triggered: it is told who, never why. Webhook, trigger, poll and sweep all end here; so does every crash,
+because what is not cleared is looked at again.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from reconciler.core import addresses
+from reconciler.core.brake import brake, needed
+from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
+from reconciler.core.errors import Code, Refused, SyncError, Transient
+from reconciler.core.fields import Value
+from reconciler.core.plan import (
+    Adopt,
+    Attach,
+    Local,
+    Neighbour,
+    Remote,
+    Rules,
+    Step,
+    Surroundings,
+    decide,
+    troubles,
+)
+from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
+from reconciler.sender import Sender
+
+BATCH = 100
+"""Pairs per pass: what one HubSpot batch call takes."""
+
+HISTORY_BATCH = 50
+"""Ids per read with property history."""
+
+CALLS_PER_PASS = 2
+"""HubSpot calls taken from the budget before a claim: a read and, mostly, one write."""
+
+LEFT_OUT_DELAY = 1.0
+"""Seconds until another look at a pair of which a part could not be written."""
+
+BUG_DELAY = 30.0
+"""Seconds until another look at pairs that met a bug of ours."""
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item")
+
+_REARRANGING = frozenset({Local.FORGET, Local.IGNORE, Local.DETACH, Local.ERASE})
+
+
+class Reconciler:
+    """Claims marks and makes their pairs equal."""
+
+    def __init__(
+        self, *, marks: Marks, pairs: Pairs, hubspot: HubSpot, brakes: Brakes, budget: Budget, rules: Callable[[], Rules]
+    ) -> None:
+        self._marks, self._pairs, self._hubspot = marks, pairs, hubspot
+        self._brakes, self._budget, self._rules = brakes, budget, rules
+        self._sender = Sender(pairs, hubspot)
+
+    def drain(self, *, lanes: Collection[Lane] = tuple(Lane)) -> int:
+        """Work off what is due; return how many pairs were looked at."""
+        total = 0
+        while count := self._drain_once(lanes):
+            total += count
+        return total
+
+    def _drain_once(self, lanes: Collection[Lane]) -> int:
+        lane = self._marks.next_lane(lanes)
+        if lane is None:
+            return 0
+        with self._budget.reserve(lane, CALLS_PER_PASS):
+            looked_up = self._look_up(self._marks.addresses(BATCH), lane)
+            claims = self._marks.claim(BATCH, lanes=[lane])
+            self.reconcile(claims)
+        return len(claims) + looked_up
+
+    def _look_up(self, wanted: Sequence[str], lane: Lane) -> int:
+        """Turn marks about an address that no customer has into marks about the contact that has it."""
+        if wanted:
+            found = self._hubspot.find(wanted)
+            self._marks.mark({Subject.contact(contact.id) for contact in found.values()}, lane=lane)
+        return len(wanted)
+
+    def reconcile(self, claims: Sequence[Claim], known: Mapping[ContactId, Contact] | None = None) -> None:
+        """Make the claimed pairs equal. `known` are contacts just read from the store (not the search index)."""
+        if not claims:
+            return
+        started = monotonic()
+        endings = {claim.uuid: Ending(claim=claim) for claim in claims}
+        try:
+            steps = self._decided(claims, endings, known or {})
+            self._apply(steps, endings)
+        except Transient as error:
+            log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
+            endings = {u: replace(e, again=max(error.delay, e.again or 0)) for u, e in endings.items()}
+        except SyncError:
+            raise
+        except Exception:
+            log.exception("reconcile.bug", pairs=len(endings))
+            endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}
+        self._marks.finish(list(endings.values()))
+        log.debug("reconcile.done", pairs=len(endings), seconds=round(monotonic() - started, 3))
+
+    def _decided(
+        self, claims: Sequence[Claim], endings: dict[CustomerId, Ending], known: Mapping[ContactId, Contact]
+    ) -> list[Step]:
+        """Gather and decide; holders of addresses that change hands join the batch."""
+        pairs = self._gather(claims, known)
+        steps, around = self._decide(pairs)
+        joined = self._pairs.join(steps)
+        if joined:
+            endings.update((claim.uuid, Ending(claim=claim)) for claim in joined)
+            pairs += self._gather(joined, {})
+            steps, around = self._decide(pairs)
+        steps = addresses.release(self._with_history(steps, around), around.holders)
+        danger = needed(steps)
+        return brake(steps, self._brakes.grant(danger)) if danger else steps
+
+    def _gather(self, claims: Sequence[Claim], known: Mapping[ContactId, Contact]) -> list[Pair]:
+        pairs = self._pairs.load(claims)
+        wanted = {pair.link.contact_id for pair in pairs if pair.link.contact_id is not None} - known.keys()
+        read = {**{i: Snapshot(contact=c) for i, c in known.items()}, **self._read(wanted)}
+        found = self._hubspot.find(lost) if (lost := set(_lost_creates(pairs))) else {}
+        return [replace(pair, remote=_remote(pair, read, found)) for pair in pairs]
+
+    def _read(self, ids: Collection[ContactId], *, history: bool = False) -> dict[ContactId, Snapshot]:
+        read: dict[ContactId, Snapshot] = {}
+        for chunk in chunked(sorted(ids), HISTORY_BATCH if history else BATCH):
+            read.update(self._hubspot.read(chunk, history=history))
+        return read
+
+    def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Surroundings]:
+        contacts = [pair.contact for pair in pairs if pair.contact is not None]
+        around = self._pairs.surroundings(
+            addresses={a for a in (contact.values.get("email") for contact in contacts) if a is not None},
+            contacts={c.id for c in contacts},
+        )
+        rules = self._rules()
+        return [decide(pair, around, rules) for pair in pairs], around
+
+    def _with_history(self, steps: Sequence[Step], around: Surroundings) -> list[Step]:
+        """Decide again, with a second read, what needs the properties' history; its values are the ones used."""
+        asking = {s.pair.link.contact_id for s in steps if s.needs_history and s.pair.link.contact_id is not None}
+        if not asking:
+            return list(steps)
+        read, rules = self._read(asking, history=True), self._rules()
+        return [
+            decide(replace(step.pair, remote=read[step.pair.link.contact_id]), around, rules)
+            if step.needs_history and step.pair.link.contact_id is not None
+            else step
+            for step in steps
+        ]
+
+    def _apply(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
+        for step in steps:
+            again(endings, step.pair.uuid, step.again)
+        self._pairs.rearrange([s for s in steps if s.identity is not None or s.local in _REARRANGING])
+        merging = [s for s in steps if s.identity is None and s.local not in _REARRANGING]
+        for uuid in self._pairs.merge(merging):
+            again(endings, uuid, LEFT_OUT_DELAY)
+        # Deletes before updates before creates: each may free an address that the next one wants.
+        self._archive([s for s in merging if s.remote is Remote.ARCHIVE])
+        self._update([s for s in merging if s.remote is Remote.UPDATE], endings)
+        self._create([s for s in merging if s.remote is Remote.CREATE], endings)
+
+    def _archive(self, steps: Sequence[Step]) -> None:
+        for chunk in chunked(steps, BATCH):
+            self._sender.archive([_write(step, IntentKind.ARCHIVE) for step in chunk])
+
+    def _update(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
+        for wave in addresses.waves(steps):
+            for chunk in chunked(wave, BATCH):
+                writes = [replace(_write(u.step, IntentKind.UPDATE), values=u.values) for u in chunk]
+                for write, answer in self._sender.update(writes):
+                    self._follow_up(write, answer, endings)
+
+    def _create(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
+        for chunk in chunked(steps, BATCH):
+            for write, answer in self._sender.create([_write(step, IntentKind.CREATE) for step in chunk]):
+                self._follow_up(write, answer, endings)
+
+    def _follow_up(self, write: Write, answer: Answer, endings: dict[CustomerId, Ending]) -> None:
+        """Look again where HubSpot refused a part, and see who has an address that it would not give."""
+        uuid = write.pair.uuid
+        if answer is None:
+            endings[uuid] = replace(endings[uuid], again=BUG_DELAY, spend=True)
+        elif isinstance(answer, Refused) and answer.code is Code.TAKEN:
+            self._resolve_holder(write, answer, endings)
+        elif isinstance(answer, Refused):
+            again(endings, uuid, 0)
+
+    def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
+        holder, address = self._holder(refused, write.values["email"]), write.values["email"]
+        owner = None if holder is None else self._owner(holder)
+        is_create = write.kind is IntentKind.CREATE
+        again(endings, write.pair.uuid, 0)
+        if holder is not None and is_create and owner is None:
+            self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
+        elif holder is not None and is_create and owner is not None and owner.is_placeholder and not owner.is_busy:
+            self._pairs.rearrange([Step(pair=write.pair, identity=Adopt(owner=write.pair.uuid, contact_id=holder))])
+        elif holder is not None and owner is not None and (owner.email != address or not owner.is_alive):
+            # The holder is about to give the address up (renamed or deleted here): it goes first.
+            self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
+            endings[write.pair.uuid] = replace(endings[write.pair.uuid], again=1.0, spend=True)
+        else:
+            self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
+
+    def _holder(self, refused: Refused, address: Value) -> ContactId | None:
+        if refused.holder is not None or address is None:
+            return refused.holder
+        contact = self._hubspot.find([address]).get(address)
+        return None if contact is None else contact.id
+
+    def _owner(self, holder: ContactId) -> Neighbour | None:
+        return self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)
+
+
+def _lost_creates(pairs: Iterable[Pair]) -> Iterable[str]:
+    """Name the addresses of creates whose answer never came."""
+    for pair in pairs:
+        if pair.link.contact_id is None:
+            for intent in pair.intents:
+                address = intent.values.get("email")
+                if intent.kind is IntentKind.CREATE and intent.is_overdue and address is not None:
+                    yield address
+
+
+def _remote(
+    pair: Pair, read: Mapping[ContactId, Snapshot], found: Mapping[str, Contact]
+) -> Snapshot | None:
+    if pair.link.contact_id is not None:
+        return read.get(pair.link.contact_id, GONE)
+    contact = next((found[address] for address in _lost_creates([pair]) if address in found), None)
+    return None if contact is None else Snapshot(contact=contact)
+
+
+def _write(step: Step, kind: IntentKind) -> Write:
+    return Write(pair=step.pair, kind=kind, values=step.push, conflicts=step.conflicts)
+
+
+def again(endings: dict[CustomerId, Ending], uuid: CustomerId, delay: float | None) -> None:
+    """Put the pair's next look `delay` seconds ahead, or sooner if one is already due sooner."""
+    if delay is not None:
+        ending = endings[uuid]
+        endings[uuid] = replace(ending, again=delay if ending.again is None else min(delay, ending.again))
+
+
+def chunked(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut a sequence into pieces of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,111 @@
+"""Every HubSpot write of the system: intent, call, answer committed.
+
+The reconciler and the API both send through here. What is certainly not sent is withdrawn; what may have
+happened keeps its intent, which settles it later.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from reconciler.core.contact import ContactId, IntentKind
+from reconciler.core.errors import OutcomeUnknown, Transient
+from reconciler.core.fields import Value
+from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Write, Written
+
+STAGE = "lifecyclestage"
+
+Result = tuple[Write, Answer]
+
+
+class Sender:
+    """Sends batches of writes of one kind; each ends in an answer, None where nothing is known."""
+
+    def __init__(self, pairs: Pairs, hubspot: HubSpot) -> None:
+        self._pairs, self._hubspot = pairs, hubspot
+
+    def create(self, writes: Sequence[Write]) -> list[Result]:
+        """Create contacts; an answer per write that was still ours."""
+        sent = self._pairs.intend(writes)
+        return self._commit(sent, lambda: self._hubspot.create([each.write.values for each in sent]))
+
+    def update(self, writes: Sequence[Write]) -> list[Result]:
+        """Update contacts; a lifecyclestage that HubSpot ignored is cleared and set again."""
+        sent, results = self._update(writes)
+        moved = [
+            each
+            for each, (_, answer) in zip(sent, results, strict=True)
+            if isinstance(answer, Written) and _moves_stage(each.write)
+        ]
+        ignored = self._read_back(moved)
+        if ignored:
+            # Clear and set must be two calls; the first set has already proved the option to be valid.
+            cleared, _ = self._update([_stage_write(each.write, None) for each in ignored])
+            again, _ = self._update([_stage_write(each.write, each.write.values[STAGE]) for each in ignored])
+            self._read_back([*ignored, *cleared, *again], is_last=True)
+        return results
+
+    def archive(self, writes: Sequence[Write]) -> list[Result]:
+        """Archive contacts."""
+        sent = self._pairs.intend(writes)
+        ids = [contact_id(each.write) for each in sent]
+        return self._commit(sent, lambda: self._hubspot.archive(ids))
+
+    def _update(self, writes: Sequence[Write]) -> tuple[list[Sent], list[Result]]:
+        sent = self._pairs.intend(writes)
+        edits = [(contact_id(each.write), each.write.values) for each in sent]
+        return sent, self._commit(
+            sent, lambda: [_without_stage(a, s) for a, s in zip(self._hubspot.update(edits), sent, strict=True)]
+        )
+
+    def _commit(self, sent: Sequence[Sent], call: Callable[[], Sequence[Answer]]) -> list[Result]:
+        if not sent:
+            return []
+        try:
+            answers = call()
+        except OutcomeUnknown:
+            raise
+        except Transient:
+            self._pairs.withdraw(sent)
+            raise
+        self._pairs.settle(list(zip(sent, answers, strict=True)))
+        return [(each.write, answer) for each, answer in zip(sent, answers, strict=True)]
+
+    def _read_back(self, moved: Sequence[Sent], *, is_last: bool = False) -> list[Sent]:
+        """Commit the stages that HubSpot has; return the writes whose stage it ignored (at last: accept it)."""
+        if not moved:
+            return []
+        read = self._hubspot.read({contact_id(each.write) for each in moved})
+        taken, ignored = [], []
+        for each in moved:
+            contact = read[contact_id(each.write)].contact
+            if contact is None:
+                continue
+            stage = contact.values.get(STAGE)
+            if is_last or stage == each.write.values[STAGE]:
+                taken.append((each, Written(contact=replace(contact, values={STAGE: stage}))))
+            else:
+                ignored.append(each)
+        self._pairs.settle(taken)
+        return ignored
+
+
+def contact_id(write: Write) -> ContactId:
+    """Return the contact that the write is about."""
+    assert write.pair.link.contact_id is not None
+    return write.pair.link.contact_id
+
+
+def _moves_stage(write: Write) -> bool:
+    return write.values.get(STAGE) is not None
+
+
+def _without_stage(answer: Answer, sent: Sent) -> Answer:
+    """Drop the stage from an answer: HubSpot may echo one that it ignores, only a read tells."""
+    if not isinstance(answer, Written) or not _moves_stage(sent.write):
+        return answer
+    values = {column: value for column, value in answer.contact.values.items() if column != STAGE}
+    return Written(contact=replace(answer.contact, values=values))
+
+
+def _stage_write(write: Write, stage: Value) -> Write:
+    return replace(write, kind=IntentKind.UPDATE, values={STAGE: stage}, conflicts=())

@@ -1,0 +1,106 @@
+"""Builds the parts of a process and hands them down; nothing is built at import.
+
+The one place that knows which adapter stands behind which port.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from reconciler.adapters.gateway.calls import Calls
+from reconciler.adapters.gateway.client import Gateway
+from reconciler.adapters.postgres.budget import Limits, PostgresBudget
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.marks import PostgresMarks
+from reconciler.adapters.postgres.pairs import PostgresPairs
+from reconciler.adapters.postgres.records import PostgresRecords
+from reconciler.core.plan import Rules
+from reconciler.poll import Poll
+from reconciler.reconcile import Reconciler
+from reconciler.settings import Sync, secret_source
+from reconciler.settings import Database as DatabaseSettings
+from reconciler.sweep import Sweep
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a process that talks to HubSpot works with."""
+
+    database: Database
+    marks: PostgresMarks
+    pairs: PostgresPairs
+    records: PostgresRecords
+    budget: PostgresBudget
+    hubspot: Gateway
+    reconciler: Reconciler
+    poll: Poll
+    sweep: Sweep
+
+
+@contextmanager
+def open_database(settings: DatabaseSettings) -> Iterator[Database]:
+    """Open the pool of a process."""
+    with open_pool(settings.database_url.get_secret_value(), size=settings.database_pool) as pool:
+        yield Database(pool)
+
+
+@contextmanager
+def open_parts(settings: Sync) -> Iterator[Parts]:
+    """Open everything a process needs; close it again at the end."""
+    with open_database(settings) as database:
+        yield build(settings, database)
+
+
+def build(settings: Sync, database: Database, sleep: Callable[[float], None] = time.sleep) -> Parts:
+    """Put the parts together on an open database."""
+    marks, records = PostgresMarks(database), PostgresRecords(database)
+    pairs = PostgresPairs(database, tombstones=settings.tombstone_file)
+    limits = Limits(
+        per_10s=settings.hubspot_rate_per_10s,
+        search_per_second=settings.hubspot_search_per_second,
+        daily=settings.hubspot_daily_limit,
+    )
+    budget = PostgresBudget(database, limits, sleep)
+    calls = Calls(budget, sleep)
+    token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
+    hubspot = Gateway(base_url=str(settings.hubspot_base_url).rstrip("/"), token=token, calls=calls)
+    reconciler = Reconciler(
+        marks=marks,
+        pairs=pairs,
+        hubspot=hubspot,
+        brakes=records,
+        budget=budget,
+        rules=partial(_rules, settings, calls),
+    )
+    return Parts(
+        database=database,
+        marks=marks,
+        pairs=pairs,
+        records=records,
+        budget=budget,
+        hubspot=hubspot,
+        reconciler=reconciler,
+        poll=Poll(
+            hubspot=hubspot,
+            records=records,
+            budget=budget,
+            overlap=settings.poll_overlap,
+            second_look=settings.poll_second_look,
+        ),
+        sweep=Sweep(hubspot=hubspot, records=records, marks=marks, budget=budget, reconciler=reconciler),
+    )
+
+
+def _rules(settings: Sync, calls: Calls) -> Rules:
+    return Rules(
+        policies=settings.policies,
+        deletes_inbound=settings.sync_deletes in ("both", "inbound"),
+        deletes_outbound=settings.sync_deletes in ("both", "outbound"),
+        skew=calls.skew,
+    )

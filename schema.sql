@@ -1,0 +1,509 @@
+-- The customer table, what the sync remembers about it, and the views operators read.
+-- Idempotent and safe on a live database: `python -m reconciler db init` applies it in one transaction.
+
+set local lock_timeout = '5s';
+set local client_min_messages = warning;
+
+-- Tables ---------------------------------------------------------------------------------------------------------
+
+create table if not exists customer (
+    uuid             uuid primary key default gen_random_uuid(),
+    email            text,
+    firstname        text,
+    lastname         text,
+    phone            text,
+    company          text,
+    website          text,
+    lifecyclestage   text,
+    createdat        timestamptz not null default now(),
+    updatedat        timestamptz not null default now(),
+    contactid        bigint,
+    hubspotcreatedat timestamptz,
+    hubspotupdatedat timestamptz,
+    deletedat        timestamptz,
+    erasedat         timestamptz,
+    mergedinto       uuid
+);
+
+create schema if not exists sync;
+
+-- Every fence and every mark's generation comes from here and is never used twice.
+create sequence if not exists sync.number;
+
+-- customer uuid <-> contact id. Outlives its customer: a hard DELETE must not make the contact unknown.
+create table if not exists sync.link (
+    uuid        uuid primary key,
+    contact     bigint,
+    base        jsonb not null default '{}',  -- column -> value both sides last agreed on; absent = empty
+    base_at     jsonb not null default '{}',  -- pushed column -> HubSpot's time (ms) of the answer that set its base
+    alive       boolean,                      -- the base of existence; null: never agreed
+    seen        timestamptz,                  -- highest lastmodifieddate in any answer
+    read        timestamptz,                  -- lastmodifieddate of the last full read merged and committed
+    looks       smallint not null default 0,  -- reads in a row that were older than `seen`
+    edited      jsonb not null default '{}',  -- column -> time of the last SQL edit
+    trouble     jsonb not null default '{}',  -- column or * -> {code, fingerprint}
+    unseen      jsonb not null default '{}',  -- column -> {base, at}: pushed without a read, history not yet checked
+    detached    boolean not null default false,
+    fence       bigint not null default 0,
+    lease_until timestamptz
+);
+alter table sync.link alter column base set storage main;
+create unique index if not exists link_contact_is_unique on sync.link (contact);
+create index if not exists link_base_email on sync.link ((base ->> 'email'));
+create index if not exists link_in_trouble on sync.link (uuid) where trouble <> '{}';
+
+-- Ids that lead to a link without being its contact: merged away, former (archived and re-created), or ignored.
+create table if not exists sync.alias (
+    contact bigint primary key,
+    uuid    uuid,
+    kind    text not null check (kind in ('merged', 'former', 'ignored'))
+);
+create index if not exists alias_uuid on sync.alias (uuid);
+
+-- What is about to be sent to HubSpot; gone when its answer is committed.
+create table if not exists sync.intent (
+    id       bigint primary key default nextval('sync.number'),
+    uuid     uuid not null,
+    kind     text not null check (kind in ('create', 'update', 'archive')),
+    vals     jsonb not null default '{}',
+    at       timestamptz not null default clock_timestamp(),
+    deadline timestamptz not null,
+    reserved text  -- the address an API create holds while its customer does not exist yet
+);
+create index if not exists intent_uuid on sync.intent (uuid);
+create index if not exists intent_deadline on sync.intent (deadline);
+-- Two API creates of one address must not both reach HubSpot.
+create unique index if not exists intent_reserves_address_once on sync.intent (reserved) where reserved is not null;
+
+create table if not exists sync.mark (
+    subject    text primary key,  -- c:<contact id>, u:<customer uuid> or e:<address>
+    generation bigint not null default nextval('sync.number'),
+    due        timestamptz not null default now(),
+    lane       smallint not null default 1,
+    attempts   smallint not null default 0,  -- looks that failed for a reason of the record's own
+    crashes    smallint not null default 0,  -- claims whose worker did not come back
+    privacy    boolean not null default false
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+create index if not exists mark_due on sync.mark (lane, due);
+
+-- What the trigger appends: no unique key, so no writer ever waits for another here.
+create table if not exists sync.dirty (
+    id     bigint generated always as identity primary key,
+    uuid   uuid not null,
+    edited text[] not null default '{}',
+    at     timestamptz not null default clock_timestamp()
+);
+
+create table if not exists sync.cursor (
+    name  text primary key,
+    value jsonb not null,
+    at    timestamptz not null default now()
+);
+
+create table if not exists sync.history (
+    id      bigint generated always as identity primary key,
+    at      timestamptz not null default clock_timestamp(),
+    uuid    uuid not null,
+    side    text not null check (side in ('postgres', 'hubspot')),
+    action  text not null,
+    changes jsonb not null default '{}'
+);
+create index if not exists history_uuid on sync.history (uuid);
+create index if not exists history_at on sync.history (at);
+
+-- The losers of conflicts, stored before they are overwritten. A conflict seen again is the same row.
+create table if not exists sync.conflict (
+    id       bigint generated always as identity primary key,
+    at       timestamptz not null default clock_timestamp(),
+    uuid     uuid not null,
+    property text not null,
+    winner   text check (winner in ('postgres', 'hubspot')),
+    kept     text,
+    lost     text,
+    resolved timestamptz
+);
+create unique index if not exists conflict_is_logged_once on sync.conflict
+    (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null;
+
+-- Erased stays erased: salted hashes of addresses, and contact ids.
+create table if not exists sync.tombstone (
+    hash    text primary key,
+    at      timestamptz not null default now()
+);
+create table if not exists sync.secret (
+    name  text primary key,
+    value text not null
+);
+insert into sync.secret values ('salt', md5(random()::text || clock_timestamp()::text || gen_random_uuid()::text)) on conflict do nothing;
+
+-- One row per call that may be made in a window: a call takes the row unused for longest, if that is a window ago.
+create table if not exists sync.slot (
+    kind text not null,
+    n    integer not null,
+    at   timestamptz not null default '-infinity',
+    primary key (kind, n)
+) with (fillfactor = 50);
+create index if not exists slot_at on sync.slot (kind, at);
+
+create table if not exists sync.day (
+    day   date primary key,
+    calls bigint not null default 0
+);
+create table if not exists sync.lane (
+    lane   smallint primary key,
+    wanted timestamptz not null default '-infinity'
+);
+insert into sync.lane select generate_series(0, 3) on conflict do nothing;
+
+-- The brake: what was granted, and what an operator allows beyond it.
+create table if not exists sync.danger (
+    kind  text not null,
+    at    timestamptz not null default clock_timestamp(),
+    count integer not null
+);
+create index if not exists danger_at on sync.danger (kind, at);
+create table if not exists sync.allowance (
+    kind  text primary key,
+    count integer not null,
+    until timestamptz not null
+);
+
+create table if not exists sync.idempotency (
+    key         text not null,
+    caller      text not null,
+    request     text not null,
+    uuid        uuid,
+    status      smallint,
+    body        jsonb,
+    at          timestamptz not null default now(),
+    lease_until timestamptz not null,
+    primary key (caller, key)
+);
+
+create table if not exists sync.heartbeat (
+    job  text primary key,
+    at   timestamptz not null default now(),
+    note jsonb not null default '{}'
+);
+
+-- Events that could not be read, for a person: size and hash, and no more of the body than needed to see what it is.
+create table if not exists sync.quarantine (
+    id     bigint generated always as identity primary key,
+    at     timestamptz not null default now(),
+    reason text not null,
+    size   integer not null,
+    hash   text not null,
+    head   bytea not null
+);
+
+-- Indexes on customer --------------------------------------------------------------------------------------------
+
+create unique index if not exists customer_email_is_unique_among_live on customer (lower(btrim(email)))
+    where deletedat is null;
+create index if not exists customer_contactid on customer (contactid) where contactid is not null;
+
+-- Functions ------------------------------------------------------------------------------------------------------
+
+create or replace function sync.is_own() returns boolean language sql stable parallel safe
+    return coalesce(current_setting('sync.own', true), '') = 'on';
+
+create or replace function sync.hash_of(address text) returns text language sql stable
+    return (select encode(sha256(convert_to(value || ':' || lower(btrim(address)), 'UTF8')), 'hex') from sync.secret where name = 'salt');
+
+-- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so survives.
+create or replace function sync.mark(subjects text[], lane integer, is_private boolean default false) returns void language sql as $$
+    insert into sync.mark (subject, lane, privacy)
+    select distinct subject, lane, is_private from unnest(subjects) as subject order by subject
+    on conflict (subject) do update set
+        generation = nextval('sync.number'),
+        due = least(sync.mark.due, now()),
+        lane = least(sync.mark.lane, excluded.lane),
+        privacy = sync.mark.privacy or excluded.privacy;
+$$;
+
+-- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody but an erase
+-- that is just committing (the shared lock).
+create or replace function sync.on_insert() returns trigger language plpgsql as $$
+begin
+    if sync.is_own() then return null; end if;
+    if exists (select from new_rows where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0) then
+        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    end if;
+    perform sync.refuse_erased(array(select email from new_rows where email is not null));
+    insert into sync.dirty (uuid, edited)
+    select uuid, array_remove(array[
+        case when email is not null then 'email' end, case when firstname is not null then 'firstname' end,
+        case when lastname is not null then 'lastname' end, case when phone is not null then 'phone' end,
+        case when company is not null then 'company' end, case when website is not null then 'website' end,
+        case when lifecyclestage is not null then 'lifecyclestage' end], null)
+    from new_rows;
+    notify sync_dirty;
+    return null;
+end $$;
+
+create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));
+    if exists (select from sync.tombstone) and exists (
+        select from unnest(addresses) address join sync.tombstone on hash = sync.hash_of(address)) then
+        raise exception 'this address was erased' using errcode = 'check_violation', constraint = 'erased_subject';
+    end if;
+end $$;
+
+create or replace function sync.on_update() returns trigger language plpgsql as $$
+declare
+    moved text[];
+begin
+    if sync.is_own() then return null; end if;
+    if exists (
+        select from new_rows n left join old_rows o using (uuid)
+        where o.uuid is null or
+            (n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto)
+            is distinct from (o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto)) then
+        raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    end if;
+    moved := array(select n.email from new_rows n join old_rows o using (uuid) where n.email is distinct from o.email and n.email is not null);
+    if moved <> '{}' then perform sync.refuse_erased(moved); end if;
+    insert into sync.dirty (uuid, edited)
+    select uuid, array_remove(array[
+        case when n.email is distinct from o.email then 'email' end, case when n.firstname is distinct from o.firstname then 'firstname' end,
+        case when n.lastname is distinct from o.lastname then 'lastname' end, case when n.phone is distinct from o.phone then 'phone' end,
+        case when n.company is distinct from o.company then 'company' end, case when n.website is distinct from o.website then 'website' end,
+        case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null)
+    from new_rows n join old_rows o using (uuid)
+    where (n.email, n.firstname, n.lastname, n.phone, n.company, n.website, n.lifecyclestage, n.deletedat is null)
+        is distinct from (o.email, o.firstname, o.lastname, o.phone, o.company, o.website, o.lifecyclestage, o.deletedat is null);
+    if found then notify sync_dirty; end if;
+    return null;
+end $$;
+
+create or replace function sync.on_delete() returns trigger language plpgsql as $$
+begin
+    if sync.is_own() then return null; end if;
+    insert into sync.dirty (uuid) select uuid from old_rows;
+    notify sync_dirty;
+    return null;
+end $$;
+
+create or replace function sync.on_truncate() returns trigger language plpgsql as $$
+begin
+    raise exception 'TRUNCATE customer is refused: the sync could not tell it from a deletion of every contact' using errcode = 'feature_not_supported';
+end $$;
+
+create or replace function sync.touch() returns trigger language plpgsql as $$
+begin
+    new.updatedat := clock_timestamp();
+    return new;
+end $$;
+
+-- Triggers -------------------------------------------------------------------------------------------------------
+
+create or replace trigger sync_insert after insert on customer referencing new table as new_rows for each statement execute function sync.on_insert();
+create or replace trigger sync_update after update on customer referencing old table as old_rows new table as new_rows for each statement execute function sync.on_update();
+create or replace trigger sync_delete after delete on customer referencing old table as old_rows for each statement execute function sync.on_delete();
+create or replace trigger sync_truncate before truncate on customer for each statement execute function sync.on_truncate();
+create or replace trigger sync_touch before update on customer for each row
+    when ((new.email, new.firstname, new.lastname, new.phone, new.company, new.website, new.lifecyclestage, new.deletedat is null)
+        is distinct from (old.email, old.firstname, old.lastname, old.phone, old.company, old.website, old.lifecyclestage, old.deletedat is null)
+        and new.updatedat is not distinct from old.updatedat)
+    execute function sync.touch();
+
+-- Claiming -------------------------------------------------------------------------------------------------------
+
+-- Turn what the trigger appended, and intents whose answer never came, into marks. Works on the rows it sees.
+create or replace function sync.fold() returns void language plpgsql as $$
+begin
+    with gone as (
+        delete from sync.dirty where id in (select id from sync.dirty order by id limit 10000 for update skip locked)
+        returning uuid, edited, at
+    ), customers as (
+        select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited
+        from (select uuid, name, max(at) as at from gone left join lateral unnest(edited) as name on true group by uuid, name) each
+        group by uuid order by uuid
+    ), linked as (
+        insert into sync.link (uuid, edited) select uuid, edited from customers
+        on conflict (uuid) do update set edited = sync.link.edited || excluded.edited
+        returning uuid
+    )
+    insert into sync.mark (subject) select 'u:' || uuid from linked order by 1
+    on conflict (subject) do update set generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1);
+    insert into sync.mark (subject) select distinct 'u:' || uuid from sync.intent where deadline < now() order by 1
+    on conflict (subject) do nothing;
+end $$;
+
+-- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its own), so two
+-- marks of one pair are one claim. Marks that already cost a worker its life are claimed one at a time.
+create or replace function sync.claim(lanes integer[], most integer, lease interval, wanted text[] default null)
+returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, privacy boolean) language plpgsql as $$
+#variable_conflict use_column
+declare
+    picked text[];
+    won    uuid[];
+begin
+    if wanted is not null then
+        picked := array(select subject from sync.mark where subject = any(wanted) order by subject for update skip locked);
+    else
+        picked := array(select subject from sync.mark where due <= now() and lane = any(lanes) and crashes < 2 and subject not like 'e:%'
+            order by lane, due limit most for update skip locked);
+        if picked = '{}' then
+            picked := array(select subject from sync.mark where due <= now() and lane = any(lanes) and subject not like 'e:%'
+                order by lane, due limit 1 for update skip locked);
+        end if;
+    end if;
+    if picked = '{}' then return; end if;
+
+    insert into sync.link (uuid, contact)
+    select gen_random_uuid(), id from (select substr(s, 3)::bigint as id from unnest(picked) s where s like 'c:%') contacts
+    where not exists (select from sync.alias a where a.contact = id) order by id
+    on conflict (contact) do nothing;
+    insert into sync.link (uuid)
+    select c.uuid from customer c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1
+    on conflict (uuid) do nothing;
+
+    won := array(
+        select l.uuid from sync.link l
+        where l.uuid in (select r.uuid from sync.resolved(picked) r) and (l.lease_until is null or l.lease_until < now())
+        order by l.uuid for update skip locked);
+    update sync.link set lease_until = now() + lease, fence = nextval('sync.number') where uuid = any(won);
+    delete from sync.mark where subject in (select r.subject from sync.resolved(picked) r where r.uuid is null);
+    update sync.mark m set due = now() + interval '1 second'
+    from sync.resolved(picked) r where m.subject = r.subject and r.uuid <> all(won);
+    return query
+        with taken as (
+            update sync.mark m set due = now() + lease, crashes = crashes + 1
+            from sync.resolved(picked) r where m.subject = r.subject and r.uuid = any(won)
+            returning r.uuid, m.subject, m.generation, greatest(m.attempts, m.crashes - 1) as attempts, m.privacy
+        )
+        select l.uuid, l.fence, jsonb_agg(jsonb_build_array(t.subject, t.generation)), max(t.attempts)::integer, bool_or(t.privacy)
+        from taken t join sync.link l using (uuid) group by l.uuid, l.fence;
+end $$;
+
+-- The pair each subject leads to; null where it leads nowhere (an ignored or former contact, a vanished uuid).
+create or replace function sync.resolved(subjects text[]) returns table (subject text, uuid uuid) language sql stable as $$
+    select s, coalesce(l.uuid, a.uuid)
+    from unnest(subjects) s
+    left join sync.link l on l.contact = substr(s, 3)::bigint
+    left join sync.alias a on a.contact = substr(s, 3)::bigint and a.kind = 'merged'
+    where s like 'c:%'
+    union all
+    select s, coalesce(c.mergedinto, l.uuid)
+    from unnest(subjects) s
+    left join sync.link l on l.uuid = substr(s, 3)::uuid
+    left join customer c on c.uuid = l.uuid
+    where s like 'u:%';
+$$;
+
+-- Views and functions for people ----------------------------------------------------------------------------------
+
+create or replace view sync.pending as
+    select subject, lane, due, attempts, crashes, privacy, due <= now() as is_due from sync.mark;
+
+create or replace view sync.conflicts as
+    select id, at, uuid, property, winner, kept, lost from sync.conflict where resolved is null;
+
+create or replace view sync.parked as
+    select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code
+    from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}';
+
+create or replace view sync.budget as
+    select s.kind, count(*) as calls, count(*) filter (where s.at > clock_timestamp() - case when s.kind = 'search' then interval '1 second' else interval '10 seconds' end) as used,
+        (select coalesce(sum(calls), 0) from sync.day where day = (now() at time zone 'UTC')::date) as today
+    from sync.slot s group by s.kind;
+
+create or replace view sync.status as
+    select
+        (select count(*) from sync.link where alive and not detached) as linked,
+        (select count(*) from customer where deletedat is null and contactid is null) as unlinked,
+        (select count(*) from sync.mark where due <= now()) as due,
+        (select count(*) from sync.mark) as marks,
+        (select count(*) from sync.intent) as intents,
+        (select count(*) from sync.parked where code not like 'held%') as parked,
+        (select count(*) from sync.parked where code like 'held%') as held,
+        (select count(*) from sync.conflicts) as conflicts,
+        (select count(*) from sync.alias where kind = 'ignored') as ignored,
+        (select count(*) from sync.tombstone) as erased,
+        (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success;
+
+-- Look again at one record (contact id, customer uuid or address), whatever parked it.
+create or replace function sync.retry(subject text) returns void language plpgsql as $$
+declare
+    key text := case when subject ~ '^[0-9]+$' then 'c:' || subject
+                     when subject ~ '^[0-9a-fA-F-]{36}$' then 'u:' || lower(subject)
+                     else coalesce((select 'u:' || uuid from customer where lower(btrim(email)) = lower(btrim(subject)) and deletedat is null),
+                                   'e:' || lower(btrim(subject))) end;
+begin
+    update sync.link l set trouble = '{}' from sync.resolved(array[key]) r where r.uuid = l.uuid and l.trouble <> '{}';
+    perform sync.mark(array[key], 0);
+    notify sync_dirty;
+end $$;
+
+-- End a conflict by writing `choice` ('kept' or 'lost', as the log has them) to the customer; it is then pushed as any SQL write.
+create or replace function sync.resolve(conflict bigint, choice text) returns void language plpgsql as $$
+declare
+    c sync.conflict;
+    l sync.link;
+begin
+    if choice not in ('kept', 'lost') then raise exception 'choice is kept or lost'; end if;
+    select * into strict c from sync.conflict where id = conflict for update;
+    select * into strict l from sync.link where uuid = c.uuid for update;
+    -- HubSpot's value becomes the base, so that the chosen one reads as a local change (or as agreed).
+    if c.winner is null then
+        update sync.link set base = base || jsonb_build_object(c.property, c.lost) where uuid = c.uuid;
+    end if;
+    update sync.conflict set resolved = now() where id = conflict;
+    execute format('update customer set %I = $1 where uuid = $2', c.property) using case choice when 'kept' then c.kept else c.lost end, c.uuid;
+    perform sync.mark(array['u:' || c.uuid], 0);
+    notify sync_dirty;
+end $$;
+
+-- Let an erased address be used again (new consent). Logged without the address.
+create or replace function sync.forget_tombstone(address text) returns boolean language plpgsql as $$
+begin
+    delete from sync.tombstone where hash = sync.hash_of(address);
+    if found then insert into sync.cursor (name, value) values ('forgotten:' || clock_timestamp(), '{}'); end if;
+    return found;
+end $$;
+
+-- Erasing --------------------------------------------------------------------------------------------------------
+
+-- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
+-- Leaves salted hashes and ignored contact ids. Does not wait: a busy lock is an error, and the caller comes again.
+create or replace function sync.erase(subject uuid) returns table (hash text, contact bigint) language plpgsql as $$
+#variable_conflict use_column
+declare
+    people    uuid[] := array[subject];
+    addresses text[];
+    ids       bigint[];
+    known     integer := 0;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('sync.erase')) then
+        raise exception 'an insert is under way' using errcode = 'lock_not_available';
+    end if;
+    while cardinality(people) > known loop
+        known := cardinality(people);
+        addresses := array(
+            select lower(btrim(email)) from customer where uuid = any(people) and email is not null
+            union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
+            union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
+            union select lower(btrim(v)) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+        people := array(
+            select unnest(people)
+            union select uuid from customer where lower(btrim(email)) = any(addresses) or mergedinto = any(people)
+            union select mergedinto from customer where uuid = any(people) and mergedinto is not null
+            union select uuid from sync.link where base ->> 'email' = any(addresses));
+    end loop;
+    ids := array(select contact from sync.link where uuid = any(people) and contact is not null
+                 union select contact from sync.alias where uuid = any(people));
+    update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
+        contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);
+    delete from sync.link where uuid = any(people);
+    delete from sync.intent where uuid = any(people);
+    delete from sync.conflict where uuid = any(people);
+    delete from sync.history where uuid = any(people);
+    delete from sync.idempotency where uuid = any(people);
+    delete from sync.dirty where uuid = any(people);
+    delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
+    insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
+    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
+    return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
+end $$;
