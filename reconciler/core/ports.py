@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from reconciler.core.brake import Danger
-from reconciler.core.contact import Contact, ContactId, CustomerId, IntentId, IntentKind, Pair, Snapshot
+from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
@@ -173,6 +173,25 @@ class Records(Protocol):
 
     def linked(self) -> int:
         """Return how many contacts are linked and alive."""
+
+
+class Desk(Protocol):
+    """Customers as the API sees them: by address, one at a time or many."""
+
+    def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
+        """Return the live customers with these addresses."""
+
+    def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
+        """Return the customers with these uuids."""
+
+    def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
+        """Make and lease links for customers that are about to be created."""
+
+    def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
+        """Lease the pairs of these customers; the busy ones are left out."""
+
+    def remove(self, uuid: CustomerId) -> None:
+        """Soft-delete a customer as any SQL writer would."""
 
 
 class Brakes(Protocol):

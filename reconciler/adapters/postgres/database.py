@@ -74,15 +74,15 @@ class Work:
     def __init__(self, connection: Connection[DictRow]) -> None:
         self._connection = connection
 
-    def rows(self, name: str, **values: Any) -> Rows:
+    def rows(self, name: str, /, **values: Any) -> Rows:
         """Run a statement and return its rows."""
         return self._connection.execute(statements()[name], values).fetchall()
 
-    def row(self, name: str, **values: Any) -> Row | None:
+    def row(self, name: str, /, **values: Any) -> Row | None:
         """Run a statement and return its first row."""
         return self._connection.execute(statements()[name], values).fetchone()
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """Run a statement and return how many rows it touched."""
         return self._connection.execute(statements()[name], values).rowcount
 
@@ -93,17 +93,17 @@ class Database:
     def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
         self._pool = pool
 
-    def rows(self, name: str, **values: Any) -> Rows:
+    def rows(self, name: str, /, **values: Any) -> Rows:
         """Run one statement alone and return its rows."""
         with _translated(), self._pool.connection() as connection:
             return connection.execute(statements()[name], values).fetchall()
 
-    def row(self, name: str, **values: Any) -> Row | None:
+    def row(self, name: str, /, **values: Any) -> Row | None:
         """Run one statement alone and return its first row."""
         with _translated(), self._pool.connection() as connection:
             return connection.execute(statements()[name], values).fetchone()
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """Run one statement alone and return how many rows it touched."""
         with _translated(), self._pool.connection() as connection:
             return connection.execute(statements()[name], values).rowcount

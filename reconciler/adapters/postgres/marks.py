@@ -5,7 +5,6 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Database, Work, to_json
 from reconciler.adapters.postgres.rows import claim_of
-from reconciler.core.contact import CustomerId
 from reconciler.core.plan import RECORD, fingerprint
 from reconciler.core.ports import Claim, Ending, Lane, Subject
 
@@ -33,7 +32,7 @@ class PostgresMarks:
     def next_lane(self, lanes: Collection[Lane]) -> Lane | None:
         self._database.run("fold")
         row = self._database.row("next_lane", lanes=[int(lane) for lane in lanes])
-        return None if row is None else Lane(row["lane"])
+        return None if row is None else Lane(row["asked"])
 
     def claim(
         self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
@@ -42,13 +41,6 @@ class PostgresMarks:
         with self._database.own() as work:
             rows = work.rows("claim", lanes=[int(lane) for lane in lanes], limit=limit, lease=LEASE, only=wanted)
         return [claim_of(row) for row in rows]
-
-    def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
-        """Lease these pairs for a writer that was led to them by no mark; the busy ones are left out."""
-        with self._database.own() as work:
-            work.run("ensure_links", uuids=list(uuids))
-            rows = work.rows("lease", uuids=list(uuids), lease=LEASE)
-        return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
 
     def addresses(self, limit: int) -> list[str]:
         return [row["address"] for row in self._database.rows("take_addresses", limit=limit)]

@@ -43,7 +43,7 @@ class PostgresPairs:
             has_nameless_create=bool(nameless and nameless["open"]),
         )
 
-    def _maybe(self, name: str, **values: Any) -> Rows:
+    def _maybe(self, name: str, /, **values: Any) -> Rows:
         return self._database.rows(name, **values)
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:

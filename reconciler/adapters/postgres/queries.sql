@@ -10,7 +10,7 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 select sync.fold()
 
 -- next_lane: the most urgent lane with due marks
-select lane from unnest(%(lanes)s::integer[]) as lane where exists (select from sync.mark m where m.lane = lane and m.due <= now()) order by lane limit 1
+select asked from unnest(%(lanes)s::integer[]) as asked where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by asked limit 1
 
 -- claim: lease due pairs
 select uuid, fence, marks, attempts, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
@@ -390,3 +390,49 @@ select setval('sync.number', nextval('sync.number') + 1000000000)
 select uuid from customer where email is not null and sync.hash_of(email) in (select hash from sync.tombstone)
 union
 select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where a.kind = 'ignored'
+
+-- customers_by_address: the live customers with these addresses
+select lower(btrim(c.email)) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
+from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+
+-- customers_by_uuid: customers by uuid
+select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
+from customer c where c.uuid = any(%(uuids)s::uuid[])
+
+-- reserve_links: leased links for customers about to be created
+insert into sync.link (uuid, fence, lease_until) select uuid, nextval('sync.number'), now() + %(lease)s * interval '1 second' from unnest(%(uuids)s::uuid[]) as uuid
+on conflict (uuid) do update set fence = excluded.fence, lease_until = excluded.lease_until returning uuid, fence
+
+-- insert_plain: insert a customer as any SQL writer would
+insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage)
+select %(uuid)s, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(null::customer, %(vals)s::jsonb) r
+
+-- change_plain: change a customer as any SQL writer would
+update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, %(vals)s::jsonb) r)
+where c.uuid = %(uuid)s
+
+-- remove_plain: soft-delete a customer as any SQL writer would
+update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
+
+-- begin_request: take an idempotency key; one whose process died is taken over
+insert into sync.idempotency as i (caller, key, request, uuid, lease_until)
+values (%(caller)s, %(key)s, %(request)s, %(uuid)s, now() + %(lease)s * interval '1 second')
+on conflict (caller, key) do update set lease_until = excluded.lease_until
+where i.status is null and i.request = excluded.request and i.lease_until < now()
+returning uuid, uuid is distinct from %(uuid)s as is_repeat
+
+-- known_request: a request that was seen before
+select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
+
+-- end_request: keep an answer
+update sync.idempotency set status = %(status)s, body = %(body)s::jsonb where caller = %(caller)s and key = %(key)s
+
+-- forget_request: a request that failed on our side can be repeated
+delete from sync.idempotency where caller = %(caller)s and key = %(key)s
+
+-- prune: drop what is older than anybody needs
+with a as (delete from sync.history where at < now() - interval '90 days'), b as (delete from sync.idempotency where at < now() - interval '1 day'),
+    c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'),
+    e as (delete from sync.quarantine where at < now() - interval '30 days')
+delete from sync.conflict where resolved < now() - interval '90 days'

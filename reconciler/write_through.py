@@ -1,0 +1,252 @@
+"""API writes: HubSpot first, then the mirror. The same intent, call and settle as the reconcile, for named pairs.
+
+Success means that both sides have held the change; a refusal leaves both as they were; an unknown outcome is
+settled by its open intent: both have it or neither has.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Pair
+from reconciler.core.errors import Code, OutcomeUnknown, Refused
+from reconciler.core.fields import Values
+from reconciler.core.plan import Attach, Local, Neighbour, Step
+from reconciler.core.ports import Answer, Budget, Claim, Desk, Ending, Lane, Marks, Pairs, Subject, Write, Written
+from reconciler.reconcile import Reconciler
+from reconciler.sender import Sender
+
+LEASE_WAIT = 2.0
+"""Seconds to wait for a pair that is being worked on, before going ahead without its claim."""
+
+LEASE_NAP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Both sides have held it. `customer` is None after a delete."""
+
+    customer: Customer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No live customer has the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The address belongs to somebody else, in HubSpot under `holder` as far as that is known."""
+
+    holder: ContactId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The address belongs to a person who was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """HubSpot refused the values."""
+
+    refused: Refused
+
+
+Outcome = Done | Missing | Taken | Erased | Invalid
+
+
+class WriteThrough:
+    """Creates, updates and deletes customers on both sides, in batches; a single call is a batch of one."""
+
+    def __init__(
+        self,
+        *,
+        desk: Desk,
+        marks: Marks,
+        pairs: Pairs,
+        sender: Sender,
+        budget: Budget,
+        reconciler: Reconciler,
+        sleep: Callable[[float], None],
+        pushes_deletes: bool,
+    ) -> None:
+        self._desk, self._marks, self._pairs, self._sender = desk, marks, pairs, sender
+        self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
+        self._pushes_deletes = pushes_deletes
+
+    def create(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Outcome]:
+        """Create customers under the given uuids; every draft has another address."""
+        around = self._pairs.surroundings(addresses={_address(values) for _, values in drafts}, contacts=())
+        outcomes: dict[CustomerId, Outcome] = {}
+        fresh: dict[CustomerId, Values] = {}
+        for uuid, values in drafts:
+            holder = around.holders.get(_address(values))
+            if _address(values) in around.tombstoned:
+                outcomes[uuid] = Erased()
+            elif holder is not None:
+                outcomes[uuid] = Taken(self._contact_of(holder))
+            else:
+                fresh[uuid] = values
+        outcomes.update(self._create(fresh))
+        return [outcomes[uuid] for uuid, _ in drafts]
+
+    def _create(self, fresh: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
+        if not fresh:
+            return {}
+        claims = self._desk.reserve(list(fresh))
+        try:
+            writes = [
+                Write(pair=pair, kind=IntentKind.CREATE, values=fresh[pair.uuid]) for pair in self._pairs.load(claims)
+            ]
+            with self._budget.reserve(Lane.INTERACTIVE, 1):
+                results = self._sender.create(writes)
+            return {write.pair.uuid: self._created(write, answer) for write, answer in results}
+        finally:
+            self._marks.finish([Ending(claim=claim) for claim in claims])
+
+    def _created(self, write: Write, answer: Answer) -> Outcome:
+        if isinstance(answer, Written):
+            return Done(self._reread(write, answer))
+        self._require(answer)
+        assert isinstance(answer, Refused)
+        self._pairs.rearrange([Step(pair=write.pair, local=Local.FORGET)])
+        if answer.code is not Code.TAKEN:
+            return Invalid(answer)
+        if answer.holder is not None:
+            self._marks.mark([Subject.contact(answer.holder)], lane=Lane.INTERACTIVE)
+        return Taken(answer.holder)
+
+    def update(self, edits: Sequence[tuple[Customer, Values]]) -> list[Outcome]:
+        """Write the named values; every edit is about another customer."""
+        moved = {address for _, values in edits if (address := values.get("email")) is not None}
+        around = self._pairs.surroundings(addresses=moved, contacts=())
+        values_of = {customer.uuid: values for customer, values in edits}
+        outcomes: dict[CustomerId, Outcome] = {}
+        for customer, values in edits:
+            address = values.get("email")
+            holder = around.holders.get(address) if address is not None else None
+            if address in around.tombstoned:
+                outcomes[customer.uuid] = Erased()
+            elif holder is not None and holder.uuid != customer.uuid:
+                outcomes[customer.uuid] = Taken(self._contact_of(holder))
+        pending = [uuid for uuid in values_of if uuid not in outcomes]
+        outcomes.update(self._leased(pending, lambda pairs: self._update(pairs, values_of)))
+        return [outcomes[customer.uuid] for customer, _ in edits]
+
+    def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
+        edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
+        updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
+        creates = [_create_of(pair) for pair, _ in edited if pair.link.contact_id is None]
+        with self._budget.reserve(Lane.INTERACTIVE, 1):
+            results = self._sender.update(updates) if updates else []
+            results += self._sender.create(creates) if creates else []
+        return {write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}
+
+    def _updated(self, write: Write, answer: Answer, values_of: dict[CustomerId, Values]) -> Outcome:
+        if isinstance(answer, Written):
+            return Done(self._reread(write, answer))
+        if isinstance(answer, Refused) and answer.code is Code.TAKEN and write.kind is IntentKind.CREATE:
+            return self._adopt(write, answer, values_of)
+        self._require(answer)
+        assert isinstance(answer, Refused)
+        if answer.code is Code.TAKEN:
+            return Taken(answer.holder)
+        if answer.code is Code.GONE:
+            self._marks.mark([Subject.customer(write.pair.uuid)], lane=Lane.INTERACTIVE)
+            return Missing()
+        return Invalid(answer)
+
+    def _adopt(self, write: Write, refused: Refused, values_of: dict[CustomerId, Values]) -> Outcome:
+        """The customer was not in HubSpot yet, but its address is: take that contact, then write to it."""
+        holder = refused.holder
+        if holder is None or holder in self._pairs.surroundings(addresses=(), contacts=[holder]).owners:
+            return Taken(holder)
+        self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
+        pair = replace(write.pair, link=replace(write.pair.link, contact_id=holder))
+        update = _update_of(pair, values_of[pair.uuid])
+        ((_, answer),) = self._sender.update([update]) or [(update, None)]
+        return self._updated(update, answer, values_of)
+
+    def delete(self, customers: Sequence[Customer]) -> list[Outcome]:
+        """Archive the contacts and soft-delete the customers."""
+        outcomes = self._leased([customer.uuid for customer in customers], self._delete)
+        return [outcomes.get(customer.uuid, Missing()) for customer in customers]
+
+    def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
+        linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
+        alone = [p for p in pairs if p not in linked and p.customer]
+        if linked:
+            with self._budget.reserve(Lane.INTERACTIVE, 1):
+                results = self._sender.archive([Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in linked])
+            for _, answer in results:
+                self._require(answer)
+        for pair in alone:
+            self._desk.remove(pair.uuid)
+        return {pair.uuid: Done(None) for pair in (*linked, *alone)}
+
+    def _leased(
+        self, uuids: Collection[CustomerId], work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]]
+    ) -> dict[CustomerId, Outcome]:
+        if not uuids:
+            return {}
+        claims = self._lease(set(uuids))
+        try:
+            unclaimed = [Claim(uuid=uuid, fence=0) for uuid in uuids if uuid not in {claim.uuid for claim in claims}]
+            return work(self._pairs.load([*claims, *unclaimed]))
+        finally:
+            self._marks.finish([Ending(claim=claim) for claim in claims])
+
+    def _lease(self, uuids: set[CustomerId]) -> list[Claim]:
+        """Lease the pairs; wait a while for the busy ones, then go without: intents and times keep that safe."""
+        claims: list[Claim] = []
+        deadline = monotonic() + LEASE_WAIT
+        while True:
+            claims += self._desk.lease(uuids - {claim.uuid for claim in claims})
+            if len(claims) == len(uuids) or monotonic() > deadline:
+                return claims
+            self._sleep(LEASE_NAP)
+
+    def _contact_of(self, holder: Neighbour) -> ContactId | None:
+        """Return the holder's contact id; a holder that only Postgres has is pushed first."""
+        if holder.contact_id is not None:
+            return holder.contact_id
+        subject = Subject.customer(holder.uuid)
+        self._marks.mark([subject], lane=Lane.INTERACTIVE)
+        self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
+        customer = self._desk.by_uuid([holder.uuid])
+        return customer[0].contact_id if customer else None
+
+    def _reread(self, write: Write, answer: Written) -> Customer | None:
+        """Return the customer as it is now; another row may have adopted the contact."""
+        mine = self._desk.by_uuid([write.pair.uuid])
+        if mine:
+            return mine[0]
+        address = answer.contact.values.get("email")
+        return None if address is None else self._desk.by_address([address]).get(address)
+
+    def _require(self, answer: Answer) -> None:
+        if answer is None:
+            raise OutcomeUnknown("HubSpot's answer did not mention the record")
+
+
+def _address(values: Values) -> str:
+    address = values["email"]
+    assert address is not None
+    return address
+
+
+def _with(pair: Pair, values: Values) -> Pair:
+    """Return the pair with its customer as it is going to be."""
+    assert pair.customer is not None
+    return replace(pair, customer=replace(pair.customer, values={**pair.customer.values, **values}))
+
+
+def _update_of(pair: Pair, values: Values) -> Write:
+    return Write(pair=pair, kind=IntentKind.UPDATE, values=values, fenced=pair.fence > 0, unseen=True)
+
+
+def _create_of(pair: Pair) -> Write:
+    assert pair.customer is not None
+    values = {column: value for column, value in pair.customer.values.items() if value is not None}
+    return Write(pair=pair, kind=IntentKind.CREATE, values=values, fenced=pair.fence > 0)

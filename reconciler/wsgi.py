@@ -1,0 +1,64 @@
+"""What both HTTP servers share under their frameworks: reading a body with a cap, and serving a WSGI app.
+
+The body is read here and nowhere else: the server has already undone the chunking, a framework that does it again
+answers 400 to every valid chunked request.
+"""
+
+import ctypes
+import os
+import signal
+from typing import Any
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+CHUNK = 64 * 1024
+BACKLOG = 1024
+
+
+class TooLarge(Exception):
+    """The body is larger than the route takes."""
+
+
+def read_body(environ: dict[str, Any], cap: int) -> bytes:
+    """Return the whole body; raise `TooLarge` without reading further than the cap."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > cap:
+        raise TooLarge
+    stream, parts, size = environ["wsgi.input"], [], 0
+    while part := stream.read(min(CHUNK, cap + 1 - size)):
+        parts.append(part)
+        size += len(part)
+        if size > cap:
+            raise TooLarge
+    return b"".join(parts)
+
+
+def serve(target: str, *, host: str, port: int, processes: int, threads: int) -> None:
+    """Serve the app that the factory `target` (module:function) returns, until a signal ends it."""
+    Granian(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=processes,
+        blocking_threads=threads,
+        backlog=BACKLOG,
+        factory=True,
+        log_level=LogLevels.warning,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, keep_alive=True, max_buffer_size=64 * 1024),
+    ).serve()
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that ends (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "prctl"):
+        libc.prctl(1, signal.SIGTERM)
+        if os.getppid() == 1:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,115 @@
+"""What stands between a sent body and a stored value: cleaning, uniqueness, the stage's direction.
+
+Everything here only looks and refuses; the portal writes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.contact import USER, Contact, Origin
+from sandbox.errors import (
+    HubSpotError,
+    bad_json,
+    conflict,
+    invalid,
+    invalid_properties,
+    value_taken,
+)
+from sandbox.ledger import Ledger
+from sandbox.lifecycle import STAGE, ClearingRefusedError, StageRule, next_stage
+from sandbox.records import EMAIL, fold
+from sandbox.schema import Schema
+from sandbox.settings import Switches
+
+ADDITIONAL = "hs_additional_emails"
+
+
+class Gate:
+    """The checks of a write."""
+
+    def __init__(self, switches: Switches, schema: Schema, ledger: Ledger) -> None:
+        self._switches = switches
+        self._schema = schema
+        self._ledger = ledger
+
+    def clean(self, properties: Mapping[str, Any]) -> dict[str, str]:
+        """Return the values as they would be stored; refuse the whole write for one bad property."""
+        settings = self._switches.current
+        stored, problems = self._schema.clean(_texts(properties, settings.null_clears))
+        if problems:
+            raise invalid_properties(problems, settings.portal_id)
+        if settings.lowercase_email:
+            stored |= {name: stored[name].lower() for name in (EMAIL, ADDITIONAL) if name in stored}
+        return stored
+
+    def refuse_taken(self, contact: Contact | None, values: Mapping[str, str]) -> None:
+        """Refuse unique values that another live contact holds."""
+        for name, value in values.items():
+            if name in (EMAIL, ADDITIONAL) or name in self._schema.unique_names():
+                for each in filter(None, value.split(";") if name == ADDITIONAL else [value]):
+                    self._refuse_one(contact, EMAIL if name == ADDITIONAL else name, each)
+
+    def _refuse_one(self, contact: Contact | None, name: str, value: str) -> None:
+        holder = self._ledger.records.by_value(name, value)
+        if holder is not None and (contact is None or holder.id != contact.id):
+            raise self._taken(contact, holder, (name, value))
+
+    def _taken(self, contact: Contact | None, holder: Contact, unique: tuple[str, str]) -> HubSpotError:
+        name, value = unique
+        settings = self._switches.current
+        if name != EMAIL:
+            form = "400"
+        elif fold(value) != fold(holder.email):
+            form = settings.secondary_conflict
+        else:
+            form = settings.create_conflict if contact is None else settings.update_conflict
+        if form == "409" and self._ledger.random.random() >= settings.race_share:
+            return conflict(holder.id)
+        # A create has got an id by then; nothing will ever be found under it.
+        written = self._ledger.new_id() if contact is None else contact.id
+        return value_taken(settings.portal_id, name, value, (written, holder.id))
+
+    def refuse_blocklisted(self, values: Mapping[str, str]) -> None:
+        """Refuse an address that was erased."""
+        address = values.get(EMAIL, "")
+        form = self._switches.current.blocklisted
+        if form == "allow" or fold(address) not in self._ledger.records.blocklist:
+            return
+        error = invalid(f"Email address {address} is blocklisted because of a privacy deletion")
+        raise HubSpotError(int(form), error.body)
+
+    def stage(self, contact: Contact, values: dict[str, str], by: Origin) -> dict[str, str]:
+        """Return the values with the stage that this write leaves behind."""
+        if STAGE not in values:
+            return values
+        prop = self._schema.get(STAGE)
+        order = prop.option_values if prop else []
+        # People may move a stage back in HubSpot's own pages.
+        rule = StageRule.ANY if by == USER else self._switches.current.stage_rule
+        try:
+            left = next_stage(contact.get(STAGE) or "", values[STAGE], order, rule)
+        except ClearingRefusedError:
+            raise invalid(f"{STAGE} cannot be cleared") from None
+        return {**values, STAGE: left}
+
+
+def _texts(properties: Mapping[str, Any], null_clears: bool) -> dict[str, str]:
+    texts = {}
+    for name, value in properties.items():
+        if value is not None:
+            texts[name] = _text(value)
+        elif null_clears:
+            texts[name] = ""
+    return texts
+
+
+def _text(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case _:
+            raise bad_json()

@@ -1,0 +1,69 @@
+"""Real parts for every test: a Postgres database of its own (cloned from a template), a HubSpot twin of its own."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from world import World
+
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.embedded import running
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Postgres server: the one DATABASE_URL names, else an embedded one."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+    else:
+        with running(tmp_path_factory.mktemp("postgres"), durable=False) as dsn:
+            yield dsn
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """A database with the schema, to be cloned."""
+    name = f"template_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+        with psycopg.connect(make_conninfo(server, dbname=name)) as fresh:
+            fresh.execute((ROOT / "schema.sql").read_bytes())
+        yield name
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def dsn(server: str, template: str) -> Iterator[str]:
+    """The connection string of a fresh database."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'create database "{name}" template "{template}"')
+        yield make_conninfo(server, dbname=name)
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    with open_pool(dsn, size=8) as pool:
+        yield Database(pool)
+
+
+@pytest.fixture
+def world(dsn: str, database: Database) -> Iterator[World]:
+    """Both sides, and the sync between them with nothing running: a test says when to look."""
+    with World.open(dsn, database) as world:
+        yield world
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait for a condition with a deadline."""
+    from world import until
+
+    return until
