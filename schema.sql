@@ -186,6 +186,12 @@ create table if not exists sync.heartbeat (
     note jsonb not null default '{}'
 );
 
+-- Events by kind, the unknown and foreign ones too.
+create table if not exists sync.event (
+    kind  text primary key,
+    count bigint not null
+);
+
 -- Events that could not be read, for a person: size and hash, and no more of the body than needed to see what it is.
 create table if not exists sync.quarantine (
     id     bigint generated always as identity primary key,

@@ -105,6 +105,12 @@ class WriteThrough:
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
+    def settle(self, uuid: CustomerId) -> None:
+        """Settle an open create of this uuid, if there is one, as the reconciler would."""
+        subject = Subject.customer(uuid)
+        self._marks.mark([subject], lane=Lane.INTERACTIVE)
+        self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
+
     def _created(self, write: Write, answer: Answer) -> Outcome:
         if isinstance(answer, Written):
             return Done(self._reread(write, answer))

@@ -6,6 +6,7 @@ This is the order in which HubSpot looks at a call; the server only reads and wr
 import logging
 import time
 import uuid
+from collections.abc import Callable
 
 from sandbox.answers import Answer, Manner, error_answer
 from sandbox.calls import Call
@@ -29,12 +30,16 @@ _log = logging.getLogger("sandbox")
 _TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"
 
 
+Pause = Callable[[float], None]
+
+
 class Api:
     """HubSpot's front door."""
 
-    def __init__(self, portal: Portal, clock: Clock) -> None:
+    def __init__(self, portal: Portal, clock: Clock, pause: Pause) -> None:
         self._portal = portal
         self._clock = clock
+        self._pause = pause
         self._limiter = Limiter(portal.switches, clock)
         self._routes = Routes(portal, self._limiter)
 
@@ -44,7 +49,7 @@ class Api:
         fault = self._portal.faults.strike(request.method, request.target, request.body)
         answer = self._struck(fault, request) if fault else self._plain(request)
         answer.headers["X-HubSpot-Correlation-Id"] = str(uuid.uuid4())
-        time.sleep(self._portal.faults.latency_ms() / 1000)
+        self._pause(self._portal.faults.latency_ms() / 1000)
         self._portal.calls.note(
             Call(
                 at=at,
@@ -62,11 +67,17 @@ class Api:
             Action.DELAY, Action.RUN, Action.DRIP, Action.TRUNCATE, Action.HUGE,
         )  # fmt: skip
         if fault.when == "before":
-            _act(fault)
+            self._act(fault)
         answer = self._plain(request) if happens else Answer(200)
         if fault.when == "after":
-            _act(fault)
+            self._act(fault)
         return spoil(fault, answer)
+
+    def _act(self, fault: Fault) -> None:
+        if fault.action is Action.DELAY:
+            self._pause(fault.ms / 1000)
+        elif fault.action is Action.RUN and fault.run is not None:
+            fault.run()
 
     def _plain(self, request: Request) -> Answer:
         is_search = request.path == f"{OBJECTS}/search"
@@ -111,10 +122,3 @@ class Api:
     def _with_limits(self, answer: Answer, is_search: bool) -> Answer:
         answer.headers |= self._limiter.headers(is_search)
         return answer
-
-
-def _act(fault: Fault) -> None:
-    if fault.action is Action.DELAY:
-        time.sleep(fault.ms / 1000)
-    elif fault.action is Action.RUN and fault.run is not None:
-        fault.run()

@@ -4,6 +4,7 @@ One bad input refuses the whole batch, with two exceptions: ids without a record
 inputs of a create in which every input has a trace id of its own.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,10 +19,11 @@ from sandbox.errors import (
     too_many_inputs,
     trace_entry,
     unnamed_conflict,
+    value_taken,
 )
 from sandbox.portal import Portal
 from sandbox.reading import Reading, Wanted
-from sandbox.records import EMAIL, fold
+from sandbox.records import EMAIL, as_id, fold
 from sandbox.view import Json, create_answer
 
 _MOST = 100
@@ -92,7 +94,7 @@ class Batches:
         for name in {each.get("idProperty") for each in inputs} - {None}:
             if name != EMAIL or not by_email:
                 raise invalid(f"Unable to perform update/upsert by non-unique 0-1 property {name}")
-        repeated = list(dict.fromkeys(key for key in keys if keys.count(key) > 1))
+        repeated = [key for key, count in Counter(keys).items() if count > 1]
         if repeated:
             raise duplicate_ids(repeated)
         results: list[Json] = []
@@ -115,7 +117,7 @@ class Batches:
             self._portal.gate.clean(_properties(each))
 
     def _is_merged_away(self, key: str) -> bool:
-        return key.isascii() and key.isdecimal() and int(key) in self._portal.ledger.records.aliases
+        return as_id(key) in self._portal.ledger.records.aliases
 
     def _update_one(self, key: str, each: Json) -> Json | None:
         id_property = each.get("idProperty")
@@ -131,36 +133,55 @@ class Batches:
     def upsert(self, body: Json) -> Result:
         """Update or create by a unique property; one bad input refuses all."""
         inputs = _inputs(body)
-        keys = [(str(each.get("idProperty") or "hs_object_id"), fold(_key(each))) for each in inputs]
-        for name, _ in keys:
-            self._reading.check_id_property(name)
-        repeated = list(dict.fromkeys(key for _, key in keys if [each for _, each in keys].count(key) > 1))
-        if repeated and self._portal.settings.duplicate_upserts == "refuse":
-            raise duplicate_ids(repeated)
+        self._check_upsert_keys(inputs)
         results: list[Json] = []
         missing: list[str] = []
         with self._portal.ledger.session() as now:
+            if self._portal.ledger.random.random() < self._portal.settings.silent_upserts:
+                return self._answer(200, [], [], now)
             self._check_all(inputs)
-            for (name, _), each in zip(keys, inputs, strict=True):
-                upserted = self._upsert_one(name, each)
+            for each in inputs:
+                upserted = self._upsert_one(each)
                 if upserted is None:
                     missing.append(_key(each))
                 else:
                     results.append(upserted)
             return self._answer(200, results, [missing_entry(missing)] if missing else [], now)
 
-    def _upsert_one(self, name: str, each: Json) -> Json | None:
-        key, properties = _key(each), _properties(each)
+    def _check_upsert_keys(self, inputs: Sequence[Json]) -> None:
+        keys = [fold(_key(each)) for each in inputs]
+        for each in inputs:
+            self._reading.check_id_property(each.get("idProperty"))
+        repeated = [key for key, count in Counter(keys).items() if count > 1]
+        if repeated and self._portal.settings.duplicate_upserts == "refuse":
+            raise duplicate_ids(repeated)
+
+    def _upsert_one(self, each: Json) -> Json | None:
+        key, name, properties = _key(each), each.get("idProperty") or "hs_object_id", _properties(each)
         contact = self._portal.find(key, name, archived=False)
-        if contact is None:
-            if name == "hs_object_id":
-                return None
+        if contact is None and name == "hs_object_id":
+            return None
+        try:
+            if contact is not None:
+                contact = self._upsert_existing(contact, name, key, properties)
+                return self._echo(each, self._reading.updated(contact, properties) | {"new": False})
             properties = {name: key, **properties}
             new = self._portal.create(properties, by=self._portal.app)
-            answer = create_answer(new, properties, self._portal.settings.portal_id)
-            return self._echo(each, answer | {"new": True})
-        contact = self._upsert_existing(contact, name, key, properties)
-        return self._echo(each, self._reading.updated(contact, properties) | {"new": False})
+        except HubSpotError as error:
+            raise self._as_value_taken(error, contact, properties) from None
+        answer = create_answer(new, properties, self._portal.settings.portal_id)
+        return self._echo(each, answer | {"new": True})
+
+    def _as_value_taken(
+        self, error: HubSpotError, contact: Contact | None, properties: Mapping[str, Any]
+    ) -> HubSpotError:
+        """Turn a conflict into the form in which an upsert tells it."""
+        holder = as_id(error.message.partition("Existing ID: ")[2])
+        if holder is None:
+            return error
+        written = self._portal.ledger.new_id() if contact is None else contact.id
+        portal_id, address = self._portal.settings.portal_id, str(properties.get(EMAIL))
+        return value_taken(portal_id, EMAIL, address, (written, holder))
 
     def _upsert_existing(
         self, contact: Contact, name: str, key: str, properties: Mapping[str, Any]
@@ -206,7 +227,7 @@ def _inputs(body: Json) -> list[Json]:
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
         raise bad_json(["inputs"])
-    if not all(isinstance(each, dict) for each in inputs):
+    if not all(isinstance(each, dict) and isinstance(each.get("idProperty", ""), str) for each in inputs):
         raise bad_json()
     if len(inputs) > _MOST:
         raise too_many_inputs(_MOST)

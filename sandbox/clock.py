@@ -35,7 +35,7 @@ def _to_the_second(seconds: int) -> str:
 def parse_ms(text: str) -> int | None:
     """Read epoch milliseconds or an ISO time (without an offset it is UTC); None when it is neither."""
     if text.lstrip("-").isdecimal():
-        return int(text)
+        return int(text) if len(text) < 20 else None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -21,7 +21,7 @@ from sandbox.imports import imported
 from sandbox.ledger import Ledger
 from sandbox.lifecycle import STAGE
 from sandbox.merging import merged
-from sandbox.records import EMAIL, fold
+from sandbox.records import EMAIL, as_id, fold
 from sandbox.settings import Settings, Switches
 from sandbox.writes import ADDITIONAL, Gate
 
@@ -60,8 +60,8 @@ class Desk:
         """Return what a key names; `archived` restricts it to the bin or to what is not in the bin."""
         records = self.ledger.records
         if id_property in (None, "hs_object_id"):
-            number = str(key)
-            contact = records.by_id(int(number)) if number.isascii() and number.isdecimal() else None
+            number = as_id(str(key))
+            contact = None if number is None else records.by_id(number)
         elif archived:
             contact = records.archived_by_value(id_property or EMAIL, str(key))
         else:
@@ -125,6 +125,7 @@ class Desk:
             if not properties:
                 raise no_properties()
             values = self.gate.stage(contact, self.gate.clean(properties), by)
+            self.gate.refuse_blocklisted(values)
             self.gate.refuse_taken(contact, values)
             return self._write(contact, values, now, by)
 
@@ -180,16 +181,18 @@ class Desk:
     def erase(self, key: int | str, *, by: Origin = USER, id_property: str | None = None) -> None:
         """Erase a contact for good (privacy deletion); an unknown address is blocklisted all the same."""
         with self.ledger.session():
-            contact = self.find(key, id_property or (EMAIL if "@" in str(key) else None))
+            id_property = id_property or (EMAIL if "@" in str(key) else None)
+            contact = self.find(key, id_property) or self.find(key, id_property, archived=True)
+            if contact is None and "@" not in str(key):
+                raise no_such_record()
             if contact is None:
-                if "@" not in str(key):
-                    raise no_such_record()
                 self.ledger.block((fold(str(key).strip()),))
                 return
             self.ledger.block(tuple(map(fold, contact.addresses)))
             self.ledger.remove(contact.id)
-            self.ledger.emit("deletion", contact.id, by)
-            self.ledger.emit("privacyDeletion", contact.id, by)
+            # Both are told, in no certain order.
+            for kind in self.ledger.random.sample(["deletion", "privacyDeletion"], 2):
+                self.ledger.emit(kind, contact.id, by)
 
     def merge(self, primary_id: int | str, other_id: int | str, *, by: Origin = USER) -> Contact:
         """Merge two live contacts; usually into a third id to which both old ones lead."""

@@ -3,6 +3,7 @@
 The portal records plain events; `payload` turns one into the JSON object that is sent.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ class Event:
 
 def is_subscribed(event: Event, settings: Settings) -> bool:
     """Whether the app hears of this."""
+    if event.kind == "restore":
+        return settings.webhook_restore_events
     return event.kind != "propertyChange" or event.name in settings.webhook_properties
 
 
@@ -45,15 +48,16 @@ def payload(event: Event, attempt: int, settings: Settings) -> dict[str, Any]:
     occurred = event.occurred_at // 1000 * 1000 if settings.webhook_whole_seconds else event.occurred_at
     body: dict[str, Any] = {
         "eventId": event.event_id,
-        "subscriptionId": _subscription_id(event, settings),
+        "subscriptionId": _subscription_id(event),
         "portalId": settings.portal_id,
         "appId": settings.app_id,
         "occurredAt": occurred,
         settings.webhook_type_key: _type(event, settings),
         "attemptNumber": attempt,
-        "objectId": event.object_id,
         "changeSource": event.origin.source_type,
     }
+    if event.kind != "merge" or settings.webhook_merge_object_id:
+        body["objectId"] = event.object_id
     if settings.webhook_form == "object" and event.kind != "privacyDeletion":
         body["objectTypeId"] = "0-1"
     return {**body, **_particulars(event), **event.extra}
@@ -74,8 +78,7 @@ def _type(event: Event, settings: Settings) -> str:
     return f"{'object' if generic else 'contact'}.{event.kind}"
 
 
-def _subscription_id(event: Event, settings: Settings) -> int:
+def _subscription_id(event: Event) -> int:
     first = 3327000 + _SUBSCRIPTIONS.index(event.kind)
-    if event.kind != "propertyChange":
-        return first
-    return first + 1 + settings.webhook_properties.index(event.name)
+    # From the name alone: the list of subscriptions may change while an event waits.
+    return first if event.kind != "propertyChange" else first + zlib.crc32(event.name.encode()) % 10_000

@@ -100,8 +100,9 @@ class Ledger:
 
     def block(self, addresses: tuple[str, ...]) -> None:
         """Keep erased addresses from being used again."""
-        self.records.blocklist.update(addresses)
-        self._batch.blocklist.extend(addresses)
+        new = set(addresses) - self.records.blocklist
+        self.records.blocklist |= new
+        self._batch.blocklist.extend(new)
 
     def emit(self, kind: str, object_id: int, by: Origin, **details: Any) -> None:
         """Record an event of this session's time."""
@@ -183,6 +184,9 @@ class Ledger:
         return lambda: steady_ms() + self.between(low, high) if low or high else None
 
     def _undo(self) -> None:
+        for old in self._batch.aliases:
+            self.records.aliases.pop(old, None)
+        self.records.blocklist.difference_update(self._batch.blocklist)
         for contact_id in self._batch.contacts:
             if contact_id in self.records.contacts:
                 self.records.remove(contact_id)

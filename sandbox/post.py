@@ -19,7 +19,7 @@ class Poster:
         """Return the status of the answer; 0 for none in time. Redirects are not followed."""
         try:
             connection = _connection(url, timeout)
-        except ValueError:
+        except (ValueError, http.client.HTTPException):
             return 0
         with self._lock:
             if self._closed:

@@ -18,6 +18,11 @@ def fold(value: str) -> str:
     return value if lowered == value else lowered
 
 
+def as_id(text: str) -> int | None:
+    """Read a record id; None when it cannot be one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 class Records:
     """The store; only live contacts hold their unique values."""
 

@@ -16,7 +16,7 @@ from sandbox.errors import bad_json, invalid, no_such_record, object_not_found, 
 from sandbox.limits import Limiter
 from sandbox.portal import Portal
 from sandbox.reading import Reading, Wanted
-from sandbox.records import EMAIL
+from sandbox.records import EMAIL, as_id
 from sandbox.schema import render
 from sandbox.search import Search
 from sandbox.view import Json, create_answer, read_answer
@@ -73,7 +73,7 @@ class Routes:
         self._fixed: dict[tuple[str, str], Route] = {
             ("GET", OBJECTS): self._list,
             ("POST", OBJECTS): self._create,
-            ("POST", f"{OBJECTS}/search"): lambda request: json_answer(200, self._search.run(request.json())),
+            ("POST", f"{OBJECTS}/search"): self._run_search,
             ("POST", f"{OBJECTS}/merge"): self._merge,
             ("POST", f"{OBJECTS}/gdpr-delete"): self._erase,
             ("POST", f"{OBJECTS}/batch/read"): self._batch_read,
@@ -103,7 +103,11 @@ class Routes:
     def _key(self, request: Request) -> tuple[str, str | None]:
         key, id_property = request.path.removeprefix(f"{OBJECTS}/"), request.first("idProperty")
         self._reading.check_id_property(id_property)
-        if id_property in (None, "hs_object_id") and key.lstrip("-").isdecimal() and int(key) <= 0:
+        if (
+            id_property in (None, "hs_object_id")
+            and (as_id(key) == 0 or as_id(key.removeprefix("-")))
+            and key[0] in "-0"
+        ):
             raise object_not_found(key)
         return key, id_property
 
@@ -148,6 +152,12 @@ class Routes:
         if following is not None:
             answer["paging"] = {"next": {"after": str(following), "link": _link(request, following)}}
         return json_answer(200, answer)
+
+    def _run_search(self, request: Request) -> Answer:
+        most = self._portal.settings.search_body_limit
+        if most and len(request.body) > most:
+            raise invalid(f"The request body is longer than {most} characters")
+        return json_answer(200, self._search.run(request.json()))
 
     def _batch_read(self, request: Request) -> Answer:
         return _result(self._batches.read(request.json(), request.flag("archived")))
@@ -248,9 +258,10 @@ def _whole(request: Request, name: str, default: int) -> int:
     text = request.first(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal()):
+    number = as_id(text)
+    if number is None:
         raise invalid(f"Invalid {name}: {text}")
-    return int(text)
+    return number
 
 
 def _link(request: Request, after: int) -> str:

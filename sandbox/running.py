@@ -21,9 +21,11 @@ class Sandbox:
 
     def __init__(self, settings: Settings, *, clock: Clock = system_ms) -> None:
         self.portal = Portal(settings, clock=clock)
-        api, control = Api(self.portal, clock), Control(self.portal)
+        self._stopping = threading.Event()
+        api, control = Api(self.portal, clock, self._pause), Control(self.portal)
         try:
-            self._server = Server((settings.host, settings.port), api.answer, control.answer, clock)
+            address = (settings.host, settings.port)
+            self._server = Server(address, api.answer, control.answer, clock, self._stopping)
         except OSError:
             self.portal.close()
             raise
@@ -46,6 +48,10 @@ class Sandbox:
     def serve(self) -> None:
         """Answer requests until `close` is called from another thread."""
         self._server.serve()
+
+    def _pause(self, seconds: float) -> None:
+        if seconds and self._stopping.wait(seconds):
+            raise ConnectionAbortedError("the sandbox stops")
 
     def close(self) -> None:
         """Stop serving, break off what is in flight, close the state file."""

@@ -12,6 +12,7 @@ from sandbox.clock import parse_ms
 from sandbox.contact import Contact
 from sandbox.errors import bad_json, invalid
 from sandbox.reading import names
+from sandbox.records import as_id
 from sandbox.schema import Property, Schema
 from sandbox.view import Json, value_of
 
@@ -23,6 +24,7 @@ _MOST_FILTERS_IN_ALL = 18
 _MOST_ROWS = 200
 _MOST_RESULTS = 10_000
 _LONGEST_QUERY = 3000
+_DIRECTIONS = ("ASCENDING", "DESCENDING")
 _TIMES = ("date", "datetime")
 _RANGES = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN")
 _SETS = ("IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY", "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN")
@@ -79,10 +81,10 @@ def _number(body: Json, name: str, default: int) -> int:
     value = body.get(name)
     if value is None or value == "":
         return default
-    text = str(value)
-    if isinstance(value, bool) or not (text.isascii() and text.isdecimal()):
-        raise invalid(f"Invalid {name}: {text}")
-    return int(text)
+    number = None if isinstance(value, bool) else as_id(str(value))
+    if number is None:
+        raise invalid(f"Invalid {name}: {value}")
+    return number
 
 
 def _read_words(query: object) -> tuple[str, ...]:
@@ -103,8 +105,8 @@ def _read_sort(sorts: object, schema: Schema) -> tuple[Property | None, bool]:
     if not sorts:
         return None, False
     match sorts[0]:
-        case {"propertyName": str(name)}:
-            descending = sorts[0].get("direction", "ASCENDING") == "DESCENDING"
+        case {"propertyName": str(name), **rest} if rest.get("direction", "ASCENDING") in _DIRECTIONS:
+            descending = rest.get("direction") == "DESCENDING"
         case str(text):
             name, descending = text.lstrip("-"), text.startswith("-")
         case _:
@@ -184,7 +186,7 @@ def _operand(prop: Property, value: object) -> Any:
 def _as_number(text: str) -> float | None:
     try:
         # Ids are longer than what a float holds exactly.
-        return int(text) if text.lstrip("-").isdecimal() else float(text)
+        return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else float(text)
     except ValueError:
         return None
 

@@ -30,11 +30,18 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, address: tuple[str, int], api: Answering, control: Answering, clock: Clock) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        api: Answering,
+        control: Answering,
+        clock: Clock,
+        stopping: threading.Event,
+    ) -> None:
         self.api = api
         self.control = control
         self.clock = clock
-        self.stopping = threading.Event()
+        self.stopping = stopping
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
         super().__init__(address, _Handler)

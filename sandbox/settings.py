@@ -81,6 +81,9 @@ class Doubts(BaseModel):
     duplicate_upserts: Literal["refuse", "apply"] = Field(
         default="refuse", description="one key twice in an upsert"
     )
+    silent_upserts: Share = Field(
+        default=0, description="share of batch upserts that answer success and do nothing"
+    )
     batch_update_by_email: bool = Field(default=False, description="batch update takes idProperty email")
     upsert_moves_primary: bool = Field(
         default=True,
@@ -112,6 +115,7 @@ class Doubts(BaseModel):
         default=False, description="search on email also matches secondary addresses"
     )
     search_epoch_zero_fails: bool = Field(default=True, description="a search from epoch 0 answers 500")
+    search_body_limit: Count = Field(default=0, description="longest search body, beyond it 400; 0 any")
     search_merged_ids: bool = Field(default=True, description="search returns hs_merged_object_ids")
     missing_scopes: bool = Field(default=False, description="answer 403 as for a token without scopes")
 
@@ -146,6 +150,8 @@ class Hooks(BaseModel):
     webhook_creation_properties: bool = Field(
         default=True, description="a creation also fires its properties"
     )
+    webhook_restore_events: bool = Field(default=True, description="a restore is told")
+    webhook_merge_object_id: bool = Field(default=True, description="a merge is told with an objectId")
     webhook_same_event_id: Share = Field(
         default=0, description="share of events that repeat another's eventId"
     )

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from sandbox.clock import Clock, steady_ms
-from sandbox.events import Event, is_subscribed, payload
+from sandbox.events import Event, payload
 from sandbox.post import Poster
 from sandbox.settings import Settings, Switches
 from sandbox.signing import headers
@@ -35,8 +35,8 @@ class Delivery:
 
     def to_json(self, settings: Settings) -> dict[str, Any]:
         """Return the event with how it fares."""
-        body = payload(self.event, self.attempt, settings) if is_subscribed(self.event, settings) else {}
-        return {"state": self.state, "attempt": self.attempt, "answer": self.answer, "event": body}
+        fate = {"state": self.state, "attempt": self.attempt, "answer": self.answer}
+        return fate | {"event": payload(self.event, self.attempt, settings)}
 
 
 class Outbox:

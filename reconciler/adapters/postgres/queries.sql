@@ -436,3 +436,30 @@ with a as (delete from sync.history where at < now() - interval '90 days'), b as
     c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'),
     e as (delete from sync.quarantine where at < now() - interval '30 days')
 delete from sync.conflict where resolved < now() - interval '90 days'
+
+-- status: the state of the sync in numbers
+select * from sync.status
+
+-- budget: the calls of the current windows
+select kind, calls, used, today from sync.budget
+
+-- receive: mark the contacts of a delivery, durably, and count its events
+with durable as (
+    select set_config('synchronous_commit', 'on', true)
+), counted as (
+    insert into sync.event (kind, count) select key, value::bigint from jsonb_each_text(%(counts)s::jsonb)
+    order by 1 on conflict (kind) do update set count = sync.event.count + excluded.count
+)
+insert into sync.mark (subject, lane, privacy)
+select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(subjects)s::text[]) as subject order by subject
+on conflict (subject) do update set
+    generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
+
+-- quarantine: keep a body that could not be read
+insert into sync.quarantine (reason, size, hash, head) values (%(reason)s, %(size)s, %(hash)s, %(head)s)
+
+-- read_portal: the HubSpot account this database is linked with
+select value from sync.secret where name = 'portal'
+
+-- claim_portal: the first account this database meets is its own
+insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing

@@ -1,0 +1,1 @@
+"""The REST API: creates, reads, updates and deletes customers on both sides."""

@@ -1,0 +1,79 @@
+"""`python -m api`: serves the API. Settings: see reconciler.settings.Api."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from api.app import Services, make_app
+from api.auth import Tokens
+from api.customers import Customers
+from api.status import Status
+from reconciler import log
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.sender import Sender
+from reconciler.settings import Api, InvalidSettings, load
+from reconciler.wiring import build
+from reconciler.write_through import WriteThrough
+from reconciler.wsgi import end_with_parent, serve
+
+
+def services(settings: Api, database: Database) -> Services:
+    """Put the API's parts together on an open database."""
+    parts = build(settings, database)
+    desk = PostgresDesk(database)
+    write_through = WriteThrough(
+        desk=desk,
+        marks=parts.marks,
+        pairs=parts.pairs,
+        sender=Sender(parts.pairs, parts.hubspot),
+        budget=parts.budget,
+        reconciler=parts.reconciler,
+        sleep=time.sleep,
+        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+    )
+    key = settings.token_issuer_key
+    return Services(
+        customers=Customers(desk, write_through),
+        desk=desk,
+        tokens=Tokens(settings.jwt_secret.get_secret_value()),
+        status=Status(database),
+        issuer_key=None if key is None else key.get_secret_value(),
+        is_issuer_open=settings.open_token_issuer and settings.api_host in ("127.0.0.1", "::1", "localhost"),
+    )
+
+
+def application() -> Callable[..., Iterable[bytes]]:
+    """Return the app of one server process."""
+    end_with_parent()
+    settings = load(Api)
+    log.configure(style=settings.log_format, level=settings.log_level, process="api")
+    pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
+    pool.open(wait=False)
+    database = Database(pool)
+    # Rates live in the database; shaping them must not delay the first answer.
+    ready = services(settings, database)
+    threading.Thread(target=lambda: build(settings, database).budget.shape(), daemon=True).start()
+    return make_app(ready)
+
+
+def main() -> int:
+    """Check the settings, then serve until a signal."""
+    try:
+        settings = load(Api)
+    except InvalidSettings as error:
+        print(error, file=sys.stderr)
+        return 2
+    serve(
+        "api.__main__:application",
+        host=settings.api_host,
+        port=settings.api_port,
+        processes=settings.api_processes,
+        threads=settings.api_threads,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""The HTTP side of the API: authorises, reads bodies, calls `customers`, answers in the contract's words.
+
+Bottle routes; what it would answer by itself (HTML, 500s) never leaves this module.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import bottle
+import orjson
+import structlog
+
+from api import docs, openapi
+from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
+from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
+from api.customers import NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
+from api.routes import ROUTES, Access, Route
+from api.status import Status
+from api.strict_json import BadJson, loads
+from reconciler.adapters.postgres.database import Busy, DatabaseDown
+from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
+from reconciler.core.contact import Customer, CustomerId
+from reconciler.wsgi import TooLarge, read_body
+
+LONGEST_KEY = 255
+RETRY_AFTER = "2"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the app works with."""
+
+    customers: Customers
+    desk: PostgresDesk
+    tokens: Tokens
+    status: Status
+    issuer_key: str | None
+    is_issuer_open: bool
+
+
+class Answered(Exception):
+    """The answer is known already."""
+
+    def __init__(self, result: Result, **headers: str) -> None:
+        super().__init__(result.status)
+        self.result, self.headers = result, headers
+
+
+def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
+    """Return the WSGI app with one Bottle route per line of the route table."""
+    app = bottle.Bottle(autojson=False)
+    app.catchall = False
+    handlers = Handlers(services)
+    for route in ROUTES:
+        app.route(route.path, method=route.method, callback=_guarded(route, handlers))
+    return _Shell(app)
+
+
+def _guarded(route: Route, handlers: "Handlers") -> Callable[..., bottle.HTTPResponse]:
+    handle = getattr(handlers, route.name)
+
+    def call(**path: str) -> bottle.HTTPResponse:
+        caller = handlers.authorised(route)
+        try:
+            return handle(route, caller, **path)
+        except Answered as answer:
+            return _response(answer.result, **answer.headers)
+        except InvalidBody as error:
+            return _response(failure(400, error.code, "Invalid body", details=error.details))
+        except BadJson:
+            return _response(failure(400, "bad_json", "Invalid body"))
+        except TooLarge:
+            return _response(failure(413, "too_large", "The body is too large"), Connection="close")
+
+    def answer(**path: str) -> bottle.HTTPResponse:
+        try:
+            return call(**path)
+        except Answered as answer:
+            return _response(answer.result, **answer.headers)
+
+    return answer
+
+
+class Handlers:
+    """One method per route."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._customers = services.customers
+
+    def authorised(self, route: Route) -> Caller | None:
+        """Return who calls; raise the 401 or 403 of whoever may not."""
+        if route.access in (Access.PUBLIC, Access.ISSUER):
+            return None
+        if route.access is Access.LOCAL and _is_local(bottle.request.environ):
+            return None
+        try:
+            caller = self._services.tokens.verify(bottle.request.environ.get("HTTP_AUTHORIZATION"))
+        except NoToken:
+            raise Answered(failure(401, "token_missing", "A token is needed"), **_challenge("")) from None
+        except BadToken:
+            challenge = _challenge(' error="invalid_token"')
+            raise Answered(failure(401, "invalid_token", "The token is not valid"), **challenge) from None
+        if not route.access.admits(caller.role):
+            challenge = _challenge(' error="insufficient_scope"')
+            raise Answered(failure(403, "insufficient_scope", "The role may not do this"), **challenge)
+        return caller
+
+    def create(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
+        body = parse(NewCustomer, _json(route))
+        values = body.values_given()
+        write = self._customers.create_later if _is_async() else self._customers.create
+        return self._once(caller, lambda uuid: write(uuid, values))
+
+    def read(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+        customer = self._found(email)
+        etag = etag_of(customer)
+        if etag in _tags("HTTP_IF_NONE_MATCH"):
+            return _response(Result(304), ETag=etag)
+        return _response(Result(200, shown(customer)), ETag=etag)
+
+    def update(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+        body = _json(route)
+        values = parse(CustomerChange, body).values_given()
+        if not values:
+            raise Answered(failure(400, "no_properties", NO_PROPERTIES))
+        customer = self._matched(email)
+        write = self._customers.update_later if _is_async() else self._customers.update
+        return self._once(caller, lambda uuid: _empty(write(customer, values)))
+
+    def delete(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+        return _response(self._customers.delete(self._matched(email)))
+
+    def batch(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
+        items = _json(route)
+        if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
+            raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
+        return self._once(caller, lambda uuid: Result(207, self._batch(items)))
+
+    def _batch(self, items: list[Any]) -> list[Any]:
+        outcomes: dict[int, Result] = {}
+        good: dict[int, BatchItem] = {}
+        for n, item in enumerate(items):
+            try:
+                good[n] = _item(item)
+            except InvalidBody as error:
+                outcomes[n] = failure(400, error.code, "Invalid body", details=error.details)
+        outcomes.update(zip(good, self._customers.batch(list(good.values())), strict=True))
+        return [_outcome(outcomes[n]) for n in range(len(items))]
+
+    def token(self, route: Route, caller: Caller | None, role: str) -> bottle.HTTPResponse:
+        services = self._services
+        key = bottle.request.environ.get("HTTP_X_ISSUER_KEY")
+        is_allowed = services.is_issuer_open or (services.issuer_key and is_issuer(key, services.issuer_key))
+        if not is_allowed:
+            raise Answered(failure(401, "issuer_key", "X-Issuer-Key is missing or wrong"))
+        if role not in list(Role):
+            raise Answered(failure(400, "unknown_role", "The role is admin or user"))
+        return _response(Result(200, {"token": services.tokens.issue(Role(role))}))
+
+    def health(self, route: Route, caller: None) -> bottle.HTTPResponse:
+        is_moving = self._services.status.is_moving()
+        return _response(Result(200 if is_moving else 503, {"status": "ok" if is_moving else "stalled"}))
+
+    def ready(self, route: Route, caller: None) -> bottle.HTTPResponse:
+        self._services.status.ping()
+        return _response(Result(200, {"status": "ok"}))
+
+    def metrics(self, route: Route, caller: Caller | None) -> bottle.HTTPResponse:
+        text, kind = self._services.status.metrics()
+        return _response(Result(200), text=text, **{"Content-Type": kind})
+
+    def openapi(self, route: Route, caller: None) -> bottle.HTTPResponse:
+        return _response(Result(200, openapi.document()))
+
+    def docs(self, route: Route, caller: None) -> bottle.HTTPResponse:
+        headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
+        return _response(Result(200), text=docs.page(), **headers)
+
+    def _found(self, email: str) -> Customer:
+        address = address_in(email)
+        customer = None if address is None else self._customers.read(address)
+        if customer is None:
+            raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
+        return customer
+
+    def _matched(self, email: str) -> Customer:
+        customer = self._found(email)
+        tags = _tags("HTTP_IF_MATCH")
+        if tags and "*" not in tags and etag_of(customer) not in tags:
+            raise Answered(failure(412, "precondition_failed", "The customer has changed"))
+        return customer
+
+    def _once(self, caller: Caller, run: Callable[[CustomerId], Result]) -> bottle.HTTPResponse:
+        """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
+        key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
+        if key is None:
+            return _response(run(uuid))
+        if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
+            raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
+        name = {"caller": caller.role.value, "key": key}
+        known = self._services.desk.begin(**name, request=_digest(bottle.request.environ), uuid=uuid)
+        match known:
+            case Repeat.OTHER_REQUEST:
+                raise Answered(failure(422, "key_reused", "The key was used for another request"))
+            case Repeat.IN_FLIGHT:
+                text = "The first request with this key is still running"
+                raise Answered(failure(409, "in_flight", text), **{"Retry-After": RETRY_AFTER})
+            case Replay(status=int() as status, body=body):
+                return _response(Result(status, body))
+            case Replay(uuid=old):
+                result = self._customers.settled(old) or run(uuid)
+            case None:
+                result = run(uuid)
+        self._services.desk.end(**name, status=result.status, body=result.body)
+        return _response(result)
+
+
+class _Shell:
+    """Everything around the routes: request ids, headers that every answer has, and the errors nobody expected."""
+
+    def __init__(self, app: bottle.Bottle) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request_id = str(uuid4())
+        environ["reconciler.request_id"] = request_id
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self._respond(environ)
+        headers = [*response.headerlist, ("X-Request-Id", request_id), *_ALWAYS]
+        start_response(response.status_line, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+
+    def _respond(self, environ: dict[str, Any]) -> bottle.HTTPResponse:
+        try:
+            bottle.request.bind(environ)
+            environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+            route, arguments = self._app.router.match(environ)
+            environ["route.handle"], environ["route.url_args"] = route, arguments
+            return route.call(**arguments)
+        except UnicodeError:
+            return _response(failure(404, "not_found", "Not found", error="Not found"))
+        except bottle.HTTPError as error:
+            return _of_router(error)
+        except (DatabaseDown, Busy):
+            text = "The database is not available"
+            return _response(failure(503, "database_unavailable", text), **{"Retry-After": RETRY_AFTER})
+        except Exception:
+            log.exception("api.bug")
+            return _response(failure(500, "internal", "Internal error"))
+
+
+_ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+
+def _of_router(error: bottle.HTTPError) -> bottle.HTTPResponse:
+    if error.status_code == 405:
+        allow = error.get_header("Allow") or ""
+        return _response(failure(405, "method_not_allowed", "The method is not allowed here"), Allow=allow)
+    return _response(failure(404, "not_found", "Not found", error="Not found"))
+
+
+def _response(result: Result, *, text: str | None = None, **headers: str) -> bottle.HTTPResponse:
+    body = result.body
+    if isinstance(body, dict) and result.status >= 400:
+        body = {**body, "request_id": bottle.request.environ["reconciler.request_id"]}
+    data = text.encode() if text is not None else b"" if body is None else orjson.dumps(body)
+    if result.customer is not None:
+        headers = {"ETag": etag_of(result.customer), **headers}
+    if result.status == 202:
+        headers = {"Preference-Applied": "respond-async", **headers}
+    kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}
+    return bottle.HTTPResponse(body=data, status=result.status, **{**kind, **headers})
+
+
+def _empty(result: Result) -> Result:
+    return Result(result.status, None, result.customer) if result.status < 300 else result
+
+
+def _item(item: Any) -> BatchItem:
+    found = parse(BatchItem, item)
+    assert isinstance(found, BatchItem)
+    if found.op == "create":
+        parse(NewCustomer, {name: value for name, value in item.items() if name != "op"})
+    return found
+
+
+def _outcome(result: Result) -> dict[str, Any]:
+    if result.status < 300:
+        return {"status": result.status, **({"customer": result.body} if result.body is not None else {})}
+    return {"status": result.status, **result.body}
+
+
+def _json(route: Route) -> Any:
+    environ = bottle.request.environ
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Answered(failure(415, "not_json", "The body must be application/json"))
+    data = read_body(environ, route.largest)
+    environ["reconciler.body"] = data
+    return loads(data)
+
+
+def _digest(environ: dict[str, Any]) -> str:
+    line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n{environ.get('HTTP_PREFER', '')}\n".encode()
+    return sha256(line + environ["reconciler.body"]).hexdigest()
+
+
+def _is_async() -> bool:
+    prefer = bottle.request.environ.get("HTTP_PREFER", "")
+    return "respond-async" in [part.strip().lower() for part in prefer.split(",")]
+
+
+def _tags(name: str) -> set[str]:
+    return {part.strip() for part in bottle.request.environ.get(name, "").split(",") if part.strip()}
+
+
+def _challenge(more: str) -> dict[str, str]:
+    return {"WWW-Authenticate": f"Bearer{more}"}
+
+
+def _is_local(environ: dict[str, Any]) -> bool:
+    """Whether the request comes from this host itself and not through a proxy on it."""
+    return environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and "HTTP_X_FORWARDED_FOR" not in environ

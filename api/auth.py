@@ -1,0 +1,126 @@
+"""Bearer tokens: JSON Web Tokens of one hour, HS256, two roles. Everything about a token is checked exactly."""
+
+import base64
+import hmac
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+import jwt
+
+from api.strict_json import BadJson, loads
+
+ALGORITHM = "HS256"
+ISSUER = "hubspot-reconciler"
+AUDIENCE = "customers"
+LIFETIME = 3600
+"""Seconds a token lives, and the longest it may claim to."""
+
+LEEWAY = 30
+"""Seconds another clock may be ahead of ours."""
+
+LONGEST = 8 * 1024
+"""Bytes of a token; a longer one is not looked at."""
+
+
+class Role(StrEnum):
+    """Who the caller is: a user reads customers, an admin does everything."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class NoToken(Exception):
+    """No bearer token was sent."""
+
+
+class BadToken(Exception):
+    """The token is not one of ours, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls."""
+
+    subject: str
+    role: Role
+
+
+class Tokens:
+    """Issues and verifies tokens with one key."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def issue(self, role: Role) -> str:
+        """Return a token for the role, valid for an hour."""
+        now = int(time.time())
+        claims = {"sub": str(uuid4()), "role": role, "iat": now, "exp": now + LIFETIME, "iss": ISSUER, "aud": AUDIENCE}
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def verify(self, header: str | None) -> Caller:
+        """Return who sent this Authorization header."""
+        if not header:
+            raise NoToken
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or len(token) > LONGEST or not token.isascii():
+            raise BadToken
+        return _caller(self._claims(token))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        parts = token.split(".")
+        if len(parts) != 3:
+            raise BadToken
+        # Unknown header parameters may ask for keys from elsewhere or change what is signed: none is taken.
+        head = _segment(parts[0])
+        if head.get("alg") != ALGORITHM or head.keys() - {"alg", "typ"}:
+            raise BadToken
+        claims = _segment(parts[1])
+        try:
+            jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False, "strict_aud": True},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise BadToken from error
+        return claims
+
+
+def _segment(text: str) -> dict[str, Any]:
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        found = loads(data)
+    except (BadJson, ValueError) as error:
+        raise BadToken from error
+    if not isinstance(found, dict):
+        raise BadToken
+    return found
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    now = time.time()
+    issued, expires, begins = _moment(claims, "iat"), _moment(claims, "exp"), _moment(claims, "nbf", default=0)
+    if expires <= now or expires - issued > LIFETIME or issued > now + LEEWAY or begins > now + LEEWAY:
+        raise BadToken
+    subject, role = claims.get("sub"), claims.get("role")
+    if not isinstance(subject, str) or not subject or role not in list(Role) or not isinstance(role, str):
+        raise BadToken
+    return Caller(subject=subject, role=Role(role))
+
+
+def _moment(claims: dict[str, Any], name: str, default: int | None = None) -> int:
+    value = claims.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadToken
+    return value
+
+
+def is_issuer(key: str | None, expected: str) -> bool:
+    """Whether the X-Issuer-Key header is the configured one."""
+    return key is not None and hmac.compare_digest(key.encode(), expected.encode())

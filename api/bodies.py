@@ -1,0 +1,138 @@
+"""The bodies the API takes, as pydantic models; from them come the checks and the OpenAPI schemas."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalised
+
+LONGEST_ADDRESS = 320
+MOST_ITEMS = 1000
+
+_ADDRESS = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[^\s@.\"(),:;<>\[\\\]]{1,63}\.)+[^\s@.\"(),:;<>\[\\\]]{2,63}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("control characters and lone surrogates are not text")
+    return text
+
+
+def _address(text: str) -> str:
+    stripped = text.strip(" ")
+    if len(stripped) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(stripped) or ".." in stripped:
+        raise ValueError("not an e-mail address")
+    return stripped.lower()
+
+
+def _blank_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Text = Annotated[str, StringConstraints(strict=True, max_length=TEXT_LIMIT), AfterValidator(_printable)]
+Name = Annotated[Text, StringConstraints(strict=True, min_length=1)]
+Optional = Annotated[Text | None, BeforeValidator(_blank_is_none)]
+Address = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=LONGEST_ADDRESS + 2),
+    AfterValidator(_printable),
+    AfterValidator(_address),
+    Field(examples=["kai@hubspot.com"]),
+]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def values_given(self) -> Values:
+        """Return the mapped columns that the body names."""
+        return normalised(self.model_dump(include=set(COLUMNS), exclude_unset=True))
+
+
+class NewCustomer(Body):
+    """What POST takes."""
+
+    email: Address
+    firstname: Name
+    lastname: Name
+    phone: Optional = None
+    company: Optional = None
+    website: Optional = None
+    lifecyclestage: Optional = None
+
+
+class CustomerChange(Body):
+    """What PUT takes: any of the fields; null or "" empties one (but never the address)."""
+
+    email: Address = Field(default="")
+    firstname: Optional = None
+    lastname: Optional = None
+    phone: Optional = None
+    company: Optional = None
+    website: Optional = None
+    lifecyclestage: Optional = None
+
+
+class BatchItem(CustomerChange):
+    """One item of POST /batch: `email` says who; `new_email` changes the address."""
+
+    op: Literal["create", "update", "upsert", "delete", "read"]
+    email: Address
+    new_email: Address | None = None
+
+    def change(self) -> Values:
+        """Return what an update writes."""
+        values = dict(self.values_given())
+        del values["email"]
+        return {**values, **({"email": self.new_email} if self.new_email is not None else {})}
+
+
+class InvalidBody(Exception):
+    """The body has other fields, or other values, than the call takes."""
+
+    def __init__(self, code: str, details: list[dict[str, str]]) -> None:
+        super().__init__(code)
+        self.code, self.details = code, details
+
+
+def parse(model: type[Body], body: Any) -> Any:
+    """Return the body as the model; raise `InvalidBody` naming the fields."""
+    if not isinstance(body, dict):
+        raise InvalidBody("bad_json", [])
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: ValidationError) -> InvalidBody:
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+    details = [{"field": _name(fault["loc"]), "problem": _problem(fault)} for fault in unknown or faults]
+    return InvalidBody("unknown_field" if unknown else "invalid_field", details)
+
+
+def _name(loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0]) if loc else ""
+    return name if re.fullmatch(r"[A-Za-z_][\w]{0,63}", name, re.ASCII) else "?"
+
+
+def _problem(fault: Any) -> str:
+    return {"extra_forbidden": "unknown field", "missing": "required"}.get(
+        fault["type"], str(fault["msg"]).removeprefix("Value error, ")
+    )
+
+
+def address_in(path: str) -> str | None:
+    """Return the canonical address in a path, None when there cannot be a customer of that name."""
+    try:
+        return _address(_printable(path))
+    except ValueError:
+        return None
+
+
+def given(values: Values) -> Values:
+    """Return the values that are not empty."""
+    return {column: value for column, value in values.items() if value is not None}

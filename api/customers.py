@@ -1,0 +1,215 @@
+"""The calls about customers, in batches: each item ends in a status and a body in the contract's words."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from api.bodies import BatchItem, given
+from reconciler.adapters.postgres.database import AddressErased, AddressTaken
+from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.errors import Transient
+from reconciler.core.fields import COLUMNS, Values
+from reconciler.write_through import Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
+
+CHUNK = 100
+"""Items per write-through call: what one HubSpot batch takes."""
+
+NO_PROPERTIES = "HubSpot API Error (400): No properties found to update, please provide at least one."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an item ended. `customer` is set where the answer shows one."""
+
+    status: int
+    body: Any = None
+    customer: Customer | None = None
+
+
+def shown(customer: Customer) -> dict[str, Any]:
+    """Return a customer as the API shows it."""
+    return {
+        "uuid": str(customer.uuid),
+        **{column: customer.stored[column] for column in COLUMNS},
+        "createdat": _iso(customer.created_at),
+        "updatedat": _iso(customer.updated_at),
+        "contactid": None if customer.contact_id is None else str(customer.contact_id),
+        "hubspotcreatedat": _iso(customer.remote_created_at),
+        "hubspotupdatedat": _iso(customer.remote_updated_at),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def etag_of(customer: Customer) -> str:
+    """Return the entity tag: a hash of the mapped values, so that bookkeeping never costs a 412."""
+    text = "\x00".join(f"{column}={customer.stored[column]!r}" for column in COLUMNS)
+    return f'"{hashlib.sha256(f"{customer.uuid}{text}".encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+def failure(status: int, code: str, message: str, **more: Any) -> Result:
+    """Return an error in the contract's shape; the request id is added where the answer is sent."""
+    return Result(status, {"message": message, "code": code, **more})
+
+
+def missing(address: str) -> Result:
+    """Return the 404 of an address that no live customer has."""
+    text = f"Customer with email {address} not found"
+    return failure(404, "not_found", text, error=text)
+
+
+class Customers:
+    """Runs items against both sides."""
+
+    def __init__(self, desk: PostgresDesk, write_through: WriteThrough) -> None:
+        self._desk, self._write_through = desk, write_through
+
+    def read(self, address: str) -> Customer | None:
+        """Return the live customer with this address."""
+        return self._desk.by_address([address]).get(address)
+
+    def create(self, uuid: CustomerId, values: Values) -> Result:
+        """Create one customer on both sides."""
+        return self._creates([(uuid, given(values))])[0]
+
+    def update(self, customer: Customer, values: Values) -> Result:
+        """Update one customer on both sides."""
+        return self._updates([(customer, values)])[0]
+
+    def delete(self, customer: Customer) -> Result:
+        """Delete one customer on both sides."""
+        return self._deletes([customer])[0]
+
+    def create_later(self, uuid: CustomerId, values: Values) -> Result:
+        """Store a customer here; the reconciler pushes it."""
+        return self._later(lambda: self._desk.insert(uuid, given(values)), uuid)
+
+    def update_later(self, customer: Customer, values: Values) -> Result:
+        """Store a change here; the reconciler pushes it."""
+        return self._later(lambda: self._desk.change(customer.uuid, values), customer.uuid)
+
+    def settled(self, uuid: CustomerId) -> Result | None:
+        """Return how a create ended whose process died: 201 if the customer is there, 409 while that is open."""
+        self._write_through.settle(uuid)
+        found = self._desk.by_uuid([uuid])
+        if found:
+            return Result(201, shown(found[0]), found[0])
+        return None
+
+    def _later(self, write: Callable[[], None], uuid: CustomerId) -> Result:
+        try:
+            write()
+        except AddressTaken:
+            return failure(409, "email_taken", "HubSpot API Error (409): Contact already exists.")
+        except AddressErased:
+            return _result(Erased())
+        customer = self._desk.by_uuid([uuid])[0]
+        return Result(202, shown(customer), customer)
+
+    def batch(self, items: Sequence[BatchItem]) -> list[Result]:
+        """Run the items in waves: what depends on an earlier item comes after it."""
+        results: dict[int, Result] = {}
+        for wave in waves(items):
+            results.update(self._wave({n: items[n] for n in wave}))
+        return [results[n] for n in range(len(items))]
+
+    def _wave(self, items: dict[int, BatchItem]) -> dict[int, Result]:
+        known = self._desk.by_address({item.email for item in items.values()})
+        results: dict[int, Result] = {}
+        creates: dict[int, tuple[CustomerId, Values]] = {}
+        updates: dict[int, tuple[Customer, Values]] = {}
+        deletes: dict[int, Customer] = {}
+        for n, item in items.items():
+            customer = known.get(item.email)
+            if item.op == "create" or (item.op == "upsert" and customer is None):
+                creates[n] = (CustomerId(uuid4()), given(item.values_given()))
+            elif customer is None:
+                results[n] = missing(item.email)
+            elif item.op == "read":
+                results[n] = Result(200, shown(customer), customer)
+            elif item.op == "delete":
+                deletes[n] = customer
+            elif item.change():
+                updates[n] = (customer, item.change())
+            else:
+                results[n] = failure(400, "no_properties", NO_PROPERTIES)
+        results.update(_spread(creates, self._creates))
+        results.update(_spread(updates, self._updates))
+        results.update(_spread(deletes, self._deletes))
+        return results
+
+    def _creates(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Result]:
+        return self._attempt(lambda: self._write_through.create(drafts), len(drafts), 201, "Error creating customer")
+
+    def _updates(self, edits: Sequence[tuple[Customer, Values]]) -> list[Result]:
+        return self._attempt(lambda: self._write_through.update(edits), len(edits), 200, "Error updating customer")
+
+    def _deletes(self, customers: Sequence[Customer]) -> list[Result]:
+        count = len(customers)
+        return self._attempt(lambda: self._write_through.delete(customers), count, 204, "Error deleting customer")
+
+    def _attempt(
+        self, write: Callable[[], list[Outcome]], count: int, status: int, message: str
+    ) -> list[Result]:
+        try:
+            return [_result(outcome, status) for outcome in write()]
+        except AddressTaken:
+            # Another request reserved the same address between our look and our write.
+            return [_result(Taken(None))] * count
+        except AddressErased:
+            return [_result(Erased())] * count
+        except Transient as error:
+            log.warning("api.write_failed", reason=error.reason)
+            return [failure(500, "sync_failed", message)] * count
+
+
+def _spread(items: dict[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
+    numbers = list(items)
+    for start in range(0, len(numbers), CHUNK):
+        part = numbers[start : start + CHUNK]
+        yield from zip(part, write([items[n] for n in part]), strict=True)
+
+
+def _result(outcome: Outcome, status: int = 200) -> Result:
+    match outcome:
+        case Done(customer):
+            return Result(status, None if customer is None else shown(customer), customer)
+        case Missing():
+            return failure(404, "not_found", "Customer not found")
+        case Taken(holder):
+            known = f" Existing ID: {holder}" if holder is not None else ""
+            return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
+        case Erased():
+            return failure(409, "erased_subject", "This address belongs to an erased person")
+        case Invalid(refused):
+            details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
+            # The answer to a PUT is the one place where HubSpot's own text goes out.
+            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {refused.text}"
+            return failure(400, refused.code.value, text, details=details)
+
+
+def waves(items: Sequence[BatchItem]) -> list[list[int]]:
+    """Cut the items so that no wave names an address twice; an item that changes an address ends its wave."""
+    found: list[list[int]] = [[]]
+    named: set[str] = set()
+    for n, item in enumerate(items):
+        addresses = {item.email, *([item.new_email] if item.new_email else [])}
+        if addresses & named:
+            found.append([])
+            named = set()
+        found[-1].append(n)
+        named |= addresses
+        if item.new_email:
+            found.append([])
+            named = set()
+    return [wave for wave in found if wave]

@@ -1,0 +1,122 @@
+"""The OpenAPI 3.1 document, made from the route table and the body models."""
+
+import re
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from api.bodies import BatchItem, CustomerChange, NewCustomer
+from api.routes import ROUTES, Access, Route
+
+Json = dict[str, Any]
+
+TIME: Json = {"type": ["string", "null"], "format": "date-time"}
+CUSTOMER: Json = {
+    "type": "object",
+    "required": ["uuid", "email", "firstname", "lastname", "createdat", "updatedat"],
+    "properties": {
+        "uuid": {"type": "string", "format": "uuid"},
+        **{
+            name: {"type": ["string", "null"]}
+            for name in ("email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage", "contactid")
+        },
+        **dict.fromkeys(("createdat", "updatedat", "hubspotcreatedat", "hubspotupdatedat"), TIME),
+    },
+}
+ERROR: Json = {
+    "type": "object",
+    "required": ["message", "code", "request_id"],
+    "properties": {
+        "message": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string", "format": "uuid"},
+        "error": {"type": "string"},
+        "details": {"type": "array", "items": {"type": "object"}},
+    },
+}
+OUTCOME: Json = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {
+        "status": {"type": "integer"},
+        "customer": {"$ref": "#/components/schemas/Customer"},
+        "message": {"type": "string"},
+        "code": {"type": "string"},
+    },
+}
+SHOWN = {
+    "create": "Customer",
+    "read": "Customer",
+    "batch": "Outcomes",
+    "token": "Token",
+}
+
+
+def document() -> Json:
+    """Return the whole document."""
+    template = "#/components/schemas/{model}"
+    _, models = models_json_schema(
+        [(model, "validation") for model in (NewCustomer, CustomerChange, BatchItem)], ref_template=template
+    )
+    schemas = {
+        **models.get("$defs", {}),
+        "Customer": CUSTOMER,
+        "Error": ERROR,
+        "Outcomes": {"type": "array", "items": OUTCOME},
+        "Token": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}},
+    }
+    paths: Json = {}
+    for route in ROUTES:
+        paths.setdefault(path_of(route), {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Customers, in Postgres and HubSpot", "version": "1", "license": {"name": "MIT"}},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def path_of(route: Route) -> str:
+    """Return a Bottle path as OpenAPI writes it."""
+    return re.sub(r"<(\w+)(?::\w+)?>", r"{\1}", route.path)
+
+
+def _operation(route: Route) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": f"For {route.access.value}.",
+        "responses": {str(status): _answer(route, status, text) for status, text in route.answers.items()},
+    }
+    parameters = [_path_parameter(name) for name in re.findall(r"<(\w+)", route.path)]
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.access in (Access.USER, Access.ADMIN, Access.LOCAL):
+        operation["security"] = [{"token": []}]
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(route)}}}
+    return operation
+
+
+def _path_parameter(name: str) -> Json:
+    schema: Json = {"type": "string", "enum": ["admin", "user"]} if name == "role" else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _body(route: Route) -> Json:
+    assert route.body is not None
+    reference = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+    return {"type": "array", "minItems": 1, "maxItems": 1000, "items": reference} if route.is_list else reference
+
+
+def _answer(route: Route, status: int, text: str) -> Json:
+    answer: Json = {"description": text}
+    if status >= 400 and route.name != "health":
+        answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    elif status in (200, 201, 207, 202) and route.name in SHOWN:
+        answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{SHOWN[route.name]}"}}}
+    return answer

@@ -1,0 +1,167 @@
+"""The route table: method, path, who may call, what it takes and answers. The app and the OpenAPI document come from it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from api.auth import Role
+from api.bodies import BatchItem, CustomerChange, NewCustomer, Body
+
+
+class Access(Enum):
+    """Who may call."""
+
+    PUBLIC = "anyone"
+    ISSUER = "whoever has the issuer key"
+    LOCAL = "this host, or an admin"
+    USER = "users and admins"
+    ADMIN = "admins"
+
+    def admits(self, role: Role) -> bool:
+        """Whether a token of this role is enough."""
+        return role is Role.ADMIN or self is Access.USER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One call. `name` is the handler's; `answers` maps a status to what it means."""
+
+    name: str
+    method: str
+    path: str
+    access: Access
+    summary: str
+    answers: dict[int, str]
+    body: type[Body] | None = None
+    is_list: bool = False
+    largest: int = 64 * 1024
+    headers: tuple[str, ...] = field(default=())
+
+
+WRITE_ERRORS = {
+    400: "the body is not valid",
+    401: "no valid token",
+    403: "the role may not do this",
+    409: "the address is taken",
+    413: "the body is too large",
+    415: "the body is not JSON",
+    422: "the idempotency key was used for another request",
+    500: "one of the two systems failed; neither holds the change, or both will",
+    503: "the database is not available",
+}
+READ_ERRORS = {401: "no valid token", 404: "no live customer has this address", 503: "the database is not available"}
+
+ROUTES = (
+    Route(
+        name="create",
+        method="POST",
+        path="/",
+        access=Access.ADMIN,
+        summary="Create a customer in Postgres and HubSpot",
+        body=NewCustomer,
+        answers={201: "the customer", 202: "stored; HubSpot follows (Prefer: respond-async)", **WRITE_ERRORS},
+        headers=("Idempotency-Key", "Prefer"),
+    ),
+    Route(
+        name="batch",
+        method="POST",
+        path="/batch",
+        access=Access.ADMIN,
+        summary="Run up to 1,000 items",
+        body=BatchItem,
+        is_list=True,
+        largest=8 * 1024 * 1024,
+        answers={207: "one outcome per item, in input order", **WRITE_ERRORS},
+        headers=("Idempotency-Key",),
+    ),
+    Route(
+        name="token",
+        method="GET",
+        path="/get-token/<role>",
+        access=Access.ISSUER,
+        summary="Issue a token for the role admin or user, valid for one hour",
+        answers={200: "the token", 400: "there is no such role", 401: "X-Issuer-Key is missing or wrong"},
+        headers=("X-Issuer-Key",),
+    ),
+    Route(
+        name="health",
+        method="GET",
+        path="/healthz",
+        access=Access.PUBLIC,
+        summary="Whether data is moving",
+        answers={200: "the sync makes progress", 503: "it does not"},
+    ),
+    Route(
+        name="ready",
+        method="GET",
+        path="/readyz",
+        access=Access.PUBLIC,
+        summary="Whether requests can be served",
+        answers={200: "ready", 503: "the database is not available"},
+    ),
+    Route(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        access=Access.LOCAL,
+        summary="Figures for Prometheus",
+        answers={200: "the figures", 401: "no valid token", 403: "the role may not do this"},
+    ),
+    Route(
+        name="openapi",
+        method="GET",
+        path="/openapi.json",
+        access=Access.PUBLIC,
+        summary="This document",
+        answers={200: "the OpenAPI document"},
+    ),
+    Route(
+        name="docs",
+        method="GET",
+        path="/docs",
+        access=Access.PUBLIC,
+        summary="The documentation for people",
+        answers={200: "a page"},
+    ),
+    Route(
+        name="read",
+        method="GET",
+        path="/<email:path>",
+        access=Access.USER,
+        summary="Read a customer",
+        answers={200: "the customer", 304: "unchanged (If-None-Match)", **READ_ERRORS},
+        headers=("If-None-Match",),
+    ),
+    Route(
+        name="update",
+        method="PUT",
+        path="/<email:path>",
+        access=Access.ADMIN,
+        summary="Change any fields of a customer in Postgres and HubSpot",
+        body=CustomerChange,
+        answers={
+            200: "both sides have it",
+            202: "stored; HubSpot follows (Prefer: respond-async)",
+            **WRITE_ERRORS,
+            404: READ_ERRORS[404],
+            412: "the customer is not as If-Match says",
+        },
+        headers=("Idempotency-Key", "If-Match", "Prefer"),
+    ),
+    Route(
+        name="delete",
+        method="DELETE",
+        path="/<email:path>",
+        access=Access.ADMIN,
+        summary="Archive the contact and delete the customer",
+        answers={
+            204: "gone on both sides",
+            401: "no valid token",
+            403: "the role may not do this",
+            404: READ_ERRORS[404],
+            412: "the customer is not as If-Match says",
+            500: WRITE_ERRORS[500],
+            503: WRITE_ERRORS[503],
+        },
+        headers=("If-Match",),
+    ),
+)

@@ -1,0 +1,30 @@
+"""What a process checks before it writes anything: the account behind the token, and its properties."""
+
+import structlog
+
+from reconciler.core.errors import WrongPortal
+from reconciler.core.fields import FIELDS
+from reconciler.wiring import Parts
+
+log = structlog.get_logger()
+
+
+def check_portal(parts: Parts) -> None:
+    """Raise `WrongPortal` if the token belongs to another account than this database is linked with."""
+    parts.budget.shape()
+    portal = parts.hubspot.portal_id()
+    parts.database.run("claim_portal", portal=str(portal))
+    row = parts.database.row("read_portal")
+    if row is not None and int(row["value"]) != portal:
+        raise WrongPortal(f"the token is for HubSpot account {portal}, this database belongs to {row['value']}")
+
+
+def check_properties(parts: Parts) -> None:
+    """Log mapped properties that HubSpot does not have or does not let us write; their values will be parked."""
+    known = parts.hubspot.properties()
+    for field in FIELDS:
+        metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
+        if field.property not in known:
+            log.error("start.property_missing", property=field.property)
+        elif metadata.get("readOnlyValue"):
+            log.error("start.property_read_only", property=field.property)

@@ -1,0 +1,131 @@
+"""`python -m webhook`: serves the receiver and drains what it marks. Settings: see reconciler.settings.Webhook."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from reconciler import log as logs
+from reconciler.adapters.postgres.database import open_pool
+from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.adapters.postgres.database import Database
+from reconciler.core.errors import SyncError, Transient
+from reconciler.core.ports import Lane
+from reconciler.reconcile import Reconciler
+from reconciler.settings import InvalidSettings, Webhook, load
+from reconciler.start import check_portal
+from reconciler.wiring import Parts, build
+from reconciler.wsgi import end_with_parent, serve
+from webhook.app import Receiver, make_app
+from webhook.events import Delivery, Quarantined
+from webhook.signature import Verifier
+
+PAUSE = 5.0
+"""Seconds until the worker looks again without being woken."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class StoringInbox:
+    """Stores deliveries in Postgres."""
+
+    store_in: PostgresInbox
+
+    def store(self, delivery: Delivery) -> None:
+        self.store_in.receive(contacts=delivery.contacts, private=delivery.private, counts=delivery.counts)
+
+    def quarantine(self, body: Quarantined) -> None:
+        self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash, head=body.head)
+
+
+class Worker:
+    """Drains in a thread of its own, as soon as it is woken."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+        self._woken = threading.Event()
+
+    def wake(self) -> None:
+        """There are marks."""
+        self._woken.set()
+
+    def run(self, prepare: Callable[[], object]) -> None:
+        """Prepare, then drain for ever; what fails is tried again."""
+        is_prepared = False
+        while True:
+            try:
+                if not is_prepared:
+                    prepare()
+                    is_prepared = True
+                self._reconciler.drain(lanes=(Lane.INTERACTIVE, Lane.FRESH))
+            except Transient as error:
+                log.warning("webhook.drain_failed", reason=error.reason)
+            except SyncError as error:
+                log.error("webhook.drain_refused", reason=str(error))
+            except Exception:
+                log.exception("webhook.bug")
+            self._woken.wait(PAUSE)
+            self._woken.clear()
+
+
+def application() -> Callable[..., Iterable[bytes]]:
+    """Return the app of one server process."""
+    end_with_parent()
+    settings = load(Webhook)
+    logs.configure(style=settings.log_format, level=settings.log_level, process="webhook")
+    pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
+    pool.open(wait=False)
+    parts = build(settings, Database(pool))
+    return receiving(settings, parts)
+
+
+def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]:
+    """Start the worker and return the app."""
+    inbox = PostgresInbox(parts.database)
+    worker = Worker(parts.reconciler)
+    threading.Thread(target=worker.run, args=(lambda: check_portal(parts),), daemon=True, name="drain").start()
+    return make_app(
+        Receiver(
+            verifier=Verifier(str(settings.hubspot_webhook_url), settings.client_secrets),
+            inbox=StoringInbox(inbox),
+            wake=worker.wake,
+            portal_id=_once_known(inbox.portal_id),
+            app_id=settings.hubspot_app_id,
+        )
+    )
+
+
+def _once_known(ask: Callable[[], int | None]) -> Callable[[], int | None]:
+    """Ask until there is an answer, then keep it."""
+    known: list[int] = []
+
+    def answer() -> int | None:
+        if not known and (found := ask()) is not None:
+            known.append(found)
+        return known[0] if known else None
+
+    return answer
+
+
+def main() -> int:
+    """Check the settings, then serve until a signal."""
+    try:
+        settings = load(Webhook)
+    except InvalidSettings as error:
+        print(error, file=sys.stderr)
+        return 2
+    serve(
+        "webhook.__main__:application",
+        host=settings.webhook_host,
+        port=settings.webhook_port,
+        processes=settings.webhook_processes,
+        threads=settings.webhook_threads,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
