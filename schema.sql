@@ -181,9 +181,10 @@ create table if not exists sync.idempotency (
 );
 
 create table if not exists sync.heartbeat (
-    job  text primary key,
-    at   timestamptz not null default now(),
-    note jsonb not null default '{}'
+    job   text primary key,
+    at    timestamptz not null default '-infinity',  -- last success
+    taken timestamptz not null default '-infinity',  -- some process is at it
+    note  jsonb not null default '{}'
 );
 
 -- Events by kind, the unknown and foreign ones too.

@@ -158,9 +158,7 @@ class Customers:
         count = len(customers)
         return self._attempt(lambda: self._write_through.delete(customers), count, 204, "Error deleting customer")
 
-    def _attempt(
-        self, write: Callable[[], list[Outcome]], count: int, status: int, message: str
-    ) -> list[Result]:
+    def _attempt(self, write: Callable[[], list[Outcome]], count: int, status: int, message: str) -> list[Result]:
         try:
             return [_result(outcome, status) for outcome in write()]
         except AddressTaken:

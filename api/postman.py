@@ -9,7 +9,10 @@ SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 EXAMPLES: dict[str, Any] = {
     "create": {"email": "kai@hubspot.com", "firstname": "Kai", "lastname": "Doe", "company": "HubSpot"},
     "update": {"firstname": "Christa"},
-    "batch": [{"op": "upsert", "email": "kai@hubspot.com", "phone": "(555) 555-5555"}, {"op": "read", "email": "kai@hubspot.com"}],
+    "batch": [
+        {"op": "upsert", "email": "kai@hubspot.com", "phone": "(555) 555-5555"},
+        {"op": "read", "email": "kai@hubspot.com"},
+    ],
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from api.auth import Role
-from api.bodies import BatchItem, CustomerChange, NewCustomer, Body
+from api.bodies import BatchItem, Body, CustomerChange, NewCustomer
 
 
 class Access(Enum):

@@ -46,7 +46,9 @@ class Status:
         ages = Gauge("sync_job_age_seconds", "Seconds since a job's last success", ["job"], registry=registry)
         for beat in self._database.rows("beats"):
             ages.labels(beat["job"]).set(beat["age"])
-        calls = Gauge("sync_hubspot_calls_used", "HubSpot calls made in the current window", ["kind"], registry=registry)
+        calls = Gauge(
+            "sync_hubspot_calls_used", "HubSpot calls made in the current window", ["kind"], registry=registry
+        )
         for kind in self._database.rows("budget"):
             calls.labels(kind["kind"]).set(kind["used"])
         return generate_latest(registry).decode(), CONTENT_TYPE_LATEST

@@ -117,7 +117,9 @@ def _initialise(host: _Host) -> Path:
     if not (data / "PG_VERSION").exists():
         fresh = host.folder / "pgdata.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        made = host.run("initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        made = host.run(
+            "initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
+        )
         output, _ = made.communicate()
         if made.returncode != 0:
             raise CannotStart(output.strip().splitlines()[-1] if output.strip() else "initdb failed")

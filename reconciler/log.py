@@ -6,6 +6,7 @@ Nothing in the system logs values of customers; this is the last fence before th
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ def scrubbed(text: str) -> str:
     return _TOKEN.sub("[secret]", _ADDRESS.sub("[address]", text))
 
 
-def _scrub(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _scrub(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {key: scrubbed(value) if isinstance(value, str) else value for key, value in event.items()}
 
 

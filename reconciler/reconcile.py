@@ -43,6 +43,9 @@ CALLS_PER_PASS = 2
 LEFT_OUT_DELAY = 1.0
 """Seconds until another look at a pair of which a part could not be written."""
 
+LOGGED = 10
+"""Pairs of a batch that are logged one by one."""
+
 BUG_DELAY = 30.0
 """Seconds until another look at pairs that met a bug of ours."""
 
@@ -57,7 +60,14 @@ class Reconciler:
     """Claims marks and makes their pairs equal."""
 
     def __init__(
-        self, *, marks: Marks, pairs: Pairs, hubspot: HubSpot, brakes: Brakes, budget: Budget, rules: Callable[[], Rules]
+        self,
+        *,
+        marks: Marks,
+        pairs: Pairs,
+        hubspot: HubSpot,
+        brakes: Brakes,
+        budget: Budget,
+        rules: Callable[[], Rules],
     ) -> None:
         self._marks, self._pairs, self._hubspot = marks, pairs, hubspot
         self._brakes, self._budget, self._rules = brakes, budget, rules
@@ -66,11 +76,12 @@ class Reconciler:
     def drain(self, *, lanes: Collection[Lane] = tuple(Lane)) -> int:
         """Work off what is due; return how many pairs were looked at."""
         total = 0
-        while count := self._drain_once(lanes):
+        while count := self.drain_once(lanes):
             total += count
         return total
 
-    def _drain_once(self, lanes: Collection[Lane]) -> int:
+    def drain_once(self, lanes: Collection[Lane]) -> int:
+        """Look at one batch of the most urgent lane; return how many pairs that were."""
         lane = self._marks.next_lane(lanes)
         if lane is None:
             return 0
@@ -96,6 +107,7 @@ class Reconciler:
         try:
             steps = self._decided(claims, endings, known or {})
             self._apply(steps, endings)
+            _log(steps, monotonic() - started)
         except Transient as error:
             log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
             endings = {u: replace(e, again=max(error.delay, e.again or 0)) for u, e in endings.items()}
@@ -105,7 +117,6 @@ class Reconciler:
             log.exception("reconcile.bug", pairs=len(endings))
             endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}
         self._marks.finish(list(endings.values()))
-        log.debug("reconcile.done", pairs=len(endings), seconds=round(monotonic() - started, 3))
 
     def _decided(
         self, claims: Sequence[Claim], endings: dict[CustomerId, Ending], known: Mapping[ContactId, Contact]
@@ -231,9 +242,7 @@ def _lost_creates(pairs: Iterable[Pair]) -> Iterable[str]:
                     yield address
 
 
-def _remote(
-    pair: Pair, read: Mapping[ContactId, Snapshot], found: Mapping[str, Contact]
-) -> Snapshot | None:
+def _remote(pair: Pair, read: Mapping[ContactId, Snapshot], found: Mapping[str, Contact]) -> Snapshot | None:
     if pair.link.contact_id is not None:
         return read.get(pair.link.contact_id, GONE)
     contact = next((found[address] for address in _lost_creates([pair]) if address in found), None)
@@ -242,6 +251,23 @@ def _remote(
 
 def _write(step: Step, kind: IntentKind) -> Write:
     return Write(pair=step.pair, kind=kind, values=step.push, conflicts=step.conflicts)
+
+
+def _log(steps: Sequence[Step], seconds: float) -> None:
+    """Say what was done: who and which columns, never a value."""
+    writing = [step for step in steps if step.writes or step.identity is not None]
+    if writing:
+        log.info("reconcile.batch", pairs=len(steps), changed=len(writing), seconds=round(seconds, 3))
+    for step in writing[:LOGGED]:
+        did = step.local or step.remote or ("update" if step.pull else type(step.identity).__name__.lower())
+        log.info(
+            "reconcile.pair",
+            customer=str(step.pair.uuid),
+            contact=step.pair.link.contact_id,
+            did=did if isinstance(did, str) else did.name.lower(),
+            to_postgres=sorted(step.pull),
+            to_hubspot=sorted(step.push),
+        )
 
 
 def again(endings: dict[CustomerId, Ending], uuid: CustomerId, delay: float | None) -> None:

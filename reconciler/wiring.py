@@ -21,8 +21,8 @@ from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.plan import Rules
 from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
-from reconciler.settings import Sync, secret_source
 from reconciler.settings import Database as DatabaseSettings
+from reconciler.settings import Sync, secret_source
 from reconciler.sweep import Sweep
 
 log = structlog.get_logger()

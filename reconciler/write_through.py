@@ -184,7 +184,9 @@ class WriteThrough:
         alone = [p for p in pairs if p not in linked and p.customer]
         if linked:
             with self._budget.reserve(Lane.INTERACTIVE, 1):
-                results = self._sender.archive([Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in linked])
+                results = self._sender.archive(
+                    [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in linked]
+                )
             for _, answer in results:
                 self._require(answer)
         for pair in alone:

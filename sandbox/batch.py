@@ -183,9 +183,7 @@ class Batches:
         portal_id, address = self._portal.settings.portal_id, str(properties.get(EMAIL))
         return value_taken(portal_id, EMAIL, address, (written, holder))
 
-    def _upsert_existing(
-        self, contact: Contact, name: str, key: str, properties: Mapping[str, Any]
-    ) -> Contact:
+    def _upsert_existing(self, contact: Contact, name: str, key: str, properties: Mapping[str, Any]) -> Contact:
         by_secondary = name == EMAIL and fold(key.strip()) != fold(contact.email)
         if by_secondary and not self._portal.settings.upsert_moves_primary:
             properties = {each: value for each, value in properties.items() if each != EMAIL}

@@ -140,9 +140,7 @@ def _became(stage: str) -> str:
     return f"Became {'an' if stage[0] in 'AEIOU' else 'a'} {stage} Date"
 
 
-def _read_only(
-    name: str, label: str, kind: str, field_type: str, calculated: bool, hidden: bool = False
-) -> Property:
+def _read_only(name: str, label: str, kind: str, field_type: str, calculated: bool, hidden: bool = False) -> Property:
     return Property(
         name=name,
         label=label,

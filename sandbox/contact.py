@@ -80,9 +80,7 @@ class Contact:
     def with_values(self, changes: Mapping[str, str], now: int, by: Origin) -> "Contact":
         """Return the record after a write of values that differ from the stored ones."""
         lines = {name: (Entry(value, now, by), *self.entries(name)) for name, value in changes.items()}
-        return replace(
-            self, values={**self.values, **changes}, history={**self.history, **lines}, modified=now
-        )
+        return replace(self, values={**self.values, **changes}, history={**self.history, **lines}, modified=now)
 
 
 def to_json(contact: Contact) -> dict[str, Any]:
@@ -93,9 +91,7 @@ def to_json(contact: Contact) -> dict[str, Any]:
         "modified": contact.modified,
         "origin": _origin_to_json(contact.origin),
         "values": dict(contact.values),
-        "history": {
-            name: [_entry_to_json(line) for line in lines] for name, lines in contact.history.items()
-        },
+        "history": {name: [_entry_to_json(line) for line in lines] for name, lines in contact.history.items()},
         "secondary": contact.secondary,
         "merged": contact.merged,
         "archived_at": contact.archived_at,

@@ -60,9 +60,7 @@ class Control:
     def answer(self, request: Request) -> Answer:
         """Answer a request below /sandbox/ or for the page."""
         if request.path == "/":
-            return Answer(
-                200, _PAGE.read_bytes(), {"Content-Type": "text/html; charset=utf-8", **_PAGE_HEADERS}
-            )
+            return Answer(200, _PAGE.read_bytes(), {"Content-Type": "text/html; charset=utf-8", **_PAGE_HEADERS})
         handler, key = self._find(request)
         if handler is None:
             return json_answer(404, {"message": "no such control path"})

@@ -54,9 +54,7 @@ class Desk:
         with self.ledger.session():
             return self.find(key, EMAIL if "@" in str(key) else None)
 
-    def find(
-        self, key: int | str, id_property: str | None = None, archived: bool | None = None
-    ) -> Contact | None:
+    def find(self, key: int | str, id_property: str | None = None, archived: bool | None = None) -> Contact | None:
         """Return what a key names; `archived` restricts it to the bin or to what is not in the bin."""
         records = self.ledger.records
         if id_property in (None, "hs_object_id"):
@@ -143,9 +141,7 @@ class Desk:
         with self.ledger.session() as now:
             contact = self._live(key, None)
             self.gate.refuse_taken(contact, {EMAIL: address})
-            return self.ledger.put(
-                replace(contact, secondary=(*contact.secondary, address.strip()), modified=now)
-            )
+            return self.ledger.put(replace(contact, secondary=(*contact.secondary, address.strip()), modified=now))
 
     def delete(self, key: int | str, *, by: Origin = USER) -> None:
         """Move a contact to the recycle bin."""
@@ -172,9 +168,7 @@ class Desk:
         holder = self.ledger.records.by_value(EMAIL, taken[0])
         if self.settings.restore_taken == "refuse" and holder is not None:
             raise value_taken(self.settings.portal_id, EMAIL, taken[0], (contact.id, holder.id))
-        values = {
-            name: value for name, value in contact.values.items() if name != EMAIL or value not in taken
-        }
+        values = {name: value for name, value in contact.values.items() if name != EMAIL or value not in taken}
         secondary = tuple(each for each in contact.secondary if each not in taken)
         return replace(contact, values=values, secondary=secondary)
 

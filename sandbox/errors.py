@@ -77,18 +77,14 @@ def value_taken(portal_id: int, name: str, value: str, ids: tuple[int, int]) -> 
         f"portalId={portal_id}, objectTypeId=ObjectTypeId{{legacyObjectType=CONTACT}}, "
         f"propertyName={name}, value={value}"
     )
-    message = (
-        f"Cannot set PropertyValueCoordinates{{{coordinates}}} on {ids[0]}. {ids[1]} already has that value."
-    )
+    message = f"Cannot set PropertyValueCoordinates{{{coordinates}}} on {ids[0]}. {ids[1]} already has that value."
     return refusal(400, message, VALIDATION)
 
 
 def invalid_properties(problems: Sequence[Problem], portal_id: int) -> HubSpotError:
     """Refuse a write for its properties; the list stands escaped in the text and again in `errors`."""
     listed = orjson.dumps([_in_text(problem, portal_id) for problem in problems]).decode()
-    details = [
-        {"message": p.message, "code": p.code, "context": {"propertyName": [p.name]}} for p in problems
-    ]
+    details = [{"message": p.message, "code": p.code, "context": {"propertyName": [p.name]}} for p in problems]
     return refusal(400, f"Property values were not valid: {listed}", errors=details, category=VALIDATION)
 
 
@@ -162,8 +158,7 @@ def missing_entry(ids: Sequence[str]) -> dict[str, Any]:
     return {
         "status": "error",
         "category": "OBJECT_NOT_FOUND",
-        "message": "Could not get some CONTACT objects, they may be deleted or not exist. "
-        "Check that ids are valid.",
+        "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
         "context": {"ids": list(ids)},
     }
 

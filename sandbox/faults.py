@@ -48,22 +48,16 @@ class Fault(BaseModel):
     body_contains: str | None = None
     skip: Annotated[int, Field(ge=0)] = Field(default=0, description="matching calls to spare first")
     times: Annotated[int, Field(ge=1)] | None = Field(default=1, description="calls to strike; null for all")
-    when: Literal["before", "after"] = Field(
-        default="before", description="instead of the effect, or after it"
-    )
+    when: Literal["before", "after"] = Field(default="before", description="instead of the effect, or after it")
     status: int = Field(default=500, description="for action status, and redirect (301 unless 3xx)")
     body: Any = Field(default=None, description="for action status: JSON, or text sent as it is")
     headers: dict[str, str] = Field(default_factory=dict)
-    ms: Annotated[int, Field(ge=0)] = Field(
-        default=1000, description="delay, or milliseconds for each dripped byte"
-    )
+    ms: Annotated[int, Field(ge=0)] = Field(default=1000, description="delay, or milliseconds for each dripped byte")
     policy: Policy = Policy.TEN_SECONDLY_ROLLING
     retry_after: str | None = None
     location: str = "http://127.0.0.1:9/"
     megabytes: int = Field(default=500, description="length of a huge body")
-    run: Callable[[], None] | None = Field(
-        default=None, exclude=True, description="in-process only, for action run"
-    )
+    run: Callable[[], None] | None = Field(default=None, exclude=True, description="in-process only, for action run")
 
 
 @dataclass(slots=True)

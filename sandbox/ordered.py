@@ -58,9 +58,7 @@ class OrderedInts:
     def _locate(self, member: int) -> tuple[int, int]:
         """Return where the first member not below this one stands."""
         place = bisect_left(self._highest, member)
-        return (
-            (place, bisect_left(self._buckets[place], member)) if place < len(self._buckets) else (place, 0)
-        )
+        return (place, bisect_left(self._buckets[place], member)) if place < len(self._buckets) else (place, 0)
 
     def count(self, low: int, high: int) -> int:
         """Count the members with low <= member < high."""

@@ -59,9 +59,7 @@ class Portal(Desk):
 
     def add_property(self, name: str, *, unique: bool = False, type: str = "string") -> None:
         """Define a custom property."""
-        self.schema.put(
-            Property(name=name, label=name.capitalize(), type=type, unique=unique, hubspot_defined=False)
-        )
+        self.schema.put(Property(name=name, label=name.capitalize(), type=type, unique=unique, hubspot_defined=False))
 
     def refresh_index(self) -> None:
         """Let the search index catch up with everything at once."""

@@ -3,6 +3,7 @@
 A route takes a `Request` and returns an `Answer`; refusals travel as `HubSpotError` and the API renders them.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from sandbox.view import Json, create_answer, read_answer
 
 OBJECTS = "/crm/v3/objects/contacts"
 PROPERTIES = "/crm/v3/properties/contacts"
+_NEVER_AN_ID = re.compile(r"-[0-9]+|0+")
 _MOST_ROWS = 100
 _MOST_ROWS_WITH_HISTORY = 50
 
@@ -103,11 +105,7 @@ class Routes:
     def _key(self, request: Request) -> tuple[str, str | None]:
         key, id_property = request.path.removeprefix(f"{OBJECTS}/"), request.first("idProperty")
         self._reading.check_id_property(id_property)
-        if (
-            id_property in (None, "hs_object_id")
-            and (as_id(key) == 0 or as_id(key.removeprefix("-")))
-            and key[0] in "-0"
-        ):
+        if id_property in (None, "hs_object_id") and _NEVER_AN_ID.fullmatch(key):
             raise object_not_found(key)
         return key, id_property
 
@@ -172,9 +170,7 @@ class Routes:
         id_property = body.get("idProperty")
         if id_property not in (None, EMAIL, "hs_object_id"):
             self._reading.check_id_property(id_property)
-        self._portal.erase(
-            str(body["objectId"]), by=self._portal.app, id_property=id_property or "hs_object_id"
-        )
+        self._portal.erase(str(body["objectId"]), by=self._portal.app, id_property=id_property or "hs_object_id")
         return Answer(204)
 
     def _properties(self, request: Request) -> Answer:
@@ -265,7 +261,5 @@ def _whole(request: Request, name: str, default: int) -> int:
 
 
 def _link(request: Request, after: int) -> str:
-    kept = [
-        part for part in request.target.partition("?")[2].split("&") if part and not part.startswith("after=")
-    ]
+    kept = [part for part in request.target.partition("?")[2].split("&") if part and not part.startswith("after=")]
     return f"{request.origin}{OBJECTS}?{'&'.join([*kept, f'after={after}'])}"

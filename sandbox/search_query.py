@@ -3,6 +3,7 @@
 Predicates see a document of the search index, never the store.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -184,11 +185,14 @@ def _operand(prop: Property, value: object) -> Any:
 
 
 def _as_number(text: str) -> float | None:
-    try:
+    if text.lstrip("-").isdecimal():
         # Ids are longer than what a float holds exactly.
-        return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else float(text)
+        return int(text) if len(text) < 20 else None
+    try:
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def comparable(contact: Contact, prop: Property) -> Any:

@@ -171,9 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Date answers by HubSpot's clock, which may run apart from ours."""
-        return email.utils.formatdate(
-            self.server.clock() / 1000 if timestamp is None else timestamp, usegmt=True
-        )
+        return email.utils.formatdate(self.server.clock() / 1000 if timestamp is None else timestamp, usegmt=True)
 
     def version_string(self) -> str:
         return "cloudflare"

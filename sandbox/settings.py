@@ -23,13 +23,9 @@ class Place(BaseModel):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8090, description="port to listen on; 0 takes a free one")
-    state: str | None = Field(
-        default=None, description="SQLite file that survives a restart; unset: memory only"
-    )
+    state: str | None = Field(default=None, description="SQLite file that survives a restart; unset: memory only")
     portal_id: int = Field(default=147000000, description="the portal's id")
-    app_id: int = Field(
-        default=4169410, description="the app's id: sourceId of everything written through the API"
-    )
+    app_id: int = Field(default=4169410, description="the app's id: sourceId of everything written through the API")
     seed: int = Field(default=1, description="seed of everything that is random")
     access_token: str = Field(default="pat-sandbox-token", description="the bearer token that is accepted")
     client_secret: str = Field(default="sandbox-client-secret", description="the secret that signs webhooks")
@@ -50,70 +46,36 @@ class Limits(BaseModel):
 class Doubts(BaseModel):
     """What is not known about HubSpot, a switch each."""
 
-    lowercase_email: bool = Field(
-        default=False, description="store addresses in lower case instead of as sent"
-    )
-    null_clears: bool = Field(
-        default=False, description="a null value clears the property instead of being ignored"
-    )
-    stage_rule: StageRule = Field(
-        default=StageRule.FORWARD, description="how a backward lifecyclestage is treated"
-    )
-    echo_ignored_stage: bool = Field(
-        default=False, description="answer an ignored stage as sent instead of as stored"
-    )
+    lowercase_email: bool = Field(default=False, description="store addresses in lower case instead of as sent")
+    null_clears: bool = Field(default=False, description="a null value clears the property instead of being ignored")
+    stage_rule: StageRule = Field(default=StageRule.FORWARD, description="how a backward lifecyclestage is treated")
+    echo_ignored_stage: bool = Field(default=False, description="answer an ignored stage as sent instead of as stored")
     default_stage: str = Field(default="lead", description="lifecyclestage of a contact created without one")
-    create_conflict: ConflictForm = Field(
-        default="409", description="answer when a new address is another's primary"
-    )
+    create_conflict: ConflictForm = Field(default="409", description="answer when a new address is another's primary")
     update_conflict: ConflictForm = Field(default="409", description="the same when an address is changed")
-    secondary_conflict: ConflictForm = Field(
-        default="400", description="the same when it is another's secondary"
-    )
+    secondary_conflict: ConflictForm = Field(default="400", description="the same when it is another's secondary")
     race_share: Share = Field(default=0, description="share of conflicts that come in the 400 form of a race")
     named_batch_conflict: bool = Field(default=False, description="a refused batch names the holder")
-    echo_trace_id: bool = Field(
-        default=True, description="batch results carry the objectWriteTraceId of their input"
-    )
-    duplicate_reads: bool = Field(
-        default=False, description="a batch read answers an id twice when asked twice"
-    )
-    duplicate_upserts: Literal["refuse", "apply"] = Field(
-        default="refuse", description="one key twice in an upsert"
-    )
-    silent_upserts: Share = Field(
-        default=0, description="share of batch upserts that answer success and do nothing"
-    )
+    echo_trace_id: bool = Field(default=True, description="batch results carry the objectWriteTraceId of their input")
+    duplicate_reads: bool = Field(default=False, description="a batch read answers an id twice when asked twice")
+    duplicate_upserts: Literal["refuse", "apply"] = Field(default="refuse", description="one key twice in an upsert")
+    silent_upserts: Share = Field(default=0, description="share of batch upserts that answer success and do nothing")
     batch_update_by_email: bool = Field(default=False, description="batch update takes idProperty email")
     upsert_moves_primary: bool = Field(
         default=True,
         description="an upsert by a secondary address makes `email` in its properties the primary",
     )
-    delete_unknown: Literal["204", "404"] = Field(
-        default="204", description="DELETE of an id that is not live"
-    )
-    not_found_form: Literal["html", "json"] = Field(
-        default="html", description="a record that does not exist"
-    )
-    unknown_path_form: Literal["html", "json"] = Field(
-        default="html", description="a path that does not exist"
-    )
-    preserve_primary_id: bool = Field(
-        default=False, description="a merge keeps the primary's id, no third record"
-    )
-    merge_creation_event: bool = Field(
-        default=False, description="the third record of a merge has a creation event"
-    )
+    delete_unknown: Literal["204", "404"] = Field(default="204", description="DELETE of an id that is not live")
+    not_found_form: Literal["html", "json"] = Field(default="html", description="a record that does not exist")
+    unknown_path_form: Literal["html", "json"] = Field(default="html", description="a path that does not exist")
+    preserve_primary_id: bool = Field(default=False, description="a merge keeps the primary's id, no third record")
+    merge_creation_event: bool = Field(default=False, description="the third record of a merge has a creation event")
     restore_taken: Literal["refuse", "drop_email"] = Field(
         default="refuse", description="restoring a contact whose address another one has by now"
     )
-    blocklisted: Literal["400", "409", "allow"] = Field(
-        default="400", description="creating an erased address"
-    )
+    blocklisted: Literal["400", "409", "allow"] = Field(default="400", description="creating an erased address")
     additional_emails_writable: bool = Field(default=False, description="hs_additional_emails may be written")
-    search_secondary: bool = Field(
-        default=False, description="search on email also matches secondary addresses"
-    )
+    search_secondary: bool = Field(default=False, description="search on email also matches secondary addresses")
     search_epoch_zero_fails: bool = Field(default=True, description="a search from epoch 0 answers 500")
     search_body_limit: Count = Field(default=0, description="longest search body, beyond it 400; 0 any")
     search_merged_ids: bool = Field(default=True, description="search returns hs_merged_object_ids")
@@ -137,27 +99,17 @@ class Hooks(BaseModel):
         default=("email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"),
         description="properties with a propertyChange subscription",
     )
-    webhook_form: Literal["contact", "object"] = Field(
-        default="contact", description="contact.* or generic object.*"
-    )
+    webhook_form: Literal["contact", "object"] = Field(default="contact", description="contact.* or generic object.*")
     webhook_type_key: Literal["subscriptionType", "eventType"] = Field(
         default="subscriptionType", description="key of the event's type"
     )
     webhook_whole_seconds: bool = Field(default=False, description="occurredAt without milliseconds")
-    webhook_noop_events: bool = Field(
-        default=False, description="a write of the stored value fires all the same"
-    )
-    webhook_creation_properties: bool = Field(
-        default=True, description="a creation also fires its properties"
-    )
+    webhook_noop_events: bool = Field(default=False, description="a write of the stored value fires all the same")
+    webhook_creation_properties: bool = Field(default=True, description="a creation also fires its properties")
     webhook_restore_events: bool = Field(default=True, description="a restore is told")
     webhook_merge_object_id: bool = Field(default=True, description="a merge is told with an objectId")
-    webhook_same_event_id: Share = Field(
-        default=0, description="share of events that repeat another's eventId"
-    )
-    webhook_concurrency: Annotated[int, Field(ge=1, le=50)] = Field(
-        default=10, description="requests in flight"
-    )
+    webhook_same_event_id: Share = Field(default=0, description="share of events that repeat another's eventId")
+    webhook_concurrency: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="requests in flight")
     webhook_batch: Annotated[int, Field(ge=1, le=100)] = Field(default=100, description="events in a request")
     webhook_timeout_ms: int = Field(default=5000, description="longest wait for an answer")
     webhook_attempts: int = Field(default=11, description="the first attempt and its retries")

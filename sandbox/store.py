@@ -75,9 +75,7 @@ class Store:
             database.executemany("insert or replace into contact values (?, ?)", kept)
             database.executemany("delete from contact where id = ?", gone)
             database.executemany("insert or replace into alias values (?, ?)", batch.aliases.items())
-            database.executemany(
-                "insert or ignore into blocklist values (?)", ((a,) for a in batch.blocklist)
-            )
+            database.executemany("insert or ignore into blocklist values (?)", ((a,) for a in batch.blocklist))
             database.executemany("insert or replace into event values (?, ?)", map(_event_row, events))
             facts = ((name, orjson.dumps(value)) for name, value in batch.facts.items())
             database.executemany("insert or replace into fact values (?, ?)", facts)

@@ -62,7 +62,9 @@ class World:
 
     def customer(self, email: str) -> dict[str, Any] | None:
         """The live customer with this address."""
-        rows = self.sql(f"select uuid, contactid, {COLUMN_LIST} from customer where email = %s and deletedat is null", email)
+        rows = self.sql(
+            f"select uuid, contactid, {COLUMN_LIST} from customer where email = %s and deletedat is null", email
+        )
         return rows[0] if rows else None
 
     def contact(self, email: str) -> dict[str, Any] | None:
@@ -74,7 +76,9 @@ class World:
 
     def insert(self, **values: Any) -> Any:
         columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
-        return self.sql(f"insert into customer ({columns}) values ({marks}) returning uuid", *values.values())[0]["uuid"]
+        return self.sql(f"insert into customer ({columns}) values ({marks}) returning uuid", *values.values())[0][
+            "uuid"
+        ]
 
     def event(self, *ids: Any, privacy: bool = False) -> None:
         """What a webhook event amounts to."""

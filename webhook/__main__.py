@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler import log as logs
-from reconciler.adapters.postgres.database import open_pool
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.inbox import PostgresInbox
-from reconciler.adapters.postgres.database import Database
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import Reconciler

@@ -94,9 +94,7 @@ def _deliver(receiver: Receiver, environ: dict[str, Any]) -> bottle.HTTPResponse
         raise Unsigned("signature_missing")
     body = read_body(environ, LARGEST)
     timestamp = environ.get("HTTP_X_HUBSPOT_REQUEST_TIMESTAMP")
-    receiver.verifier.verify(
-        signature=signature, timestamp=timestamp, body=body, now_ms=int(receiver.clock() * 1000)
-    )
+    receiver.verifier.verify(signature=signature, timestamp=timestamp, body=body, now_ms=int(receiver.clock() * 1000))
     try:
         delivery = read(body, portal_id=receiver.portal_id(), app_id=receiver.app_id)
     except NotEvents as error:

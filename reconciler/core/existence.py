@@ -1,14 +1,14 @@
 """Being alive, merged three-way like a property.
 
-    base   local  remote
-    alive  dead   alive    ARCHIVE   delete wins; what HubSpot changed meanwhile goes to the log
-    alive  alive  dead     DELETE    soft; what Postgres changed meanwhile goes to the log
-    dead   dead   alive    REVIVE    the same customer, HubSpot's values
-    dead   alive  dead     CREATE    a new contact (HubSpot cannot restore); the old id becomes a former one
-    -      -      alive    INSERT    a contact nobody here knows
-    -      dead   alive    ARCHIVE   a create of ours that landed after the customer was deleted
-    any    alive  alive    MERGE
-    any    dead   dead     AGREE
+base   local  remote
+alive  dead   alive    ARCHIVE   delete wins; what HubSpot changed meanwhile goes to the log
+alive  alive  dead     DELETE    soft; what Postgres changed meanwhile goes to the log
+dead   dead   alive    REVIVE    the same customer, HubSpot's values
+dead   alive  dead     CREATE    a new contact (HubSpot cannot restore); the old id becomes a former one
+-      -      alive    INSERT    a contact nobody here knows
+-      dead   alive    ARCHIVE   a create of ours that landed after the customer was deleted
+any    alive  alive    MERGE
+any    dead   dead     AGREE
 """
 
 from enum import Enum, auto

@@ -256,9 +256,7 @@ def _delete(pair: Pair, rules: Rules) -> Step:
         return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
     trouble = _troubled(pair, RECORD, "contact_gone", None) if pair.contact is None else {}
     conflicts = _unpushed(pair)
-    return Step(
-        pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair)
-    )
+    return Step(pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair))
 
 
 def _revive(pair: Pair, around: Surroundings) -> Step:
@@ -302,9 +300,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     assert customer is not None
     assert contact is not None
     judge = _Judge(pair, customer, rules)
-    merged = merge(
-        base=pair.link.base, local=customer.values, remote=contact.values, ours=_ours(pair), judge=judge
-    )
+    merged = merge(base=pair.link.base, local=customer.values, remote=contact.values, ours=_ours(pair), judge=judge)
     if (merged.undecided or pair.link.unseen) and not contact.history:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
@@ -375,9 +371,7 @@ def _overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
         entries = pair.contact.history.get(column, ())
         upto = [entry for entry in entries if entry.at <= push.at]
         if len(upto) > 1 and upto[1].value not in (push.base, upto[0].value):
-            found.append(
-                Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value)
-            )
+            found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value))
     return tuple(found)
 
 

@@ -127,9 +127,7 @@ class Pairs(Protocol):
     def load(self, claims: Sequence[Claim]) -> list[Pair]:
         """Return the claimed pairs without their remote side."""
 
-    def surroundings(
-        self, *, addresses: Collection[str], contacts: Collection[ContactId]
-    ) -> Surroundings:
+    def surroundings(self, *, addresses: Collection[str], contacts: Collection[ContactId]) -> Surroundings:
         """Return who holds the addresses and who is linked with the contacts."""
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:

@@ -77,7 +77,8 @@ class Calls:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._once, call, search, writes)
+        answer: Parsed = retrying(self._once, call, search, writes)
+        return answer
 
     def _once(self, call: Callable[[], Parsed], search: bool, writes: bool) -> Parsed:
         self._budget.spend(search=search)

@@ -198,9 +198,7 @@ class Gateway:
             path, "GET", {}, [], headers, response_types_map={}, auth_settings=["oauth2"], **how
         )
 
-    def _ask(
-        self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], *, search: bool = False
-    ) -> Parsed:
+    def _ask(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], *, search: bool = False) -> Parsed:
         return self._calls.read(lambda: parse(self._reply(call)), search=search)
 
     def _send(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed]) -> Parsed:
@@ -216,9 +214,7 @@ class Gateway:
             api.api_client.configuration.access_token = self._token()
         return {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
 
-    def _halve(
-        self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]
-    ) -> None:
+    def _halve(self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]) -> None:
         """Write a part; refused as a whole, halve it until the records to blame stand alone."""
         try:
             for n, answer in write(part).items():
@@ -231,9 +227,7 @@ class Gateway:
             self._halve(part[:middle], answers, write)
             self._rest(part[middle:], answers, write)
 
-    def _rest(
-        self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]
-    ) -> None:
+    def _rest(self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]) -> None:
         try:
             self._halve(part, answers, write)
         except Transient:

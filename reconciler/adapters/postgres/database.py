@@ -1,6 +1,6 @@
 """The door to psycopg: a pool, transactions of the sync's own, and every database error turned into ours."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -128,7 +128,12 @@ def _translated() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise DatabaseDown("no database connection", delay=2.0) from error
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled) as error:
+    except (
+        errors.DeadlockDetected,
+        errors.SerializationFailure,
+        errors.LockNotAvailable,
+        errors.QueryCanceled,
+    ) as error:
         raise Busy("database busy", delay=1.0) from error
     except errors.UniqueViolation as error:
         raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error

@@ -7,8 +7,8 @@ from typing import Any
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import Database, Rows, Work, to_json
 from reconciler.adapters.postgres.marks import LEASE
-from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
+from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.plan import Absorb, Adopt, Attach, Local, Step, Surroundings
 from reconciler.core.ports import Answer, Claim, Sent, Write
@@ -132,7 +132,9 @@ def _intent(write: Write) -> dict[str, Any]:
         "fence": write.pair.fence if write.fenced else None,
         "kind": write.kind,
         "vals": dict(write.values),
-        "reserved": write.values.get("email") if write.kind is IntentKind.CREATE and write.pair.customer is None else None,
+        "reserved": write.values.get("email")
+        if write.kind is IntentKind.CREATE and write.pair.customer is None
+        else None,
     }
 
 

@@ -301,10 +301,17 @@ select value from sync.cursor where name = %(name)s
 insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb) on conflict (name) do update set value = excluded.value, at = now()
 
 -- beat: a job succeeded
-insert into sync.heartbeat (job, note) values (%(job)s, %(note)s::jsonb) on conflict (job) do update set at = now(), note = excluded.note
+insert into sync.heartbeat (job, at, note) values (%(job)s, now(), %(note)s::jsonb) on conflict (job) do update set at = now(), note = excluded.note
+
+-- take_job: run a job of which one process is enough, if it is due and nobody is at it
+insert into sync.heartbeat as h (job, taken) values (%(job)s, now()) on conflict (job) do update set taken = now()
+where h.at < now() - %(every)s * interval '1 second' and h.taken < now() - %(stale)s * interval '1 second' returning job
+
+-- hold_job: still at it
+update sync.heartbeat set taken = now() where job = %(job)s
 
 -- beats: when the jobs last succeeded
-select job, at, extract(epoch from now() - at)::float8 as age, note from sync.heartbeat
+select job, at, extract(epoch from now() - at)::float8 as age, note from sync.heartbeat where at > '-infinity'
 
 -- shape_budget: one slot row per call of a window
 insert into sync.slot (kind, n) select kind, n from jsonb_to_recordset(%(rates)s::jsonb) as r(kind text, rate integer), generate_series(1, r.rate) n on conflict do nothing
@@ -463,3 +470,10 @@ select value from sync.secret where name = 'portal'
 
 -- claim_portal: the first account this database meets is its own
 insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
+
+-- troubles: what is parked or held, by code and property
+select code, property, count(*) as count from sync.parked group by code, property order by 3 desc
+
+-- count_unmet: live customers without a contact, beside these addresses
+select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
+where c.deletedat is null and l.contact is null and (c.email is null or lower(btrim(c.email)) <> all(%(met)s::text[]))

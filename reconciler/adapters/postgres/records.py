@@ -56,6 +56,18 @@ class PostgresRecords:
         """Note that a job succeeded."""
         self._database.run("beat", job=job, note=to_json(note))
 
+    def take(self, job: str, *, every: float, stale: float) -> bool:
+        """Whether this process shall run the job: it is due, and no other process is at it. Times in seconds."""
+        return self._database.row("take_job", job=job, every=every, stale=stale) is not None
+
+    def hold(self, job: str) -> None:
+        """Say that this process is still at the job."""
+        self._database.run("hold_job", job=job)
+
+    def prune(self) -> None:
+        """Drop what is older than anybody needs."""
+        self._database.run("prune")
+
     def beats(self) -> dict[str, float]:
         """Return the age in seconds of each job's last success."""
         return {row["job"]: row["age"] for row in self._database.rows("beats")}

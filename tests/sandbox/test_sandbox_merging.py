@@ -19,9 +19,7 @@ def test_a_merge_makes_a_third_contact_that_both_ids_lead_to(call, pair: tuple[s
     survivor = reply.json["id"]
     assert survivor not in pair
     for old in pair:
-        read = call(
-            "GET", f"{OBJECTS}/{old}?properties=hs_merged_object_ids,email,hs_additional_emails,firstname"
-        )
+        read = call("GET", f"{OBJECTS}/{old}?properties=hs_merged_object_ids,email,hs_additional_emails,firstname")
         assert read.json["id"] == survivor
     assert read.json["properties"]["hs_merged_object_ids"] == f"{pair[0]};{pair[1]}"
     assert read.json["properties"]["email"] == "one@hubspot.com"
@@ -78,6 +76,8 @@ def test_an_erased_contact_is_gone_everywhere_and_its_addresses_are_blocked(call
     assert call("GET", f"{OBJECTS}/{contact}").status == 404
     assert call("GET", f"{OBJECTS}/{contact}?archived=true").status == 404
     assert call("POST", f"{OBJECTS}", {"properties": {"email": "UNO@hubspot.com"}}).status == 400
+    other = call.create(email="other@hubspot.com")
+    assert call("PATCH", f"{OBJECTS}/{other}", {"properties": {"email": "one@hubspot.com"}}).status == 400
     sandbox.portal.set(blocklisted="409")
     assert call("POST", f"{OBJECTS}", {"properties": {"email": "one@hubspot.com"}}).status == 409
     sandbox.portal.set(blocklisted="allow")
@@ -89,6 +89,13 @@ def test_an_unknown_address_is_blocked_and_an_unknown_id_is_a_404(call) -> None:
     assert call("POST", f"{OBJECTS}/gdpr-delete", by_email).status == 204
     assert call("POST", f"{OBJECTS}", {"properties": {"email": "nobody@hubspot.com"}}).status == 400
     assert call("POST", f"{OBJECTS}/gdpr-delete", {"objectId": "77"}).status == 404
+
+
+def test_erasing_by_address_reaches_into_the_bin(call, sandbox: Sandbox) -> None:
+    contact = call.create(email="one@hubspot.com")
+    sandbox.portal.delete(contact)
+    call("POST", f"{OBJECTS}/gdpr-delete", {"objectId": "one@hubspot.com", "idProperty": "email"})
+    assert sandbox.portal.contact(contact) is None
 
 
 def test_erasing_by_a_merged_id_erases_the_survivor(sandbox: Sandbox, pair: tuple[str, str]) -> None:

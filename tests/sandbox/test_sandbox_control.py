@@ -14,9 +14,7 @@ def test_people_work_on_contacts(call, sandbox: Sandbox) -> None:
     assert (made.status, made.json["source"]) == (201, "CRM_UI")
     path = f"/sandbox/contacts/{made.json['id']}"
     assert call("PATCH", path, {"properties": {"firstname": "Ada"}}).json["properties"]["firstname"] == "Ada"
-    assert call("POST", f"{path}/addresses", {"email": "m@hubspot.com"}).json["secondary"] == [
-        "m@hubspot.com"
-    ]
+    assert call("POST", f"{path}/addresses", {"email": "m@hubspot.com"}).json["secondary"] == ["m@hubspot.com"]
     assert call("DELETE", path).status == 204
     assert call("GET", "/sandbox/contacts?archived=true").json["total"] == 1
     assert call("POST", f"{path}/restore").json["archived"] is False
@@ -67,9 +65,7 @@ def test_settings_that_make_no_sense_are_refused(call, change: dict[str, object]
 
 
 def test_faults_are_put_in_force_listed_and_dropped(call) -> None:
-    number = call("POST", "/sandbox/faults", {"action": "status", "status": 503, "times": None}).json[
-        "number"
-    ]
+    number = call("POST", "/sandbox/faults", {"action": "status", "status": 503, "times": None}).json["number"]
     assert call("GET", OBJECTS).status == 503
     (listed,) = call("GET", "/sandbox/faults").json["faults"]
     assert (listed["number"], listed["struck"], listed["action"]) == (number, 1, "status")

@@ -86,9 +86,7 @@ def test_a_deleted_property_is_ignored_in_reads_and_refused_in_writes(call, sand
     assert "company" not in call.read(contact, "company")
     reply = call("PATCH", f"{OBJECTS}/{contact}", {"properties": {"company": "x"}})
     assert reply.json["errors"][0]["code"] == "PROPERTY_DOESNT_EXIST"
-    assert [each["name"] for each in call("GET", f"{PROPERTIES}?archived=true").json["results"]] == [
-        "company"
-    ]
+    assert [each["name"] for each in call("GET", f"{PROPERTIES}?archived=true").json["results"]] == ["company"]
     sandbox.portal.schema.restore("company")
     assert call.read(contact, "company")["company"] == "ACME"
 

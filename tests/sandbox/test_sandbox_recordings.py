@@ -54,9 +54,7 @@ class Loader(yaml.SafeLoader):
     """YAML with the binary tag of the recorder."""
 
 
-Loader.add_constructor(
-    "!binary", lambda loader, node: base64.b64decode(loader.construct_scalar(node)).decode()
-)
+Loader.add_constructor("!binary", lambda loader, node: base64.b64decode(loader.construct_scalar(node)).decode())
 
 
 def interactions(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -96,8 +94,7 @@ def test_a_recording_replayed_has_the_same_shape(caller, reference, name: str) -
         ids = prepare(sandbox)
         if name.startswith("contacts__search"):
             people = (
-                {"email": f"test{n}@example.org", "firstname": f"Test {n}", "lastname": "User"}
-                for n in range(1, 11)
+                {"email": f"test{n}@example.org", "firstname": f"Test {n}", "lastname": "User"} for n in range(1, 11)
             )
             for values in people:
                 sandbox.portal.create(values)
@@ -248,9 +245,7 @@ def test_an_error_has_the_recorded_body(call, sandbox: Sandbox, bodies, name: st
 def anonymous(value: Any) -> Any:
     """Replace the ids of a portal, wherever they stand."""
     text = json.dumps(value)
-    return json.loads(
-        "".join("#" if character.isdigit() else character for character in text).replace("##", "#")
-    )
+    return json.loads("".join("#" if character.isdigit() else character for character in text).replace("##", "#"))
 
 
 def plain(message: str) -> Any:

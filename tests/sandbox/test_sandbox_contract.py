@@ -61,9 +61,7 @@ def test_batches_that_succeed(call, conforms) -> None:
     conforms("contacts", f"{OBJECTS}/batch/read", call.batch("read", {"id": key}, properties=["phone"]))
     updated = call.batch("update", {"id": key, "properties": {"phone": "1"}})
     conforms("contacts", f"{OBJECTS}/batch/update", updated)
-    upserts = [
-        {"id": f"{name}@hubspot.com", "idProperty": "email", "properties": {}} for name in ("maria", "ada")
-    ]
+    upserts = [{"id": f"{name}@hubspot.com", "idProperty": "email", "properties": {}} for name in ("maria", "ada")]
     conforms("contacts", f"{OBJECTS}/batch/upsert", call.batch("upsert", *upserts))
     conforms("contacts", f"{OBJECTS}/batch/archive", call.batch("archive", {"id": key}))
 

@@ -21,9 +21,7 @@ def test_a_create_answers_what_was_sent_and_what_hubspot_derives(call, sandbox: 
 
 def test_an_update_answers_only_what_was_sent_and_system_properties(call) -> None:
     contact = call.create(email="maria@hubspot.com", firstname="Maria")
-    properties = call("PATCH", f"{OBJECTS}/{contact}", {"properties": {"lastname": "Johnson"}}).json[
-        "properties"
-    ]
+    properties = call("PATCH", f"{OBJECTS}/{contact}", {"properties": {"lastname": "Johnson"}}).json["properties"]
     assert properties["lastname"] == "Johnson"
     assert "email" not in properties
     assert "firstname" not in properties
@@ -63,9 +61,7 @@ def test_an_address_is_lowered_when_the_portal_does_that() -> None:
         assert sandbox.portal.create({"email": "Maria@HubSpot.com"}).email == "maria@hubspot.com"
 
 
-@pytest.mark.parametrize(
-    "address", ["example.lcom", "a@b", "a@@b.com", "a b@c.com", ".a@b.com", "a..b@c.com", "a@b.c"]
-)
+@pytest.mark.parametrize("address", ["example.lcom", "a@b", "a@@b.com", "a b@c.com", ".a@b.com", "a..b@c.com", "a@b.c"])
 def test_a_bad_address_is_refused(call, address: str) -> None:
     reply = call("POST", OBJECTS, {"properties": {"email": f"{address} "}})
     assert reply.status == 400
@@ -214,10 +210,27 @@ def test_the_bin_is_emptied_after_ninety_days() -> None:
             sandbox.portal.restore(contact.id)
 
 
-def test_an_id_that_cannot_be_one_is_a_json_404(call) -> None:
-    reply = call("GET", f"{OBJECTS}/0")
+@pytest.mark.parametrize("key", ["0", "-5"])
+def test_an_id_that_cannot_be_one_is_a_json_404(call, key: str) -> None:
+    reply = call("GET", f"{OBJECTS}/{key}")
     assert (reply.status, reply.json["category"]) == (404, "OBJECT_NOT_FOUND")
-    assert reply.json["context"] == {"id": ["0"]}
+    assert reply.json["context"] == {"id": [key]}
+
+
+@pytest.mark.parametrize("key", ["abc", "9" * 5000, "1e3", "%D9%A3", "1%2F2", "%00"])
+def test_any_other_strange_id_is_a_record_that_does_not_exist(call, key: str) -> None:
+    assert call("GET", f"{OBJECTS}/{key}").headers["X-HubSpot-NotFound"] == "true"
+    assert call("DELETE", f"{OBJECTS}/{key}").status == 204
+    assert call.batch("read", {"id": "9" * 5000}).status == 207
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "😀 שלום e\u0301", "x" * 65_536, "=cmd()", "<script>"])
+def test_a_text_comes_back_as_it_was_sent(call, text: str) -> None:
+    assert call.read(call.create(firstname=text), "firstname")["firstname"] == text
+
+
+def test_a_text_beyond_the_limit_is_refused(call) -> None:
+    assert call("POST", OBJECTS, {"properties": {"firstname": "x" * 65_537}}).status == 400
 
 
 def test_a_whole_second_has_no_fraction(caller) -> None:

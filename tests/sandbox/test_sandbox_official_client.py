@@ -49,9 +49,7 @@ def test_single_contacts(client: SimpleNamespace) -> None:
     )
     assert (read.id, read.properties["phone"]) == (made.id, None)
     assert read.properties_with_history["firstname"][0].source_type == "INTEGRATION"
-    changed = client.basic.update(
-        made.id, SimplePublicObjectInput(properties={"firstname": "Ada", "phone": None})
-    )
+    changed = client.basic.update(made.id, SimplePublicObjectInput(properties={"firstname": "Ada", "phone": None}))
     assert changed.properties["firstname"] == "Ada"
     assert client.basic.get_page(limit=10).results[0].properties["firstname"] == "Ada"
     client.basic.archive(made.id)

@@ -34,9 +34,7 @@ def test_a_change_by_the_api_is_told_with_the_app_as_its_source(hooked: Sandbox,
         "changeSource": "INTEGRATION",
         "sourceId": str(app),
     }
-    changed = {
-        each["propertyName"]: each["propertyValue"] for each in receiver.of_type("contact.propertyChange")
-    }
+    changed = {each["propertyName"]: each["propertyValue"] for each in receiver.of_type("contact.propertyChange")}
     assert changed == {"email": "maria@hubspot.com", "lifecyclestage": "lead"}
 
 
@@ -76,6 +74,25 @@ def test_a_merge_is_told_with_the_deletion_of_what_it_absorbed(hooked: Sandbox, 
     assert (merge["primaryObjectId"], merge["mergedObjectIds"]) == (one.id, [two.id])
     assert {each["objectId"] for each in receiver.of_type("contact.deletion")} == {one.id, two.id}
     assert receiver.of_type("contact.propertyChange") == []
+
+
+def test_a_restore_may_go_untold_and_a_merge_without_its_id(hooked: Sandbox, receiver) -> None:
+    hooked.portal.set(webhook_restore_events=False, webhook_merge_object_id=False)
+    one, two = (hooked.portal.create({"firstname": name}) for name in "ab")
+    hooked.portal.delete(one.id)
+    hooked.portal.restore(one.id)
+    hooked.portal.merge(one.id, two.id)
+    idle(hooked)
+    assert receiver.of_type("contact.restore") == []
+    assert "objectId" not in receiver.of_type("contact.merge")[0]
+
+
+def test_a_subscription_may_end_while_its_event_waits(hooked: Sandbox, receiver) -> None:
+    hooked.portal.set(webhook_delay_ms=50)
+    hooked.portal.create({"firstname": "Maria"})
+    hooked.portal.set(webhook_properties=())
+    idle(hooked)
+    assert len(receiver.events) == 3
 
 
 def test_a_write_that_changes_nothing_is_not_told_unless_the_portal_does(hooked: Sandbox, receiver) -> None:
@@ -168,9 +185,7 @@ def test_after_the_last_attempt_the_event_is_gone(hooked: Sandbox, receiver) -> 
 
 def test_no_answer_in_time_is_a_failure(receiver) -> None:
     receiver.hold = threading.Event()
-    with start(
-        webhook_url=receiver.url, webhook_timeout_ms=30, webhook_attempts=2, webhook_retry_ms=1
-    ) as sandbox:
+    with start(webhook_url=receiver.url, webhook_timeout_ms=30, webhook_attempts=2, webhook_retry_ms=1) as sandbox:
         sandbox.portal.create({"firstname": "Maria"})
         idle(sandbox)
         assert {each.state for each in sandbox.portal.outbox.deliveries} == {"failed"}
@@ -217,9 +232,7 @@ def test_doubled_events_come_twice(hooked: Sandbox, receiver) -> None:
 
 
 def test_reordered_events_all_come(receiver) -> None:
-    with start(
-        webhook_url=receiver.url, webhook_reorder=True, webhook_delay_ms=50, webhook_concurrency=1
-    ) as sandbox:
+    with start(webhook_url=receiver.url, webhook_reorder=True, webhook_delay_ms=50, webhook_concurrency=1) as sandbox:
         sandbox.portal.load(20, "p")
         idle(sandbox)
     numbers = [each["eventId"] for each in receiver.events]

@@ -114,6 +114,12 @@ def test_more_than_a_hundred_inputs_are_refused(call, verb: str) -> None:
     assert call.batch(verb, *inputs).status == 400
 
 
+@pytest.mark.parametrize("bad", [5, None, {"id": {}}, {"id": True}, {"id": "1", "idProperty": []}, {"id": ""}])
+def test_an_input_that_cannot_be_read_is_refused(call, bad: object) -> None:
+    for verb in ("read", "update", "upsert", "archive"):
+        assert call.batch(verb, bad).status == 400
+
+
 @pytest.mark.parametrize("verb", ["read", "create", "update", "upsert", "archive"])
 def test_a_body_without_inputs_is_refused(call, verb: str) -> None:
     reply = call("POST", f"{OBJECTS}/batch/{verb}", {})
@@ -174,9 +180,7 @@ def upsert(key: str, **properties: str) -> dict[str, object]:
 
 def test_an_upsert_creates_and_updates(call) -> None:
     old = call.create(email="old@hubspot.com")
-    reply = call.batch(
-        "upsert", upsert("old@hubspot.com", firstname="Ada"), upsert("new@hubspot.com", firstname="Bo")
-    )
+    reply = call.batch("upsert", upsert("old@hubspot.com", firstname="Ada"), upsert("new@hubspot.com", firstname="Bo"))
     assert reply.status == 200
     results = {each["new"]: each for each in reply.json["results"]}
     assert results[False]["id"] == old
@@ -198,6 +202,21 @@ def test_an_upsert_by_a_secondary_address_finds_the_owner(call, sandbox: Sandbox
     sandbox.portal.set(upsert_moves_primary=True)
     call.batch("upsert", upsert("b@hubspot.com", email="b@hubspot.com"))
     assert call.read(contact, "email", "firstname")["email"] == "b@hubspot.com"
+
+
+def test_an_upsert_that_takes_another_ones_address_is_refused_in_the_other_form(call, sandbox: Sandbox) -> None:
+    holder, other = call.create(email="a@hubspot.com"), call.create(email="b@hubspot.com")
+    reply = call.batch("upsert", upsert("new@hubspot.com"), upsert("b@hubspot.com", email="a@hubspot.com"))
+    assert reply.status == 400
+    assert reply.message.endswith(f" on {other}. {holder} already has that value.")
+    assert len(sandbox.portal.contacts) == 2
+
+
+def test_an_upsert_may_silently_do_nothing(call, sandbox: Sandbox) -> None:
+    sandbox.portal.set(silent_upserts=1)
+    reply = call.batch("upsert", upsert("a@hubspot.com"))
+    assert (reply.status, reply.json["results"], "errors" in reply.json) == (200, [], False)
+    assert sandbox.portal.contacts == []
 
 
 def test_an_upsert_with_a_key_twice_is_refused_or_applied(call, sandbox: Sandbox) -> None:

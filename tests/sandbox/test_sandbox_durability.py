@@ -33,9 +33,7 @@ def process(**settings: object) -> Iterator[tuple[subprocess.Popen[bytes], Simpl
     port = free_port()
     wanted = {"port": port, "rate_per_10s": 0, **settings}
     environment = os.environ | {f"SANDBOX_{name.upper()}": str(value) for name, value in wanted.items()}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "sandbox"], cwd=ROOT, env=environment, stdout=subprocess.PIPE
-    )
+    child = subprocess.Popen([sys.executable, "-m", "sandbox"], cwd=ROOT, env=environment, stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         assert b"HubSpot stand-in" in child.stdout.readline()

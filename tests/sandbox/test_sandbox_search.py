@@ -89,9 +89,7 @@ def test_ids_and_times_can_be_ranges_in_any_combination(call, people: dict[str, 
     assert ids(call.search(where("hs_object_id", "IN", values=[str(third)]))) == [str(third)]
 
 
-def test_a_secondary_address_is_found_when_the_portal_does_that(
-    call, sandbox: Sandbox, people: dict[str, str]
-) -> None:
+def test_a_secondary_address_is_found_when_the_portal_does_that(call, sandbox: Sandbox, people: dict[str, str]) -> None:
     sandbox.portal.add_address(people["ada"], "a@l.org")
     assert ids(call.search(where("email", "EQ", "a@l.org"))) == []
     sandbox.portal.set(search_secondary=True)
@@ -118,6 +116,9 @@ def test_a_secondary_address_is_found_when_the_portal_does_that(
         ({"after": "9999", "limit": 2}, "10000"),
         ({"after": "10000", "limit": 10}, "10000"),
         ({"query": "x" * 3001}, "3000"),
+        ({"limit": "9" * 5000}, "Invalid limit"),
+        ({"sorts": [{"propertyName": "email", "direction": "UP"}]}, "Invalid input JSON"),
+        ({"filterGroups": [{"filters": [where("hs_object_id", "EQ", "9" * 5000)]}]}, "Invalid value"),
     ],
 )
 def test_a_search_beyond_the_limits_is_refused(call, body: dict[str, object], text: str) -> None:
@@ -202,6 +203,13 @@ def test_merged_and_archived_contacts_are_not_found(call, sandbox: Sandbox) -> N
     survivor = sandbox.portal.merge(one, two)
     sandbox.portal.delete(three)
     assert ids(call.search(where("firstname", "EQ", "ada"))) == [str(survivor.id)]
+
+
+def test_a_long_search_body_is_refused_when_the_portal_does_that(call, sandbox: Sandbox) -> None:
+    sandbox.portal.set(search_body_limit=3000)
+    values = [f"u{number}@hubspot.com" for number in range(200)]
+    assert call.search(where("email", "IN", values=values)).status == 400
+    assert call.search(where("email", "IN", values=values[:10])).status == 200
 
 
 def test_a_search_from_epoch_zero_fails(call, sandbox: Sandbox) -> None:

@@ -1,0 +1,114 @@
+"""`python -m reconciler`: the scheduler process, and the commands an operator uses. Exit 2: settings or usage."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+
+from reconciler import log
+from reconciler.adapters.postgres.tombstones import restore_tombstones
+from reconciler.core.brake import Danger
+from reconciler.erase import erase
+from reconciler.schedule import Schedule
+from reconciler.settings import Database, InvalidSettings, Sync, load
+from reconciler.wiring import Parts, open_database, open_parts
+
+SCHEMA = Path(__file__).parents[1] / "schema.sql"
+
+app = typer.Typer(add_completion=False, no_args_is_help=False, help="Keeps customers and HubSpot contacts equal.")
+db = typer.Typer(no_args_is_help=True, help="The database.")
+app.add_typer(db, name="db")
+
+Settings = TypeVar("Settings", bound=Database)
+
+
+def _settings(model: type[Settings], process: str) -> Settings:
+    try:
+        settings = load(model)
+    except InvalidSettings as error:
+        _fail(str(error))
+    log.configure(style=settings.log_format, level=settings.log_level, process=process)
+    return settings
+
+
+def _fail(text: str, code: int = 2) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Run the scheduler: drain, poll, sweep and prune until stopped."""
+    if context.invoked_subcommand is None:
+        settings = _settings(Sync, "reconciler")
+        with open_parts(settings) as parts:
+            raise typer.Exit(Schedule(parts, settings).run())
+
+
+@db.command("init")
+def init() -> None:
+    """Apply schema.sql: idempotent, and safe on a live database."""
+    with open_database(_settings(Database, "db")) as database:
+        database.script(SCHEMA.read_text())
+
+
+@app.command()
+def backfill(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
+) -> None:
+    """Bring an existing portal and an existing table together: link by address, then both ways."""
+    from reconciler.backfill import Backfill
+
+    _with_parts(lambda parts: Backfill(parts).preview() if dry_run else Backfill(parts).run())
+
+
+@app.command()
+def status() -> None:
+    """Show where the sync stands, and what is parked or held."""
+    with open_database(_settings(Database, "status")) as database:
+        for name, value in (database.row("status") or {}).items():
+            print(f"{name:>14}  {value}")
+        for row in database.rows("troubles"):
+            print(f"{row['code']:>14}  {row['property']}: {row['count']}")
+
+
+@app.command()
+def allow(kind: Danger, count: int) -> None:
+    """Let COUNT more changes of KIND pass the brake within a day."""
+    _with_parts(lambda parts: print(f"{parts.records.allow(kind, count)} held records are looked at again"))
+
+
+@app.command("erase")
+def erase_command(address: str) -> None:
+    """Erase the person with this address on both sides, for good."""
+    _with_parts(lambda parts: print("erased" if erase(parts, address) else "no customer has this address"))
+
+
+@app.command()
+def restored(tombstones: Path) -> None:
+    """After a restore from backup: erase again who was erased since, and void what old workers still do."""
+    with open_database(_settings(Database, "restored")) as database:
+        print(f"{restore_tombstones(tombstones, database)} tombstones applied")
+
+
+@app.command()
+def dev() -> None:
+    """Run everything at once on an embedded Postgres and the local HubSpot."""
+    from reconciler.dev import Dev, DevError
+
+    try:
+        raise typer.Exit(Dev().run())
+    except DevError as error:
+        _fail(str(error))
+
+
+def _with_parts(work: Callable[[Parts], object]) -> None:
+    with open_parts(_settings(Sync, "command")) as parts:
+        parts.budget.shape()
+        work(parts)
+
+
+if __name__ == "__main__":
+    app()

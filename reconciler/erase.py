@@ -1,0 +1,24 @@
+"""Erasing a person on request: HubSpot first, then every trace here; the mark's privacy bit survives a crash between."""
+
+from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.core.fields import normalise_email
+from reconciler.core.plan import Local, Step
+from reconciler.core.ports import Lane, Subject
+from reconciler.wiring import Parts
+
+
+def erase(parts: Parts, address: str) -> bool:
+    """Erase the live customer with this address; return whether there was one."""
+    wanted = normalise_email(address) or ""
+    customer = PostgresDesk(parts.database).by_address([wanted]).get(wanted)
+    if customer is None:
+        return False
+    subject = Subject.customer(customer.uuid)
+    parts.marks.mark([subject], lane=Lane.INTERACTIVE)
+    claims = parts.marks.claim(1, only=[subject])
+    for pair in parts.pairs.load(claims):
+        if pair.link.contact_id is not None:
+            parts.marks.mark([Subject.contact(pair.link.contact_id)], lane=Lane.INTERACTIVE, privacy=True)
+            parts.hubspot.purge(pair.link.contact_id)
+        parts.pairs.rearrange([Step(pair=pair, local=Local.ERASE)])
+    return bool(claims)

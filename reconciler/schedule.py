@@ -1,0 +1,154 @@
+"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by NOTIFY, watched by the watchdog."""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from reconciler.adapters.postgres.listen import listen
+from reconciler.core.errors import SyncError, Transient, WrongPortal
+from reconciler.core.ports import Lane
+from reconciler.settings import Sync
+from reconciler.start import check_portal, check_properties
+from reconciler.watchdog import Watchdog, restart_process
+from reconciler.wiring import Parts
+
+PRUNE_INTERVAL = 3600.0
+SECOND_LOOK_INTERVAL = 300.0
+SWEEP_LOOK = 60.0
+"""Seconds between two looks whether a sweep is due."""
+
+STALE = 120.0
+"""Seconds after which a job that another process took counts as given up."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What runs every `interval` seconds."""
+
+    name: str
+    interval: float
+    run: Callable[[Callable[[], None]], None]
+
+
+class Schedule:
+    """Runs the jobs of one reconciler process until it is stopped."""
+
+    def __init__(self, parts: Parts, settings: Sync) -> None:
+        self._parts, self._settings = parts, settings
+        self._watchdog = Watchdog(restart_process)
+        self._scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": ThreadPoolExecutor(8)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+        self._stopped = threading.Event()
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; return the exit code."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: self._stopped.set())
+        if not self._prepare():
+            return 1
+        for job in self._jobs():
+            self._watchdog.expect(job.name, job.interval)
+            trigger = IntervalTrigger(seconds=job.interval, timezone=UTC)
+            now = datetime.now(UTC)
+            self._scheduler.add_job(self._guarded(job), trigger, id=job.name, next_run_time=now)
+        self._scheduler.start()
+        self._watchdog.start()
+        listener = threading.Thread(target=self._listen, daemon=True, name="listen")
+        listener.start()
+        log.info("reconciler.started")
+        self._stopped.wait()
+        self._scheduler.shutdown(wait=True)
+        return 0
+
+    def _prepare(self) -> bool:
+        """Check the account before anything is written; wait for whatever is not there yet."""
+        while not self._stopped.is_set():
+            try:
+                check_portal(self._parts)
+                check_properties(self._parts)
+                return True
+            except WrongPortal as error:
+                log.error("reconciler.wrong_portal", reason=str(error))
+                return False
+            except Transient as error:
+                log.warning("reconciler.waiting", reason=error.reason)
+                self._stopped.wait(min(error.delay, 5.0))
+        return False
+
+    def _jobs(self) -> list[Job]:
+        settings = self._settings
+        return [
+            Job("drain", settings.drain_interval, self._drain),
+            Job("poll", settings.poll_interval, self._poll),
+            Job("poll again", SECOND_LOOK_INTERVAL, self._poll_again),
+            Job("sweep", min(settings.sweep_interval, SWEEP_LOOK), self._sweep),
+            Job("prune", PRUNE_INTERVAL, self._prune),
+        ]
+
+    def _guarded(self, job: Job) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                with self._watchdog.running(job.name) as tick:
+                    job.run(tick)
+            except Transient as error:
+                log.warning("job.postponed", job=job.name, reason=error.reason)
+            except SyncError as error:
+                log.error("job.refused", job=job.name, reason=str(error))
+            except Exception:
+                log.exception("job.failed", job=job.name)
+
+        return run
+
+    def _drain(self, tick: Callable[[], None]) -> None:
+        while self._parts.reconciler.drain_once(tuple(Lane)):
+            tick()
+            if self._stopped.is_set():
+                return
+        self._parts.records.beat("drain")
+
+    def _poll(self, tick: Callable[[], None]) -> None:
+        interval = self._settings.poll_interval
+        self._alone("poll", interval, tick, self._parts.poll.recent)
+
+    def _poll_again(self, tick: Callable[[], None]) -> None:
+        self._alone("poll again", SECOND_LOOK_INTERVAL, tick, self._parts.poll.again)
+
+    def _sweep(self, tick: Callable[[], None]) -> None:
+        def progress(_: int) -> None:
+            tick()
+            self._parts.records.hold("sweep")
+
+        self._alone("sweep", self._settings.sweep_interval, tick, lambda: self._parts.sweep.run(Lane.AUDIT, progress))
+
+    def _prune(self, tick: Callable[[], None]) -> None:
+        self._alone("prune", PRUNE_INTERVAL, tick, self._parts.records.prune)
+
+    def _alone(self, job: str, every: float, tick: Callable[[], None], run: Callable[[], object]) -> None:
+        """Run a job of which one process is enough."""
+        if self._parts.records.take(job, every=every * 0.9, stale=min(every * 0.9, STALE)):
+            run()
+            self._parts.records.beat(job)
+
+    def _listen(self) -> None:
+        listen(self._settings.database_url.get_secret_value(), self._wake, self._stopped)
+
+    def _wake(self) -> None:
+        try:
+            self._scheduler.modify_job("drain", next_run_time=datetime.now(UTC))
+        except JobLookupError:
+            return
