@@ -1,4 +1,4 @@
-"""The route table: method, path, who may call, what it takes and answers. The app and the OpenAPI document come from it."""
+"""The route table: who may call what, what it takes and answers. App and OpenAPI document come from it."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,4 +1,4 @@
-"""JSON from outside, taken only when it means one thing: no duplicate keys, no NaN, no huge numbers, no deep nesting."""
+"""JSON from outside, taken only when it means one thing: no duplicate keys, NaN, huge numbers or deep nesting."""
 
 import json
 import math

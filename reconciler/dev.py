@@ -34,6 +34,27 @@ SEEDS = (
 )
 
 
+INTRODUCTION = """
+  API       {api}    (documentation: {api}/docs)
+  webhook   {webhook}
+  HubSpot   {hubspot}
+  Postgres  psql '{database}'
+
+  admin token, valid for one hour:
+  {token}
+
+  Try, in another terminal:
+
+  export TOKEN={token} JSON='Content-Type: application/json'
+  curl -s {api}/kai@example.com -H "Authorization: Bearer $TOKEN"
+  curl -s {api}/ -H "Authorization: Bearer $TOKEN" -H "$JSON" \\
+    -d '{{"email":"you@example.com","firstname":"You","lastname":"There"}}'
+  curl -s -X PUT {api}/you@example.com -H "Authorization: Bearer $TOKEN" -H "$JSON" -d '{{"company":"Acme"}}'
+
+  Ctrl-C stops everything; what is stored stays in {folder}/.
+"""
+
+
 class DevError(Exception):
     """The development system could not be started."""
 
@@ -157,29 +178,20 @@ class Dev:
         ports = self._ports()
         api = f"http://127.0.0.1:{ports['api']}"
         token = _call("GET", f"{api}/get-token/admin")["token"]
-        hubspot = (
-            f"http://127.0.0.1:{ports['sandbox']}/"
-            if self._is_local
-            else self._environment["HUBSPOT_ACCESS_TOKEN"][:8] + "…"
-        )
+        hubspot = str(self._environment.get("HUBSPOT_BASE_URL", "https://api.hubapi.com"))
+        if self._is_local:
+            hubspot += "    (a local stand-in: open it, edit contacts, turn on faults)"
         print(
-            f"""
-  API       {api}    (documentation: {api}/docs)
-  webhook   http://127.0.0.1:{ports["webhook"]}/
-  HubSpot   {hubspot}{"    (a local stand-in: open it, edit contacts, turn on faults)" if self._is_local else ""}
-  Postgres  psql '{self._environment["DATABASE_URL"]}'
-
-  admin token, valid for one hour:
-  {token}
-
-  Try, in another terminal:
-  export TOKEN={token}
-  curl -s {api}/kai@example.com -H "Authorization: Bearer $TOKEN"
-  curl -s -X POST {api}/ -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"email":"you@example.com","firstname":"You","lastname":"There"}}'
-  curl -s -X PUT {api}/you@example.com -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"company":"Acme"}}'
-
-  Ctrl-C stops everything; what is stored stays in {FOLDER}/.
-""",
+            INTRODUCTION.format(
+                **{
+                    "api": api,
+                    "webhook": f"http://127.0.0.1:{ports['webhook']}/",
+                    "hubspot": hubspot,
+                    "database": self._environment["DATABASE_URL"],
+                    "token": token,
+                    "folder": FOLDER,
+                }
+            ),
             flush=True,
         )
 

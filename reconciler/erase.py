@@ -1,4 +1,7 @@
-"""Erasing a person on request: HubSpot first, then every trace here; the mark's privacy bit survives a crash between."""
+"""Erasing a person on request: HubSpot first, then every trace here.
+
+The privacy bit of a mark made before the call survives a crash between the two.
+"""
 
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.fields import normalise_email

@@ -105,7 +105,8 @@ class World:
     def assert_equal(self) -> None:
         """Both sides hold the same people with the same values, each linked once, and the base says so too."""
         here = self.sql(
-            f"select c.contactid as id, {COLUMN_LIST}, l.base from customer c join sync.link l using (uuid) where deletedat is null and l.contact = c.contactid"
+            f"select c.contactid as id, {COLUMN_LIST}, l.base from customer c join sync.link l using (uuid) "
+            "where deletedat is null and l.contact = c.contactid"
         )
         assert len(here) == self.sql("select count(*) from customer where deletedat is null")[0]["count"]
         there = {int(c.id): {column: c.get(column) or None for column in COLUMNS} for c in self.portal.contacts}

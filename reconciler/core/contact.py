@@ -98,7 +98,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a property (or, under "*", the record) does not move: a code of ours, and the hash of the values that failed."""
+    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed."""
 
     code: str
     fingerprint: str
