@@ -17,7 +17,9 @@ from reconciler.wiring import Parts, open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
-app = typer.Typer(add_completion=False, no_args_is_help=False, help="Keeps customers and HubSpot contacts equal.")
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, help="Keeps customers and HubSpot contacts equal."
+)
 db = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(db, name="db")
 

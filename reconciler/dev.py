@@ -167,7 +167,7 @@ class Dev:
     def _seed(self) -> None:
         """Give a new local HubSpot some contacts, as a person would."""
         url = f"http://127.0.0.1:{self._ports()['sandbox']}/sandbox/contacts"
-        if _call("GET", f"{url}?limit=1")["results"]:
+        if _call("GET", f"{url}?limit=1")["contacts"]:
             return
         for seed in SEEDS:
             _call("POST", url, {"properties": seed})
@@ -183,14 +183,12 @@ class Dev:
             hubspot += "    (a local stand-in: open it, edit contacts, turn on faults)"
         print(
             INTRODUCTION.format(
-                **{
-                    "api": api,
-                    "webhook": f"http://127.0.0.1:{ports['webhook']}/",
-                    "hubspot": hubspot,
-                    "database": self._environment["DATABASE_URL"],
-                    "token": token,
-                    "folder": FOLDER,
-                }
+                api=api,
+                webhook=f"http://127.0.0.1:{ports['webhook']}/",
+                hubspot=hubspot,
+                database=self._environment["DATABASE_URL"],
+                token=token,
+                folder=FOLDER,
             ),
             flush=True,
         )
