@@ -181,17 +181,9 @@ class Dev:
         hubspot = str(self._environment.get("HUBSPOT_BASE_URL", "https://api.hubapi.com"))
         if self._is_local:
             hubspot += "    (a local stand-in: open it, edit contacts, turn on faults)"
-        print(
-            INTRODUCTION.format(
-                api=api,
-                webhook=f"http://127.0.0.1:{ports['webhook']}/",
-                hubspot=hubspot,
-                database=self._environment["DATABASE_URL"],
-                token=token,
-                folder=FOLDER,
-            ),
-            flush=True,
-        )
+        shown = {"api": api, "webhook": f"http://127.0.0.1:{ports['webhook']}/", "hubspot": hubspot}
+        database = self._environment["DATABASE_URL"]
+        print(INTRODUCTION.format(**shown, database=database, token=token, folder=FOLDER), flush=True)
 
 
 def _secrets() -> dict[str, str]:
