@@ -16,6 +16,10 @@ from reconciler.embedded import running
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="record the gateway's cassettes anew")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Postgres server: the one DATABASE_URL names, else an embedded one."""

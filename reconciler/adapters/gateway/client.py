@@ -6,6 +6,7 @@ Answers omit inputs, come unordered, name merged ids and speak of refusals in se
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, cast
 
 from hubspot import HubSpot
@@ -46,14 +47,16 @@ CONNECTIONS = 32
 class Gateway:
     """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart."""
 
-    def __init__(self, *, base_url: str, token: Callable[[], str], calls: Calls) -> None:
+    def __init__(
+        self, *, base_url: str, token: Callable[[], str], calls: Calls, clock: Callable[[], float] = monotonic
+    ) -> None:
         client = HubSpot(access_token="", host=base_url, retry=False, connection_pool_maxsize=CONNECTIONS)
         # Each property access of the client builds a new connection pool: take the apis once, on one pool.
         contacts = client.crm.contacts
         self._batch: BatchApi = contacts.batch_api
         self._basic: BasicApi = contacts.basic_api
         self._search: SearchApi = contacts.search_api
-        pool = BoundedPool(self._batch.api_client.rest_client.pool_manager)
+        pool = BoundedPool(self._batch.api_client.rest_client.pool_manager, clock)
         for api in (self._batch, self._basic, self._search):
             api.api_client.rest_client.pool_manager = pool
         self._token, self._calls = token, calls

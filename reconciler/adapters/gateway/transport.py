@@ -4,9 +4,8 @@ The client's own REST layer reads answers without a bound and turns them into mo
 pool that has read the body already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Protocol
 
 from urllib3.exceptions import HTTPError
@@ -39,10 +38,6 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def is_json(self) -> bool:
-        return "json" in self.headers.get("Content-Type", "application/json").lower()
-
 
 class Rejected(Exception):
     """HubSpot answered something else than 2xx."""
@@ -61,15 +56,15 @@ class Pool(Protocol):
 class BoundedPool:
     """Stands in for the pool manager inside the client."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
+        self._pool, self._clock = pool, clock
 
     def request(self, method: str, url: str, **options: Any) -> Reply:
         """Send a request; raise `Rejected` for anything but 2xx, urllib3's errors when there is no answer."""
-        deadline = monotonic() + TOTAL_DEADLINE
+        deadline = self._clock() + TOTAL_DEADLINE
         response = self._pool.request(method, url, **{**options, "preload_content": False})
         try:
-            body = _read(response, deadline)
+            body = self._read(response, deadline)
         except BaseException:
             response.close()
             raise
@@ -79,14 +74,13 @@ class BoundedPool:
             raise Rejected(reply)
         return reply
 
-
-def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
-    parts, size = [], 0
-    while part := response.read1(CHUNK):
-        parts.append(part)
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise TooLarge("answer too large")
-        if monotonic() > deadline:
-            raise TooSlow("answer too slow")
-    return b"".join(parts)
+    def _read(self, response: BaseHTTPResponse, deadline: float) -> bytes:
+        parts, size = [], 0
+        while part := response.read1(CHUNK):
+            parts.append(part)
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                raise TooLarge("answer too large")
+            if self._clock() > deadline:
+                raise TooSlow("answer too slow")
+        return b"".join(parts)
