@@ -53,8 +53,7 @@ class Answered(Exception):
 
 def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI app with one Bottle route per line of the route table."""
-    app = bottle.Bottle(autojson=False)
-    app.catchall = False
+    app = bottle.Bottle(catchall=False)
     handlers = Handlers(services)
     for route in ROUTES:
         app.route(route.path, method=route.method, callback=_guarded(route, handlers))
@@ -164,8 +163,9 @@ class Handlers:
         return _response(Result(200, {"token": services.tokens.issue(Role(role))}))
 
     def health(self, route: Route, caller: None) -> bottle.HTTPResponse:
-        is_moving = self._services.status.is_moving()
-        return _response(Result(200 if is_moving else 503, {"status": "ok" if is_moving else "stalled"}))
+        if not self._services.status.is_moving():
+            raise Answered(failure(503, "stalled", "No data is moving"))
+        return _response(Result(200, {"status": "ok"}))
 
     def ready(self, route: Route, caller: None) -> bottle.HTTPResponse:
         self._services.status.ping()

@@ -115,7 +115,7 @@ def _body(route: Route) -> Json:
 
 def _answer(route: Route, status: int, text: str) -> Json:
     answer: Json = {"description": text}
-    if status >= 400 and route.name != "health":
+    if status >= 400:
         answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     elif status in (200, 201, 207, 202) and route.name in SHOWN:
         answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{SHOWN[route.name]}"}}}

@@ -62,7 +62,7 @@ class _Host:
     prefix: tuple[str, ...] = ()
     account: str | None = None
 
-    def run(self, program: str, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, program: str, *arguments: str) -> "subprocess.Popen[str]":
         group = pwd.getpwnam(self.account).pw_gid if self.account else None
         return subprocess.Popen(
             [*self.prefix, str(self.binaries / program), *arguments],
@@ -117,7 +117,7 @@ def _initialise(host: _Host) -> Path:
     if not (data / "PG_VERSION").exists():
         fresh = host.folder / "pgdata.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        made = host.run(
+        made = host.start(
             "initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
         )
         output, _ = made.communicate()
@@ -143,7 +143,7 @@ def _serve(host: _Host, data: Path, options: Sequence[str]) -> "tuple[subprocess
     if host.account:
         shutil.chown(sockets, host.account)
     flags = [f"--{option}" for option in ("listen_addresses=", f"unix_socket_directories={sockets}", *options)]
-    server = host.run("postgres", "-D", str(data), *flags)
+    server = host.start("postgres", "-D", str(data), *flags)
     deadline = time.monotonic() + START_DEADLINE
     while not _is_ready(data):
         if server.poll() is not None or time.monotonic() > deadline:

@@ -47,8 +47,7 @@ class Receiver:
 
 def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI app."""
-    app = bottle.Bottle(autojson=False)
-    app.catchall = False
+    app = bottle.Bottle(catchall=False)
 
     @app.post("/")  # type: ignore[untyped-decorator]
     def deliver() -> bottle.HTTPResponse:

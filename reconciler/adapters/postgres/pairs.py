@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.adapters.postgres import answers
-from reconciler.adapters.postgres.database import Database, Rows, Work, to_json
+from reconciler.adapters.postgres.database import Database, Work, to_json
 from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
 from reconciler.adapters.postgres.tombstones import write_tombstones
@@ -32,9 +32,9 @@ class PostgresPairs:
         return [pair_of(row, by_uuid[row["link_uuid"]]) for row in rows]
 
     def surroundings(self, *, addresses: Collection[str], contacts: Collection[ContactId]) -> Surroundings:
-        holders = self._maybe("holders", addresses=list(addresses)) if addresses else []
-        owners = self._maybe("owners", contacts=list(contacts)) if contacts else []
-        erased = self._maybe("tombstoned", addresses=list(addresses)) if addresses else []
+        holders = self._database.rows("holders", addresses=list(addresses)) if addresses else []
+        owners = self._database.rows("owners", contacts=list(contacts)) if contacts else []
+        erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
         nameless = self._database.row("nameless_create")
         return Surroundings(
             holders={row["address"]: neighbour_of(row) for row in holders},
@@ -42,9 +42,6 @@ class PostgresPairs:
             tombstoned=frozenset(row["address"] for row in erased),
             has_nameless_create=bool(nameless and nameless["open"]),
         )
-
-    def _maybe(self, name: str, /, **values: Any) -> Rows:
-        return self._database.rows(name, **values)
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         pulled = [s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.trouble]

@@ -1,0 +1,45 @@
+"""What would delete or blank too much is held, the rest goes on."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from reconciler.core.brake import Danger, brake, needed
+from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot
+from reconciler.core.plan import Local, Remote, Step
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pair(number: int) -> Pair:
+    uuid = CustomerId(UUID(int=number))
+    values = {"email": f"{number}@x", "company": "Acme"}
+    contact = Contact(id=ContactId(number), values=values, created_at=NOW, updated_at=NOW)
+    customer = Customer(uuid=uuid, stored=values, values=values, created_at=NOW, updated_at=NOW)
+    return Pair(link=Link(uuid=uuid, contact_id=contact.id), customer=customer, remote=Snapshot(contact=contact))
+
+
+def test_deletions_beyond_the_allowance_are_held_as_they_are() -> None:
+    steps = [Step(pair=pair(n), local=Local.DELETE) for n in range(3)]
+    assert needed(steps) == {Danger.DELETE: 3}
+    braked = brake(steps, {Danger.DELETE: 2})
+    assert [step.local for step in braked] == [Local.DELETE, Local.DELETE, None]
+    assert braked[2].trouble["*"].code == "held_delete"
+
+
+def test_only_the_blanked_columns_of_a_record_are_held() -> None:
+    step = Step(pair=pair(1), pull={"company": None, "phone": "1"}, push={"website": "w"}, remote=Remote.UPDATE)
+    (held,) = brake([step], {Danger.BLANK: 0})
+    assert held.pull == {"phone": "1"}
+    assert held.push == {"website": "w"}
+    assert held.trouble["company"].code == "held_blank"
+
+
+def test_an_update_that_only_blanks_is_not_sent() -> None:
+    (held,) = brake([Step(pair=pair(1), push={"company": None}, remote=Remote.UPDATE)], {})
+    assert held.remote is None
+
+
+def test_harmless_steps_pass_a_closed_brake() -> None:
+    step = Step(pair=pair(1), pull={"company": "Other"})
+    assert needed([step]) == {}
+    assert brake([step], {}) == [step]

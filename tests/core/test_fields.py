@@ -1,0 +1,33 @@
+"""The one mapping table is the only one: SQL that lists columns lists all of them."""
+
+import re
+from pathlib import Path
+
+from reconciler.adapters.postgres.queries import statements
+from reconciler.core.fields import COLUMNS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_mapped_column_stands_in_the_schema_and_its_triggers() -> None:
+    schema = (ROOT / "schema.sql").read_text()
+    table = schema.split("create table if not exists customer (")[1].split(");")[0]
+    for column in COLUMNS:
+        assert re.search(rf"^\s+{column}\s+text,$", table, re.MULTILINE)
+        assert schema.count(f"'{column}' end") == 2
+        assert f"new.{column}" in schema.split("trigger sync_touch")[1]
+
+
+def test_every_statement_that_lists_columns_lists_them_all() -> None:
+    for name, text in statements().items():
+        if "lastname" in text:
+            missing = [column for column in COLUMNS if column not in text]
+            assert not missing, f"{name} lacks {missing}"
+
+
+def test_every_statement_is_used_and_every_use_is_one() -> None:
+    code = "".join(
+        path.read_text() for folder in ("reconciler", "api", "webhook") for path in (ROOT / folder).rglob("*.py")
+    )
+    used = set(re.findall(r'\.(?:rows|row|run)\(\s*"(\w+)"', code))
+    assert used == set(statements())
