@@ -8,8 +8,8 @@ from rich.progress import Progress
 
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Contact, Customer
-from reconciler.core.plan import Surroundings
 from reconciler.core.ports import Lane
+from reconciler.core.step import Surroundings
 from reconciler.start import check_portal
 from reconciler.wiring import Parts
 

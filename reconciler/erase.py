@@ -5,8 +5,8 @@ The privacy bit of a mark made before the call survives a crash between the two.
 
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.fields import normalise_email
-from reconciler.core.plan import Local, Step
 from reconciler.core.ports import Lane, Subject
+from reconciler.core.step import Local, Step
 from reconciler.wiring import Parts
 
 

@@ -16,7 +16,9 @@ from reconciler.core.brake import brake, needed
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
 from reconciler.core.errors import Code, Refused, SyncError, Transient
 from reconciler.core.fields import Value
-from reconciler.core.plan import (
+from reconciler.core.plan import decide
+from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
+from reconciler.core.step import (
     Adopt,
     Attach,
     Local,
@@ -25,10 +27,8 @@ from reconciler.core.plan import (
     Rules,
     Step,
     Surroundings,
-    decide,
     troubles,
 )
-from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
 from reconciler.sender import Sender
 
 BATCH = 100

@@ -18,7 +18,7 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
-from reconciler.core.plan import Rules
+from reconciler.core.step import Rules
 from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
 from reconciler.settings import Database as DatabaseSettings

@@ -11,8 +11,8 @@ from time import monotonic
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Pair
 from reconciler.core.errors import Code, OutcomeUnknown, Refused
 from reconciler.core.fields import Values
-from reconciler.core.plan import Attach, Local, Neighbour, Step
 from reconciler.core.ports import Answer, Budget, Claim, Desk, Ending, Lane, Marks, Pairs, Subject, Write, Written
+from reconciler.core.step import Attach, Local, Neighbour, Step
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Values
-from reconciler.core.plan import Local, Neighbour, Remote, Step
+from reconciler.core.step import Local, Neighbour, Remote, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from reconciler.core.contact import Trouble
-from reconciler.core.plan import RECORD, Local, Remote, Step, fingerprint
+from reconciler.core.step import RECORD, Local, Remote, Step, fingerprint
 
 
 class Danger(StrEnum):

@@ -4,148 +4,26 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import Enum, auto
-
-from reconciler.core.contact import ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Trouble
-from reconciler.core.errors import Code, Refused
+from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair, Trouble
 from reconciler.core.existence import Existence, existence
-from reconciler.core.fields import COLUMNS, Policy, Value, Values
+from reconciler.core.fields import COLUMNS, Value, Values
+from reconciler.core.judge import Judge, overwritten_unseen
 from reconciler.core.merge import Conflict, Merged, Verdict, merge
-
-STALE_LOOKS = (1.0, 5.0, 30.0)
-"""Seconds until the next look at a contact that reads older than it was seen; after the last it is believed."""
-
-RECORD = "*"
-"""The trouble key of the whole record."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The owner's choices. `skew` is HubSpot's clock minus the database's."""
-
-    policies: Mapping[str, Policy]
-    deletes_inbound: bool = True
-    deletes_outbound: bool = True
-    skew: timedelta = timedelta()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """Another link that matters to this pair: it holds a wanted address, or the same contact."""
-
-    uuid: CustomerId
-    contact_id: ContactId | None
-    email: Value
-    created_at: datetime | None
-    is_busy: bool = False
-    is_alive: bool = True
-    is_placeholder: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id."""
-
-    holders: Mapping[str, Neighbour] = field(default_factory=dict)
-    owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
-    tombstoned: frozenset[str] = frozenset()
-    has_nameless_create: bool = False
-
-
-class Local(Enum):
-    """What happens to the customer or its link, beside its columns."""
-
-    INSERT = auto()
-    DELETE = auto()
-    REVIVE = auto()
-    ERASE = auto()
-    FORGET = auto()
-    IGNORE = auto()
-    DETACH = auto()
-    REATTACH = auto()
-
-
-class Remote(Enum):
-    """What happens to the contact."""
-
-    CREATE = auto()
-    UPDATE = auto()
-    ARCHIVE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Attach:
-    """The link's contact is `contact_id` from now on; the id it had is an alias."""
-
-    contact_id: ContactId
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    """The contact belongs to the customer `owner`, who had none; this link was a placeholder."""
-
-    owner: CustomerId
-    contact_id: ContactId
-
-
-@dataclass(frozen=True, slots=True)
-class Absorb:
-    """HubSpot merged two linked contacts into `contact_id`: `winner` keeps it, `loser` is merged into it."""
-
-    winner: CustomerId
-    loser: CustomerId
-    contact_id: ContactId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What to do about one pair. `again`: seconds until another look; None when this settles it."""
-
-    pair: Pair
-    pull: Values = field(default_factory=dict)
-    push: Values = field(default_factory=dict)
-    agree: Values = field(default_factory=dict)
-    alive: bool | None = None
-    local: Local | None = None
-    remote: Remote | None = None
-    identity: Attach | Adopt | Absorb | None = None
-    conflicts: tuple[Conflict, ...] = ()
-    trouble: Mapping[str, Trouble] = field(default_factory=dict)
-    closes: tuple[IntentId, ...] = ()
-    again: float | None = None
-    is_stale: bool = False
-    needs_history: bool = False
-
-    @property
-    def writes(self) -> bool:
-        """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
-        return bool(self.pull or self.push or self.remote) or self.local in _WRITING
-
-
-_WRITING = frozenset({Local.INSERT, Local.DELETE, Local.REVIVE, Local.ERASE})
-
-
-def fingerprint(column: str, value: Value) -> str:
-    """Return what a failed value is recognised by."""
-    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def digest(values: Values) -> str:
-    """Return one text for a set of values, for the fingerprint of a whole record."""
-    return repr(sorted(values.items()))
-
-
-def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
-    """Return what a refusal parks: the columns that HubSpot named, else the record with these values."""
-    named = {column: values[column] for column in refused.columns if column in values}
-    if refused.code is Code.TAKEN and "email" in values:
-        named = {"email": values["email"]}
-    parked = named or {RECORD: digest(values)}
-    return {c: Trouble(code=refused.code, fingerprint=fingerprint(c, value)) for c, value in parked.items()}
+from reconciler.core.step import (
+    RECORD,
+    STALE_LOOKS,
+    Absorb,
+    Adopt,
+    Attach,
+    Local,
+    Neighbour,
+    Remote,
+    Rules,
+    Step,
+    Surroundings,
+    digest,
+    fingerprint,
+)
 
 
 def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
@@ -299,7 +177,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     customer, contact = pair.customer, pair.contact
     assert customer is not None
     assert contact is not None
-    judge = _Judge(pair, customer, rules)
+    judge = Judge(pair, customer, rules)
     merged = merge(base=pair.link.base, local=customer.values, remote=contact.values, ours=_ours(pair), judge=judge)
     if (merged.undecided or pair.link.unseen) and not contact.history:
         return Step(pair=pair, needs_history=True)
@@ -314,7 +192,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=(*merged.conflicts, *_overwritten_unseen(pair)),
+        conflicts=(*merged.conflicts, *overwritten_unseen(pair)),
         trouble=pulled_trouble,
         closes=tuple(intent.id for intent in pair.intents if intent.is_overdue),
         again=STALE_LOOKS[0] if waiting else None,
@@ -331,48 +209,6 @@ def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values,
     if holder.is_busy:
         return pull, {}
     return pull, _troubled(pair, "email", "address_taken", address)
-
-
-class _Judge:
-    """Who wins a conflict of one pair, by the column's policy and the two edits' times."""
-
-    def __init__(self, pair: Pair, customer: Customer, rules: Rules) -> None:
-        self._pair, self._customer, self._rules = pair, customer, rules
-
-    def __call__(self, column: str, mine: Value, theirs: Value) -> Verdict:
-        match self._rules.policies[column]:
-            case Policy.HUBSPOT:
-                return Verdict.REMOTE
-            case Policy.POSTGRES:
-                return Verdict.LOCAL
-            case Policy.MANUAL:
-                return Verdict.NOBODY
-            case Policy.NEWEST:
-                return self._newest(column, theirs)
-
-    def _newest(self, column: str, theirs: Value) -> Verdict:
-        contact = self._pair.contact
-        assert contact is not None
-        base = self._pair.link.base.get(column)
-        if base is None and theirs is None:
-            return Verdict.LOCAL
-        if not contact.history:
-            return Verdict.HISTORY
-        there = next((entry.at for entry in contact.history.get(column, ()) if entry.value == theirs), None)
-        here = self._pair.link.edited.get(column, self._customer.updated_at) + self._rules.skew
-        return Verdict.LOCAL if here > (there or contact.updated_at) else Verdict.REMOTE
-
-
-def _overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
-    """Log what a push without a read overwrote: the history entry before ours that is not the base."""
-    assert pair.contact is not None
-    found = []
-    for column, push in pair.link.unseen.items():
-        entries = pair.contact.history.get(column, ())
-        upto = [entry for entry in entries if entry.at <= push.at]
-        if len(upto) > 1 and upto[1].value not in (push.base, upto[0].value):
-            found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value))
-    return tuple(found)
 
 
 def _ours(pair: Pair) -> dict[str, set[Value]]:

@@ -15,7 +15,7 @@ from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, In
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
-from reconciler.core.plan import Step, Surroundings
+from reconciler.core.step import Step, Surroundings
 
 
 class Lane(IntEnum):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.addresses import Update, release, waves
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot, Trouble
-from reconciler.core.plan import Neighbour, Remote, Step
+from reconciler.core.step import Neighbour, Remote, Step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from reconciler.core.brake import Danger, brake, needed
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot
-from reconciler.core.plan import Local, Remote, Step
+from reconciler.core.step import Local, Remote, Step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from reconciler.core.contact import Contact, IntentKind
 from reconciler.core.errors import Code, Refused
 from reconciler.core.fields import Values, normalised
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.plan import fingerprint, troubles
 from reconciler.core.ports import Answer, Sent, Write, Written
+from reconciler.core.step import fingerprint, troubles
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Database, Work, to_json
 from reconciler.adapters.postgres.rows import claim_of
-from reconciler.core.plan import RECORD, fingerprint
 from reconciler.core.ports import Claim, Ending, Lane, Subject
+from reconciler.core.step import RECORD, fingerprint
 
 LEASE = 90.0
 """Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""

@@ -10,8 +10,8 @@ from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
-from reconciler.core.plan import Absorb, Adopt, Attach, Local, Step, Surroundings
 from reconciler.core.ports import Answer, Claim, Sent, Write
+from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 CALL_DEADLINE = 30.0
 """Seconds after which a HubSpot call has ended, however it ended."""

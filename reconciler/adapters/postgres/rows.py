@@ -18,8 +18,8 @@ from reconciler.core.contact import (
 )
 from reconciler.core.fields import COLUMNS, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.plan import Neighbour
 from reconciler.core.ports import Claim
+from reconciler.core.step import Neighbour
 
 Json = dict[str, Any]
 

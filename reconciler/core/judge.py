@@ -1,0 +1,48 @@
+"""Who wins a conflict, by the column's policy and the two edits' times; and what a push without a read overwrote."""
+
+from reconciler.core.contact import Customer, Pair
+from reconciler.core.fields import Policy, Value
+from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.step import Rules
+
+
+class Judge:
+    """Who wins a conflict of one pair, by the column's policy and the two edits' times."""
+
+    def __init__(self, pair: Pair, customer: Customer, rules: Rules) -> None:
+        self._pair, self._customer, self._rules = pair, customer, rules
+
+    def __call__(self, column: str, mine: Value, theirs: Value) -> Verdict:
+        match self._rules.policies[column]:
+            case Policy.HUBSPOT:
+                return Verdict.REMOTE
+            case Policy.POSTGRES:
+                return Verdict.LOCAL
+            case Policy.MANUAL:
+                return Verdict.NOBODY
+            case Policy.NEWEST:
+                return self._newest(column, theirs)
+
+    def _newest(self, column: str, theirs: Value) -> Verdict:
+        contact = self._pair.contact
+        assert contact is not None
+        base = self._pair.link.base.get(column)
+        if base is None and theirs is None:
+            return Verdict.LOCAL
+        if not contact.history:
+            return Verdict.HISTORY
+        there = next((entry.at for entry in contact.history.get(column, ()) if entry.value == theirs), None)
+        here = self._pair.link.edited.get(column, self._customer.updated_at) + self._rules.skew
+        return Verdict.LOCAL if here > (there or contact.updated_at) else Verdict.REMOTE
+
+
+def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
+    """Log what a push without a read overwrote: the history entry before ours that is not the base."""
+    assert pair.contact is not None
+    found = []
+    for column, push in pair.link.unseen.items():
+        entries = pair.contact.history.get(column, ())
+        upto = [entry for entry in entries if entry.at <= push.at]
+        if len(upto) > 1 and upto[1].value not in (push.base, upto[0].value):
+            found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value))
+    return tuple(found)

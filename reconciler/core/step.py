@@ -1,0 +1,143 @@
+"""What a decision is made of and what it is: the owner's rules, the surroundings of a batch, and the frozen `Step`."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair, Trouble
+from reconciler.core.errors import Code, Refused
+from reconciler.core.fields import Policy, Value, Values
+from reconciler.core.merge import Conflict
+
+STALE_LOOKS = (1.0, 5.0, 30.0)
+"""Seconds until the next look at a contact that reads older than it was seen; after the last it is believed."""
+
+RECORD = "*"
+"""The trouble key of the whole record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The owner's choices. `skew` is HubSpot's clock minus the database's."""
+
+    policies: Mapping[str, Policy]
+    deletes_inbound: bool = True
+    deletes_outbound: bool = True
+    skew: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another link that matters to this pair: it holds a wanted address, or the same contact."""
+
+    uuid: CustomerId
+    contact_id: ContactId | None
+    email: Value
+    created_at: datetime | None
+    is_busy: bool = False
+    is_alive: bool = True
+    is_placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id."""
+
+    holders: Mapping[str, Neighbour] = field(default_factory=dict)
+    owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
+    tombstoned: frozenset[str] = frozenset()
+    has_nameless_create: bool = False
+
+
+class Local(Enum):
+    """What happens to the customer or its link, beside its columns."""
+
+    INSERT = auto()
+    DELETE = auto()
+    REVIVE = auto()
+    ERASE = auto()
+    FORGET = auto()
+    IGNORE = auto()
+    DETACH = auto()
+    REATTACH = auto()
+
+
+class Remote(Enum):
+    """What happens to the contact."""
+
+    CREATE = auto()
+    UPDATE = auto()
+    ARCHIVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The link's contact is `contact_id` from now on; the id it had is an alias."""
+
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The contact belongs to the customer `owner`, who had none; this link was a placeholder."""
+
+    owner: CustomerId
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True)
+class Absorb:
+    """HubSpot merged two linked contacts into `contact_id`: `winner` keeps it, `loser` is merged into it."""
+
+    winner: CustomerId
+    loser: CustomerId
+    contact_id: ContactId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do about one pair. `again`: seconds until another look; None when this settles it."""
+
+    pair: Pair
+    pull: Values = field(default_factory=dict)
+    push: Values = field(default_factory=dict)
+    agree: Values = field(default_factory=dict)
+    alive: bool | None = None
+    local: Local | None = None
+    remote: Remote | None = None
+    identity: Attach | Adopt | Absorb | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    closes: tuple[IntentId, ...] = ()
+    again: float | None = None
+    is_stale: bool = False
+    needs_history: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
+        return bool(self.pull or self.push or self.remote) or self.local in _WRITING
+
+
+_WRITING = frozenset({Local.INSERT, Local.DELETE, Local.REVIVE, Local.ERASE})
+
+
+def fingerprint(column: str, value: Value) -> str:
+    """Return what a failed value is recognised by."""
+    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def digest(values: Values) -> str:
+    """Return one text for a set of values, for the fingerprint of a whole record."""
+    return repr(sorted(values.items()))
+
+
+def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
+    """Return what a refusal parks: the columns that HubSpot named, else the record with these values."""
+    named = {column: values[column] for column in refused.columns if column in values}
+    if refused.code is Code.TAKEN and "email" in values:
+        named = {"email": values["email"]}
+    parked = named or {RECORD: digest(values)}
+    return {c: Trouble(code=refused.code, fingerprint=fingerprint(c, value)) for c, value in parked.items()}
