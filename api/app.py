@@ -5,7 +5,6 @@ Bottle routes; what it would answer by itself (HTML, 500s) never leaves this mod
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from api import docs, openapi
 from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
 from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
 from api.customers import NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
+from api.environ import challenge, digest, is_async, is_local, tags
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
@@ -96,30 +96,30 @@ class Handlers:
         """Return who calls; raise the 401 or 403 of whoever may not."""
         if route.access in (Access.PUBLIC, Access.ISSUER):
             return None
-        if route.access is Access.LOCAL and _is_local(bottle.request.environ):
+        if route.access is Access.LOCAL and is_local(bottle.request.environ):
             return None
         try:
             caller = self._services.tokens.verify(bottle.request.environ.get("HTTP_AUTHORIZATION"))
         except NoToken:
-            raise Answered(failure(401, "token_missing", "A token is needed"), **_challenge("")) from None
+            raise Answered(failure(401, "token_missing", "A token is needed"), **challenge("")) from None
         except BadToken:
-            challenge = _challenge(' error="invalid_token"')
-            raise Answered(failure(401, "invalid_token", "The token is not valid"), **challenge) from None
+            header = challenge(' error="invalid_token"')
+            raise Answered(failure(401, "invalid_token", "The token is not valid"), **header) from None
         if not route.access.admits(caller.role):
-            challenge = _challenge(' error="insufficient_scope"')
-            raise Answered(failure(403, "insufficient_scope", "The role may not do this"), **challenge)
+            header = challenge(' error="insufficient_scope"')
+            raise Answered(failure(403, "insufficient_scope", "The role may not do this"), **header)
         return caller
 
     def create(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
         body = parse(NewCustomer, _json(route))
         values = body.values_given()
-        write = self._customers.create_later if _is_async() else self._customers.create
+        write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
         return self._once(caller, lambda uuid: write(uuid, values))
 
     def read(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
         customer = self._found(email)
         etag = etag_of(customer)
-        if etag in _tags("HTTP_IF_NONE_MATCH"):
+        if etag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH"):
             return _response(Result(304), ETag=etag)
         return _response(Result(200, shown(customer)), ETag=etag)
 
@@ -129,7 +129,7 @@ class Handlers:
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         customer = self._matched(email)
-        write = self._customers.update_later if _is_async() else self._customers.update
+        write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
         return self._once(caller, lambda uuid: _empty(write(customer, values)))
 
     def delete(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
@@ -191,8 +191,8 @@ class Handlers:
 
     def _matched(self, email: str) -> Customer:
         customer = self._found(email)
-        tags = _tags("HTTP_IF_MATCH")
-        if tags and "*" not in tags and etag_of(customer) not in tags:
+        wanted = tags(bottle.request.environ, "HTTP_IF_MATCH")
+        if wanted and not wanted & {"*", etag_of(customer)}:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
         return customer
 
@@ -204,7 +204,7 @@ class Handlers:
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
         name = {"caller": caller.role.value, "key": key}
-        known = self._services.desk.begin(**name, request=_digest(bottle.request.environ), uuid=uuid)
+        known = self._services.desk.begin(**name, request=digest(bottle.request.environ), uuid=uuid)
         match known:
             case Repeat.OTHER_REQUEST:
                 raise Answered(failure(422, "key_reused", "The key was used for another request"))
@@ -304,26 +304,3 @@ def _json(route: Route) -> Any:
     data = read_body(environ, route.largest)
     environ["reconciler.body"] = data
     return loads(data)
-
-
-def _digest(environ: dict[str, Any]) -> str:
-    line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n{environ.get('HTTP_PREFER', '')}\n".encode()
-    return sha256(line + environ["reconciler.body"]).hexdigest()
-
-
-def _is_async() -> bool:
-    prefer = bottle.request.environ.get("HTTP_PREFER", "")
-    return "respond-async" in [part.strip().lower() for part in prefer.split(",")]
-
-
-def _tags(name: str) -> set[str]:
-    return {part.strip() for part in bottle.request.environ.get(name, "").split(",") if part.strip()}
-
-
-def _challenge(more: str) -> dict[str, str]:
-    return {"WWW-Authenticate": f"Bearer{more}"}
-
-
-def _is_local(environ: dict[str, Any]) -> bool:
-    """Whether the request comes from this host itself and not through a proxy on it."""
-    return environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and "HTTP_X_FORWARDED_FOR" not in environ

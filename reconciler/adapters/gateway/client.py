@@ -5,23 +5,35 @@ Answers omit inputs, come unordered, name merged ids and speak of refusals in se
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 from typing import Any, cast
 
 from hubspot import HubSpot
 from hubspot.crm.contacts import BasicApi, BatchApi, SearchApi
 
-from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal, clock_of
+from reconciler.adapters.gateway.answers import (
+    EARLIEST,
+    archived_contact,
+    body_of,
+    contacts_and_merged_in,
+    contacts_in,
+    made_of,
+    millis,
+    nothing,
+    page_in,
+    portal_in,
+    refused_by_trace,
+    traced_in,
+)
+from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal
 from reconciler.adapters.gateway.parse import (
     MERGED_IDS,
     OTHER_ADDRESSES,
     Json,
-    Malformed,
     contact_of,
     is_about,
     json_of,
-    merged_ids,
     properties_of,
     refusal_of,
     results_of,
@@ -37,9 +49,6 @@ ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 
 SEARCH_PAGE = 200
 LIST_PAGE = 100
-EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-"""A search window from epoch 0 can fail; nothing in HubSpot is as old."""
-
 CONNECTIONS = 32
 """Threads that may call at once."""
 
@@ -82,7 +91,7 @@ class Gateway:
         body: Json = {"inputs": [{"id": str(each)} for each in ids], "properties": ASKED}
         body["propertiesWithHistory"] = list(PROPERTIES) if history else []
         try:
-            read = self._ask(lambda **how: self._batch.read(body, archived=archived, **how), _contacts_and_merged)
+            read = self._ask(lambda **how: self._batch.read(body, archived=archived, **how), contacts_and_merged_in)
         except Refusal:
             return {}
         found: dict[ContactId, Snapshot] = {}
@@ -110,7 +119,7 @@ class Gateway:
         body = {"inputs": [{"id": a} for a in sorted(addresses)], "idProperty": "email", "properties": ASKED}
         body["propertiesWithHistory"] = []
         try:
-            contacts = self._ask(lambda **how: self._batch.read(body, **how), _contacts)
+            contacts = self._ask(lambda **how: self._batch.read(body, **how), contacts_in)
         except Refusal:
             return {}
         return {a: contact for a in addresses for contact in contacts if is_about(a, contact)}
@@ -125,10 +134,10 @@ class Gateway:
             {"objectWriteTraceId": str(n), "associations": [], "properties": properties_of(values)}
             for n, values in drafts
         ]
-        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), _traced)
-        answers = _refused_by_trace(errors)
+        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), traced_in)
+        answers = refused_by_trace(errors)
         for n, values in drafts:
-            made = _made_of(n, values, contacts)
+            made = made_of(n, values, contacts)
             if made is not None:
                 answers[n] = Written(contact=made)
         return answers
@@ -140,7 +149,7 @@ class Gateway:
 
     def _update(self, edits: Sequence[tuple[int, ContactId, Values]]) -> dict[int, Answer]:
         inputs = [{"id": str(contact_id), "properties": properties_of(values)} for _, contact_id, values in edits]
-        contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), _traced)
+        contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), traced_in)
         answers: dict[int, Answer] = {}
         positions = {contact_id: n for n, contact_id, _ in edits}
         for error in errors:
@@ -154,22 +163,22 @@ class Gateway:
     def archive(self, ids: Sequence[ContactId]) -> list[Answer]:
         inputs = [{"id": str(each)} for each in ids]
         try:
-            self._send(lambda **how: self._batch.archive({"inputs": inputs}, **how), _nothing)
+            self._send(lambda **how: self._batch.archive({"inputs": inputs}, **how), nothing)
         except Refusal as error:
-            return [refusal_of(_body(error))] * len(ids)
-        return [Written(contact=_archived(each)) for each in ids]
+            return [refusal_of(body_of(error))] * len(ids)
+        return [Written(contact=archived_contact(each)) for each in ids]
 
     def purge(self, contact_id: ContactId) -> None:
-        self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), _nothing)
+        self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing)
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
         last_id, offset = after.split(":")
         filters: list[Json] = [
-            {"propertyName": "lastmodifieddate", "operator": "GTE", "value": _ms(max(since, EARLIEST))},
+            {"propertyName": "lastmodifieddate", "operator": "GTE", "value": millis(max(since, EARLIEST))},
             {"propertyName": "hs_object_id", "operator": "GT", "value": last_id},
         ]
         if until is not None:
-            filters.append({"propertyName": "lastmodifieddate", "operator": "LT", "value": _ms(until)})
+            filters.append({"propertyName": "lastmodifieddate", "operator": "LT", "value": millis(until)})
         body = {
             "filterGroups": [{"filters": filters}],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
@@ -177,18 +186,18 @@ class Gateway:
             "limit": SEARCH_PAGE,
             "after": offset,
         }
-        page = self._ask(lambda **how: self._search.do_search(body, **how), _page, search=True)
+        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, search=True)
         # The index may count hits that are no more: an empty page is not the end, only a missing `next` is.
         ahead = f"{max(c.id for c in page.contacts)}:0" if page.contacts else f"{last_id}:{page.after}"
         return replace(page, after=ahead if page.after else None)
 
     def walk(self, after: str | None) -> Page:
         more = {} if after is None else {"after": after}
-        return self._ask(lambda **how: self._basic.get_page(limit=LIST_PAGE, properties=ASKED, **more, **how), _page)
+        return self._ask(lambda **how: self._basic.get_page(limit=LIST_PAGE, properties=ASKED, **more, **how), page_in)
 
     def portal_id(self) -> int:
         """Return the account the token belongs to."""
-        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), _portal_id)
+        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), portal_in)
 
     def properties(self) -> dict[str, Json]:
         """Return the portal's contact properties by name."""
@@ -224,7 +233,7 @@ class Gateway:
                 answers[n] = answer
         except Refusal as error:
             if len(part) == 1:
-                answers[part[0]] = refusal_of(_body(error))
+                answers[part[0]] = refusal_of(body_of(error))
                 return
             middle = len(part) // 2
             self._halve(part[:middle], answers, write)
@@ -236,82 +245,3 @@ class Gateway:
         except Transient:
             # The first half is answered and must be committed; of the rest nothing is known.
             return
-
-
-def _body(error: Refusal) -> Json:
-    """Return the body of a refusal: a 404 is a page of HTML as often as not."""
-    if error.reply.status == 404:
-        return {"category": "OBJECT_NOT_FOUND"}
-    try:
-        return json_of(error.reply)
-    except Malformed:
-        return {}
-
-
-def _refused_by_trace(errors: Sequence[Json]) -> dict[int, Answer]:
-    answers: dict[int, Answer] = {}
-    for error in errors:
-        for trace in (error.get("context") or {}).get("objectWriteTraceId", ()):
-            answers[int(trace)] = refusal_of(error)
-    return answers
-
-
-def _made_of(n: int, values: Values, contacts: Sequence[tuple[str | None, Contact]]) -> Contact | None:
-    """Find the contact made of a draft: by its trace id, else by its address, else by what was sent."""
-    for trace, contact in contacts:
-        if trace == str(n):
-            return contact
-    address = values.get("email")
-    for trace, contact in contacts:
-        same = contact.values.get("email") == address if address else _is_same(values, contact)
-        if trace is None and same:
-            return contact
-    return None
-
-
-def _is_same(values: Values, contact: Contact) -> bool:
-    return all(contact.values.get(column) == value for column, value in values.items())
-
-
-def _archived(contact_id: ContactId) -> Contact:
-    return Contact(id=contact_id, values={}, created_at=EARLIEST, updated_at=EARLIEST, archived=True)
-
-
-def _ms(at: datetime) -> str:
-    return str(int(at.timestamp() * 1000))
-
-
-def _contacts(reply: Reply) -> list[Contact]:
-    return [contact_of(record) for record in results_of(reply)[0]]
-
-
-def _contacts_and_merged(reply: Reply) -> list[tuple[Contact, set[int]]]:
-    return [(contact_of(record), merged_ids(record)) for record in results_of(reply)[0]]
-
-
-def _traced(reply: Reply) -> tuple[list[tuple[str | None, Contact]], list[Json]]:
-    records, errors = results_of(reply)
-    return [(record.get("objectWriteTraceId"), contact_of(record)) for record in records], errors
-
-
-def _page(reply: Reply) -> Page:
-    return Page(contacts=_contacts(reply), after=_following(reply), served_at=clock_of(reply))
-
-
-def _nothing(reply: Reply) -> None:
-    return None
-
-
-def _portal_id(reply: Reply) -> int:
-    return int(_field(json_of(reply), "portalId"))
-
-
-def _following(reply: Reply) -> str | None:
-    following = ((json_of(reply).get("paging") or {}).get("next") or {}).get("after")
-    return None if following is None else str(following)
-
-
-def _field(body: Json, name: str) -> Any:
-    if name not in body:
-        raise Malformed(f"no {name}")
-    return body[name]
