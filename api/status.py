@@ -4,9 +4,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from reconciler.adapters.postgres.database import Database
-
-STALLED = 120.0
-"""Age in seconds of the drain's last success beyond which nothing is moving."""
+from reconciler.adapters.postgres.records import PostgresRecords
 
 FIGURES = {
     "linked": "Customers linked with a living contact",
@@ -34,8 +32,7 @@ class Status:
 
     def is_moving(self) -> bool:
         """Whether marks were drained lately."""
-        ages = [row["age"] for row in self._database.rows("beats") if row["job"] == "drain"]
-        return bool(ages) and min(ages) < STALLED
+        return PostgresRecords(self._database).is_moving()
 
     def metrics(self) -> tuple[str, str]:
         """Return the figures as Prometheus text, and its content type."""

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 
 from reconciler import log
+from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.brake import Danger
 from reconciler.erase import erase
@@ -74,6 +75,13 @@ def status() -> None:
             print(f"{name:>14}  {value}")
         for row in database.rows("troubles"):
             print(f"{row['code']:>14}  {row['property']}: {row['count']}")
+
+
+@app.command()
+def healthy() -> None:
+    """Exit 0 if data is moving, 1 if not: for health checks."""
+    with open_database(_settings(Database, "healthy")) as database:
+        raise typer.Exit(0 if PostgresRecords(database).is_moving() else 1)
 
 
 @app.command()

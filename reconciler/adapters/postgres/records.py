@@ -8,6 +8,9 @@ from reconciler.core.brake import Danger
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.ports import Lane
 
+STALLED = 120.0
+"""Age in seconds of the drain's last success beyond which nothing is moving."""
+
 
 class PostgresRecords:
     """Cursors are saved together with the marks of the page they stand behind."""
@@ -67,6 +70,10 @@ class PostgresRecords:
     def prune(self) -> None:
         """Drop what is older than anybody needs."""
         self._database.run("prune")
+
+    def is_moving(self) -> bool:
+        """Whether marks were drained lately by any process."""
+        return self.beats().get("drain", STALLED) < STALLED
 
     def beats(self) -> dict[str, float]:
         """Return the age in seconds of each job's last success."""
