@@ -42,7 +42,7 @@ create table if not exists sync.link (
     looks       smallint not null default 0,  -- reads in a row that were older than `seen`
     edited      jsonb not null default '{}',  -- column -> time of the last SQL edit
     trouble     jsonb not null default '{}',  -- column or * -> {code, fingerprint}
-    unseen      jsonb not null default '{}',  -- column -> {base, at}: pushed without a read, history not yet checked
+    unseen      jsonb not null default '{}',  -- column -> {since, sent}: pushed without a read, history not yet checked
     detached    boolean not null default false,
     fence       bigint not null default 0,
     lease_until timestamptz
@@ -68,6 +68,7 @@ create table if not exists sync.intent (
     vals     jsonb not null default '{}',
     at       timestamptz not null default clock_timestamp(),
     deadline timestamptz not null,
+    ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot first
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
 create index if not exists intent_uuid on sync.intent (uuid);
@@ -174,7 +175,7 @@ create table if not exists sync.idempotency (
     request     text not null,
     uuid        uuid,
     status      smallint,
-    body        jsonb,
+    body        json,  -- as it was sent, to the byte
     at          timestamptz not null default now(),
     lease_until timestamptz not null,
     primary key (caller, key)

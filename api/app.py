@@ -15,7 +15,7 @@ import structlog
 from api import docs, openapi
 from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
 from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
-from api.customers import NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
+from api.customers import DATABASE_DOWN, IN_FLIGHT, NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
 from api.environ import challenge, digest, is_async, is_local, tags
 from api.routes import ROUTES, Access, Route
 from api.status import Status
@@ -53,7 +53,8 @@ class Answered(Exception):
 
 def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI app with one Bottle route per line of the route table."""
-    app = bottle.Bottle(catchall=False)
+    app = bottle.Bottle()
+    app.catchall = False
     handlers = Handlers(services)
     for route in ROUTES:
         app.route(route.path, method=route.method, callback=_guarded(route, handlers))
@@ -65,6 +66,8 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., bottle.HTTPRes
 
     def call(**path: str) -> bottle.HTTPResponse:
         caller = handlers.authorised(route)
+        if route.access in (Access.USER, Access.ADMIN) and bottle.request.environ.get("QUERY_STRING"):
+            raise Answered(failure(400, "unknown_parameter", "There are no query parameters"))
         try:
             return handle(route, caller, **path)
         except Answered as answer:
@@ -114,12 +117,18 @@ class Handlers:
         body = parse(NewCustomer, _json(route))
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
-        return self._once(caller, lambda uuid: write(uuid, values))
+
+        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
+            return (self._customers.settled(uuid) if earlier else None) or write(uuid, values)
+
+        return self._once(caller, run)
 
     def read(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
         customer = self._found(email)
         etag = etag_of(customer)
-        if etag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH"):
+        # Compared weakly: a proxy that compresses makes our tags weak ones.
+        known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
+        if known & {etag, "*"}:
             return _response(Result(304), ETag=etag)
         return _response(Result(200, shown(customer)), ETag=etag)
 
@@ -128,29 +137,41 @@ class Handlers:
         values = parse(CustomerChange, body).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
-        customer = self._matched(email)
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
-        return self._once(caller, lambda uuid: _empty(write(customer, values)))
+
+        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
+            customer, strict = self._matched(email)
+            return _empty(write(customer, values, strict=strict))
+
+        return self._once(caller, run)
 
     def delete(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
-        return _response(self._customers.delete(self._matched(email)))
+        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
+            customer, strict = self._matched(email)
+            return self._customers.delete(customer, strict=strict)
+
+        return self._once(caller, run)
 
     def batch(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
         items = _json(route)
         if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
             raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
-        return self._once(caller, lambda uuid: Result(207, self._batch(items)))
+        return self._once(caller, lambda uuid, earlier: Result(207, self._batch(items, uuid, earlier)))
 
-    def _batch(self, items: list[Any]) -> list[Any]:
-        outcomes: dict[int, Result] = {}
+    def _batch(self, items: list[Any], uuid: CustomerId, earlier: Replay | None) -> list[Any]:
+        """Run the items; a repetition runs those that failed on our side."""
+        outcomes: dict[int, Any] = dict(enumerate(earlier.body or [])) if earlier else {}
         good: dict[int, BatchItem] = {}
         for n, item in enumerate(items):
+            if n in outcomes and outcomes[n]["status"] < 500:
+                continue
             try:
                 good[n] = _item(item)
             except InvalidBody as error:
-                outcomes[n] = failure(400, error.code, "Invalid body", details=error.details)
-        outcomes.update(zip(good, self._customers.batch(list(good.values())), strict=True))
-        return [_outcome(outcomes[n]) for n in range(len(items))]
+                outcomes[n] = _outcome(failure(400, error.code, "Invalid body", details=error.details))
+        results = self._customers.batch(good, uuid, is_repeat=earlier is not None)
+        outcomes.update((n, _outcome(result)) for n, result in results.items())
+        return [outcomes[n] for n in range(len(items))]
 
     def token(self, route: Route, caller: Caller | None, role: str) -> bottle.HTTPResponse:
         services = self._services
@@ -189,18 +210,19 @@ class Handlers:
             raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
         return customer
 
-    def _matched(self, email: str) -> Customer:
+    def _matched(self, email: str) -> tuple[Customer, bool]:
+        """Return the customer, and whether it must stay as it is until it is written."""
         customer = self._found(email)
         wanted = tags(bottle.request.environ, "HTTP_IF_MATCH")
         if wanted and not wanted & {"*", etag_of(customer)}:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
-        return customer
+        return customer, bool(wanted)
 
-    def _once(self, caller: Caller, run: Callable[[CustomerId], Result]) -> bottle.HTTPResponse:
+    def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> bottle.HTTPResponse:
         """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
         key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
         if key is None:
-            return _response(run(uuid))
+            return _response(run(uuid, None))
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
         name = {"caller": caller.role.value, "key": key}
@@ -209,15 +231,26 @@ class Handlers:
             case Repeat.OTHER_REQUEST:
                 raise Answered(failure(422, "key_reused", "The key was used for another request"))
             case Repeat.IN_FLIGHT:
-                text = "The first request with this key is still running"
-                raise Answered(failure(409, "in_flight", text), **{"Retry-After": RETRY_AFTER})
+                raise Answered(IN_FLIGHT)
             case Replay(status=int() as status, body=body):
                 return _response(Result(status, body))
             case Replay(uuid=old):
-                result = self._customers.settled(old) or run(uuid)
+                return self._run_keyed(name, lambda: run(old, known))
             case None:
-                result = run(uuid)
-        self._services.desk.end(**name, status=result.status, body=result.body)
+                return self._run_keyed(name, lambda: run(uuid, None))
+
+    def _run_keyed(self, name: dict[str, str], run: Callable[[], Result]) -> bottle.HTTPResponse:
+        """Run a write and keep its answer, unless it failed on our side: that may be repeated."""
+        try:
+            result = run()
+        except Answered as answer:
+            result = answer.result
+        outcomes = result.body if result.status == 207 else [{"status": result.status}]
+        is_final = result.code != "in_flight" and all(outcome["status"] < 500 for outcome in outcomes)
+        if is_final:
+            self._services.desk.end(**name, status=result.status, body=result.body)
+        else:
+            self._services.desk.fail(**name, body=result.body if result.status == 207 else None)
         return _response(result)
 
 
@@ -239,7 +272,7 @@ class _Shell:
     def _respond(self, environ: dict[str, Any]) -> bottle.HTTPResponse:
         try:
             bottle.request.bind(environ)
-            environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+            environ["PATH_INFO"] = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
             route, arguments = self._app.router.match(environ)
             environ["route.handle"], environ["route.url_args"] = route, arguments
             return route.call(**arguments)
@@ -248,8 +281,7 @@ class _Shell:
         except bottle.HTTPError as error:
             return _of_router(error)
         except (DatabaseDown, Busy):
-            text = "The database is not available"
-            return _response(failure(503, "database_unavailable", text), **{"Retry-After": RETRY_AFTER})
+            return _response(DATABASE_DOWN)
         except Exception:
             log.exception("api.bug")
             return _response(failure(500, "internal", "Internal error"))
@@ -272,6 +304,8 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> bot
     data = text.encode() if text is not None else b"" if body is None else orjson.dumps(body)
     if result.customer is not None:
         headers = {"ETag": etag_of(result.customer), **headers}
+    if result.status == 503 or result.code == "in_flight":
+        headers = {"Retry-After": RETRY_AFTER, **headers}
     if result.status == 202:
         headers = {"Preference-Applied": "respond-async", **headers}
     kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}

@@ -1,21 +1,21 @@
 """The calls about customers, in batches: each item ends in a status and a body in the contract's words."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import uuid5
 
 import structlog
 
 from api.bodies import BatchItem, given
-from reconciler.adapters.postgres.database import AddressErased, AddressTaken
+from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, Values
-from reconciler.write_through import Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
+from reconciler.write_through import Changed, Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
 
 CHUNK = 100
 """Items per write-through call: what one HubSpot batch takes."""
@@ -32,6 +32,11 @@ class Result:
     status: int
     body: Any = None
     customer: Customer | None = None
+
+    @property
+    def code(self) -> str | None:
+        """What an error is recognised by."""
+        return self.body.get("code") if isinstance(self.body, dict) else None
 
 
 def shown(customer: Customer) -> dict[str, Any]:
@@ -68,6 +73,10 @@ def missing(address: str) -> Result:
     return failure(404, "not_found", text, error=text)
 
 
+DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
+IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
+
+
 class Customers:
     """Runs items against both sides."""
 
@@ -82,48 +91,59 @@ class Customers:
         """Create one customer on both sides."""
         return self._creates([(uuid, given(values))])[0]
 
-    def update(self, customer: Customer, values: Values) -> Result:
-        """Update one customer on both sides."""
-        return self._updates([(customer, values)])[0]
+    def update(self, customer: Customer, values: Values, *, strict: bool) -> Result:
+        """Update one customer on both sides; `strict`: only if it is still as given."""
+        return self._updates([(customer, values)], strict=strict)[0]
 
-    def delete(self, customer: Customer) -> Result:
-        """Delete one customer on both sides."""
-        return self._deletes([customer])[0]
+    def delete(self, customer: Customer, *, strict: bool) -> Result:
+        """Delete one customer on both sides; `strict`: only if it is still as given."""
+        return self._deletes([customer], strict=strict)[0]
 
     def create_later(self, uuid: CustomerId, values: Values) -> Result:
         """Store a customer here; the reconciler pushes it."""
-        return self._later(lambda: self._desk.insert(uuid, given(values)), uuid)
+        return self._later(lambda: self._desk.insert(uuid, given(values)), uuid, values)
 
-    def update_later(self, customer: Customer, values: Values) -> Result:
+    def update_later(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Store a change here; the reconciler pushes it."""
-        return self._later(lambda: self._desk.change(customer.uuid, values), customer.uuid)
+        expected = customer.stored if strict else None
+        return self._later(lambda: self._desk.change(customer.uuid, values, expected), customer.uuid, values)
 
     def settled(self, uuid: CustomerId) -> Result | None:
-        """Return how a create ended whose process died: 201 if the customer is there, 409 while that is open."""
+        """Return how a create ended whose answer was lost: 201, 409 while that is open, None if it never was."""
         self._write_through.settle(uuid)
         found = self._desk.by_uuid([uuid])
         if found:
             return Result(201, shown(found[0]), found[0])
-        return None
+        return IN_FLIGHT if self._desk.is_creating(uuid) else None
 
-    def _later(self, write: Callable[[], None], uuid: CustomerId) -> Result:
+    def _later(self, write: Callable[[], bool], uuid: CustomerId, values: Values) -> Result:
         try:
-            write()
+            if not write():
+                return _result(Changed())
         except AddressTaken:
-            return failure(409, "email_taken", "HubSpot API Error (409): Contact already exists.")
+            holder = self.read(values["email"] or "")
+            return _result(Taken(None if holder is None else holder.contact_id))
         except AddressErased:
             return _result(Erased())
         customer = self._desk.by_uuid([uuid])[0]
         return Result(202, shown(customer), customer)
 
-    def batch(self, items: Sequence[BatchItem]) -> list[Result]:
-        """Run the items in waves: what depends on an earlier item comes after it."""
+    def batch(self, items: Mapping[int, BatchItem], uuid: CustomerId, *, is_repeat: bool) -> dict[int, Result]:
+        """Run the items in waves: what depends on an earlier item comes after it.
+
+        The customers they create get uuids made from `uuid`, so that a repetition knows its own.
+        """
         results: dict[int, Result] = {}
         for wave in waves(items):
-            results.update(self._wave({n: items[n] for n in wave}))
-        return [results[n] for n in range(len(items))]
+            pending = {n: items[n] for n in wave}
+            if is_repeat:
+                settled = {n: self.settled(created_by(uuid, n)) for n in wave if items[n].op in ("create", "upsert")}
+                results.update((n, result) for n, result in settled.items() if result is not None)
+                pending = {n: item for n, item in pending.items() if n not in results}
+            results.update(self._wave(pending, uuid))
+        return results
 
-    def _wave(self, items: dict[int, BatchItem]) -> dict[int, Result]:
+    def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId) -> dict[int, Result]:
         known = self._desk.by_address({item.email for item in items.values()})
         results: dict[int, Result] = {}
         creates: dict[int, tuple[CustomerId, Values]] = {}
@@ -132,7 +152,7 @@ class Customers:
         for n, item in items.items():
             customer = known.get(item.email)
             if item.op == "create" or (item.op == "upsert" and customer is None):
-                creates[n] = (CustomerId(uuid4()), given(item.values_given()))
+                creates[n] = (created_by(uuid, n), given(item.values_given()))
             elif customer is None:
                 results[n] = missing(item.email)
             elif item.op == "read":
@@ -151,12 +171,17 @@ class Customers:
     def _creates(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Result]:
         return self._attempt(lambda: self._write_through.create(drafts), len(drafts), 201, "Error creating customer")
 
-    def _updates(self, edits: Sequence[tuple[Customer, Values]]) -> list[Result]:
-        return self._attempt(lambda: self._write_through.update(edits), len(edits), 200, "Error updating customer")
+    def _updates(self, edits: Sequence[tuple[Customer, Values]], *, strict: bool = False) -> list[Result]:
+        def write() -> list[Outcome]:
+            return self._write_through.update(edits, strict=strict)
 
-    def _deletes(self, customers: Sequence[Customer]) -> list[Result]:
-        count = len(customers)
-        return self._attempt(lambda: self._write_through.delete(customers), count, 204, "Error deleting customer")
+        return self._attempt(write, len(edits), 200, "Error updating customer")
+
+    def _deletes(self, customers: Sequence[Customer], *, strict: bool = False) -> list[Result]:
+        def write() -> list[Outcome]:
+            return self._write_through.delete(customers, strict=strict)
+
+        return self._attempt(write, len(customers), 204, "Error deleting customer")
 
     def _attempt(self, write: Callable[[], list[Outcome]], count: int, status: int, message: str) -> list[Result]:
         try:
@@ -166,6 +191,8 @@ class Customers:
             return [_result(Taken(None))] * count
         except AddressErased:
             return [_result(Erased())] * count
+        except (DatabaseDown, Busy):
+            return [DATABASE_DOWN] * count
         except Transient as error:
             log.warning("api.write_failed", reason=error.reason)
             return [failure(500, "sync_failed", message)] * count
@@ -187,6 +214,8 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
         case Taken(holder):
             known = f" Existing ID: {holder}" if holder is not None else ""
             return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
+        case Changed():
+            return failure(412, "precondition_failed", "The customer has changed")
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
         case Invalid(refused):
@@ -196,11 +225,16 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(400, refused.code.value, text, details=details)
 
 
-def waves(items: Sequence[BatchItem]) -> list[list[int]]:
+def created_by(uuid: CustomerId, n: int) -> CustomerId:
+    """Return the uuid of the customer that item `n` of the batch `uuid` creates."""
+    return CustomerId(uuid5(uuid, str(n)))
+
+
+def waves(items: Mapping[int, BatchItem]) -> list[list[int]]:
     """Cut the items so that no wave names an address twice; an item that changes an address ends its wave."""
     found: list[list[int]] = [[]]
     named: set[str] = set()
-    for n, item in enumerate(items):
+    for n, item in items.items():
         addresses = {item.email, *([item.new_email] if item.new_email else [])}
         if addresses & named:
             found.append([])

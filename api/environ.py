@@ -9,7 +9,7 @@ Environ = dict[str, Any]
 def digest(environ: Environ) -> str:
     """Return what a repeated request is recognised by: the call and its body."""
     line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n{environ.get('HTTP_PREFER', '')}\n".encode()
-    return sha256(line + environ["reconciler.body"]).hexdigest()
+    return sha256(line + environ.get("reconciler.body", b"")).hexdigest()
 
 
 def is_async(environ: Environ) -> bool:

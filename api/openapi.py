@@ -81,7 +81,7 @@ def document() -> Json:
 
 def path_of(route: Route) -> str:
     """Return a Bottle path as OpenAPI writes it."""
-    return re.sub(r"<(\w+)(?::\w+)?>", r"{\1}", route.path)
+    return re.sub(r"<(\w+)(?::[^>]*)?>", r"{\1}", route.path)
 
 
 def _operation(route: Route) -> Json:

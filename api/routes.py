@@ -125,7 +125,7 @@ ROUTES = (
     Route(
         name="read",
         method="GET",
-        path="/<email:path>",
+        path="/<email:re:.*@.*>",
         access=Access.USER,
         summary="Read a customer",
         answers={200: "the customer", 304: "unchanged (If-None-Match)", **READ_ERRORS},
@@ -134,7 +134,7 @@ ROUTES = (
     Route(
         name="update",
         method="PUT",
-        path="/<email:path>",
+        path="/<email:re:.*@.*>",
         access=Access.ADMIN,
         summary="Change any fields of a customer in Postgres and HubSpot",
         body=CustomerChange,
@@ -150,7 +150,7 @@ ROUTES = (
     Route(
         name="delete",
         method="DELETE",
-        path="/<email:path>",
+        path="/<email:re:.*@.*>",
         access=Access.ADMIN,
         summary="Archive the contact and delete the customer",
         answers={
@@ -162,6 +162,6 @@ ROUTES = (
             500: WRITE_ERRORS[500],
             503: WRITE_ERRORS[503],
         },
-        headers=("If-Match",),
+        headers=("Idempotency-Key", "If-Match"),
     ),
 )

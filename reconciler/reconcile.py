@@ -15,7 +15,6 @@ from reconciler.core import addresses
 from reconciler.core.brake import brake, needed
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
 from reconciler.core.errors import Code, Refused, SyncError, Transient
-from reconciler.core.fields import Value
 from reconciler.core.plan import decide
 from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
 from reconciler.core.step import (
@@ -207,7 +206,7 @@ class Reconciler:
             again(endings, uuid, 0)
 
     def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
-        holder, address = self._holder(refused, write.values["email"]), write.values["email"]
+        holder, address = refused.holder, write.values["email"]
         owner = None if holder is None else self._owner(holder)
         is_create = write.kind is IntentKind.CREATE
         again(endings, write.pair.uuid, 0)
@@ -221,12 +220,6 @@ class Reconciler:
             endings[write.pair.uuid] = replace(endings[write.pair.uuid], again=1.0, spend=True)
         else:
             self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
-
-    def _holder(self, refused: Refused, address: Value) -> ContactId | None:
-        if refused.holder is not None or address is None:
-            return refused.holder
-        contact = self._hubspot.find([address]).get(address)
-        return None if contact is None else contact.id
 
     def _owner(self, holder: ContactId) -> Neighbour | None:
         return self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from reconciler.core.contact import ContactId, IntentKind
-from reconciler.core.errors import OutcomeUnknown, Transient
+from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Value
 from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Write, Written
 
@@ -67,8 +67,17 @@ class Sender:
         except Transient:
             self._pairs.withdraw(sent)
             raise
+        answers = [self._with_holder(each, answer) for each, answer in zip(sent, answers, strict=True)]
         self._pairs.settle(list(zip(sent, answers, strict=True)))
         return [(each.write, answer) for each, answer in zip(sent, answers, strict=True)]
+
+    def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
+        """Find out who has an address when HubSpot refuses it without saying so."""
+        address = sent.write.values.get("email")
+        if not isinstance(answer, Refused) or answer.code is not Code.TAKEN or answer.holder or address is None:
+            return answer
+        holder = self._hubspot.find([address]).get(address)
+        return answer if holder is None else replace(answer, holder=holder.id)
 
     def _read_back(self, moved: Sequence[Sent], *, is_last: bool = False) -> list[Sent]:
         """Commit the stages that HubSpot has; return the writes whose stage it ignored (at last: accept it)."""

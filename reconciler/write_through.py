@@ -4,7 +4,7 @@ Success means that both sides have held the change; a refusal leaves both as the
 settled by its open intent: both have it or neither has.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -20,6 +20,9 @@ LEASE_WAIT = 2.0
 """Seconds to wait for a pair that is being worked on, before going ahead without its claim."""
 
 LEASE_NAP = 0.02
+
+SETTLING_LOOKS = 2
+"""Looks that a create needs whose answer never came: one finds its contact, one inserts the customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,12 @@ class Invalid:
     refused: Refused
 
 
-Outcome = Done | Missing | Taken | Erased | Invalid
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The customer is not any more as the caller saw it, or is being changed."""
+
+
+Outcome = Done | Missing | Taken | Erased | Invalid | Changed
 
 
 class WriteThrough:
@@ -97,7 +105,8 @@ class WriteThrough:
         claims = self._desk.reserve(list(fresh))
         try:
             writes = [
-                Write(pair=pair, kind=IntentKind.CREATE, values=fresh[pair.uuid]) for pair in self._pairs.load(claims)
+                Write(pair=pair, kind=IntentKind.CREATE, values=fresh[pair.uuid], is_direct=True)
+                for pair in self._pairs.load(claims)
             ]
             with self._budget.reserve(Lane.INTERACTIVE, 1):
                 results = self._sender.create(writes)
@@ -106,10 +115,11 @@ class WriteThrough:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
     def settle(self, uuid: CustomerId) -> None:
-        """Settle an open create of this uuid, if there is one, as the reconciler would."""
+        """Settle an open create of this uuid, if there is one, as the reconciler would: find it, then take it in."""
         subject = Subject.customer(uuid)
-        self._marks.mark([subject], lane=Lane.INTERACTIVE)
-        self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
+        for _ in range(SETTLING_LOOKS):
+            self._marks.mark([subject], lane=Lane.INTERACTIVE)
+            self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
 
     def _created(self, write: Write, answer: Answer) -> Outcome:
         if isinstance(answer, Written):
@@ -123,8 +133,8 @@ class WriteThrough:
             self._marks.mark([Subject.contact(answer.holder)], lane=Lane.INTERACTIVE)
         return Taken(answer.holder)
 
-    def update(self, edits: Sequence[tuple[Customer, Values]]) -> list[Outcome]:
-        """Write the named values; every edit is about another customer."""
+    def update(self, edits: Sequence[tuple[Customer, Values]], *, strict: bool = False) -> list[Outcome]:
+        """Write the named values; every edit is about another customer. `strict`: only if it is still as given."""
         moved = {address for _, values in edits if (address := values.get("email")) is not None}
         around = self._pairs.surroundings(addresses=moved, contacts=())
         values_of = {customer.uuid: values for customer, values in edits}
@@ -137,8 +147,9 @@ class WriteThrough:
             elif holder is not None and holder.uuid != customer.uuid:
                 outcomes[customer.uuid] = Taken(self._contact_of(holder))
         pending = [uuid for uuid in values_of if uuid not in outcomes]
-        outcomes.update(self._leased(pending, lambda pairs: self._update(pairs, values_of)))
-        return [outcomes[customer.uuid] for customer, _ in edits]
+        given = {customer.uuid: customer for customer, _ in edits} if strict else {}
+        outcomes.update(self._leased(pending, given, lambda pairs: self._update(pairs, values_of)))
+        return [outcomes.get(customer.uuid, Missing()) for customer, _ in edits]
 
     def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
@@ -174,9 +185,10 @@ class WriteThrough:
         ((_, answer),) = self._sender.update([update]) or [(update, None)]
         return self._updated(update, answer, values_of)
 
-    def delete(self, customers: Sequence[Customer]) -> list[Outcome]:
-        """Archive the contacts and soft-delete the customers."""
-        outcomes = self._leased([customer.uuid for customer in customers], self._delete)
+    def delete(self, customers: Sequence[Customer], *, strict: bool = False) -> list[Outcome]:
+        """Archive the contacts and soft-delete the customers. `strict`: only those still as given."""
+        given = {customer.uuid: customer for customer in customers} if strict else {}
+        outcomes = self._leased([customer.uuid for customer in customers], given, self._delete)
         return [outcomes.get(customer.uuid, Missing()) for customer in customers]
 
     def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
@@ -194,14 +206,20 @@ class WriteThrough:
         return {pair.uuid: Done(None) for pair in (*linked, *alone)}
 
     def _leased(
-        self, uuids: Collection[CustomerId], work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]]
+        self,
+        uuids: Collection[CustomerId],
+        given: Mapping[CustomerId, Customer],
+        work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]],
     ) -> dict[CustomerId, Outcome]:
         if not uuids:
             return {}
         claims = self._lease(set(uuids))
         try:
             unclaimed = [Claim(uuid=uuid, fence=0) for uuid in uuids if uuid not in {claim.uuid for claim in claims}]
-            return work(self._pairs.load([*claims, *unclaimed]))
+            pairs = self._pairs.load([*claims, *unclaimed])
+            changed = {pair.uuid for pair in pairs if pair.uuid in given and not _is_as(pair, given[pair.uuid])}
+            outcomes = work([pair for pair in pairs if pair.uuid not in changed])
+            return {**outcomes, **dict.fromkeys(changed, Changed())}
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
@@ -238,6 +256,13 @@ class WriteThrough:
             raise OutcomeUnknown("HubSpot's answer did not mention the record")
 
 
+def _is_as(pair: Pair, given: Customer) -> bool:
+    """Whether the customer is as the caller saw it, and nobody is about to change it."""
+    if pair.customer is None or pair.customer.stored != given.stored or pair.customer.is_deleted:
+        return False
+    return all(given.values.get(c) == v for intent in pair.intents for c, v in intent.values.items())
+
+
 def _address(values: Values) -> str:
     address = values["email"]
     assert address is not None
@@ -251,10 +276,10 @@ def _with(pair: Pair, values: Values) -> Pair:
 
 
 def _update_of(pair: Pair, values: Values) -> Write:
-    return Write(pair=pair, kind=IntentKind.UPDATE, values=values, fenced=pair.fence > 0, unseen=True)
+    return Write(pair=pair, kind=IntentKind.UPDATE, values=values, fenced=pair.fence > 0, is_direct=True)
 
 
 def _create_of(pair: Pair) -> Write:
     assert pair.customer is not None
     values = {column: value for column, value in pair.customer.values.items() if value is not None}
-    return Write(pair=pair, kind=IntentKind.CREATE, values=values, fenced=pair.fence > 0)
+    return Write(pair=pair, kind=IntentKind.CREATE, values=values, fenced=pair.fence > 0, is_direct=True)

@@ -85,7 +85,8 @@ class IntentKind(StrEnum):
 class Intent:
     """A HubSpot write stored before it is sent, open until its answer is committed.
 
-    `reserved` marks the create of an API call whose customer does not exist yet.
+    `is_ahead`: the row does not hold it yet, it follows HubSpot (an API write). `reserved` marks the create of an API
+    call whose customer does not exist yet.
     """
 
     id: IntentId
@@ -93,6 +94,7 @@ class Intent:
     values: Values
     at: datetime
     is_overdue: bool
+    is_ahead: bool = False
     reserved: bool = False
 
 
@@ -105,11 +107,11 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overwrite:
-    """A push that was sent without a read: what the base was, and when HubSpot took it."""
+class Unseen:
+    """What was `sent` to a property without a read since the base was agreed, at HubSpot's time `since`."""
 
-    base: Value
-    at: datetime
+    since: datetime | None
+    sent: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class Link:
     looks: int = 0
     edited: Mapping[str, datetime] = field(default_factory=dict)
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
-    unseen: Mapping[str, Overwrite] = field(default_factory=dict)
+    unseen: Mapping[str, Unseen] = field(default_factory=dict)
     is_detached: bool = False
 
 

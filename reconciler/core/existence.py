@@ -43,8 +43,11 @@ def existence(pair: Pair) -> Existence:
 
 
 def base_of_being(pair: Pair) -> bool | None:
-    """Return the base of existence; a contact that is dead by our own open archive intent was agreed dead."""
-    archived_by_us = any(intent.kind is IntentKind.ARCHIVE for intent in pair.intents)
+    """Return the base of existence; a contact that is dead by our own open archive intent was agreed dead.
+
+    Not if that intent was an API write's: the row follows, it was alive when the intent was stored.
+    """
+    archived_by_us = any(intent.kind is IntentKind.ARCHIVE and not intent.is_ahead for intent in pair.intents)
     if archived_by_us and pair.remote is not None and not pair.remote.is_alive:
         return False
     return pair.link.alive

@@ -37,12 +37,13 @@ class Judge:
 
 
 def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
-    """Log what a push without a read overwrote: the history entry before ours that is not the base."""
+    """Log what pushes without a read overwrote: history entries since the base that are neither ours nor the last."""
     assert pair.contact is not None
     found = []
     for column, push in pair.link.unseen.items():
         entries = pair.contact.history.get(column, ())
-        upto = [entry for entry in entries if entry.at <= push.at]
-        if len(upto) > 1 and upto[1].value not in (push.base, upto[0].value):
-            found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=upto[0].value, lost=upto[1].value))
+        ours = {*push.sent, *(entry.value for entry in entries[:1])}
+        lost = {e.value for e in entries if e.value not in ours and push.since is not None and e.at > push.since}
+        kept = pair.contact.values.get(column)
+        found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)

@@ -6,6 +6,7 @@ Change is judged against the base, never against the other side or a clock:
     a     b      b                          agree: only the base moves
     a     b      a                          push b
     a     b      an open intent's           push b, and the base moves to the intent's
+    a     a      an API write's intent's    pull it: the row was to follow
     a     a      b                          pull b
     a     b      c                          conflict: `judge` says who wins, the loser is logged
     -     (remote not in the answer)        nothing: unknown is not empty
@@ -48,14 +49,17 @@ class Merged:
     undecided: set[str] = field(default_factory=set)
 
 
+Ours = Mapping[str, Collection[Value]]
+
 Judge = Callable[[str, Value, Value], Verdict]
 """(column, local, remote) -> who wins."""
 
 
-def merge(
-    *, base: Values, local: Values, remote: Values, ours: Mapping[str, Collection[Value]], judge: Judge
-) -> Merged:
-    """Merge the properties that `remote` answered. `ours` are the values of open intents: not a person's edit."""
+def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge) -> Merged:
+    """Merge the properties that `remote` answered.
+
+    `ours` are the values of open intents: not a person's edit. `ahead` are those that the row was to take as well.
+    """
     merged = Merged()
     for column in COLUMNS:
         if column not in remote:
@@ -66,7 +70,7 @@ def merge(
                 merged.agree[column] = mine
         elif theirs == last:
             merged.push[column] = mine
-        elif theirs in ours.get(column, ()):
+        elif theirs in ours.get(column, ()) and not (mine == last and theirs in ahead.get(column, ())):
             # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
             merged.agree[column] = theirs
             merged.push[column] = mine

@@ -4,7 +4,9 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
-from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair, Trouble
+from collections.abc import Iterable
+
+from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
 from reconciler.core.existence import Existence, existence
 from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.judge import Judge, overwritten_unseen
@@ -31,7 +33,7 @@ def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
-        return _unlinked(pair)
+        return _unlinked(pair, around)
     if pair.remote is None:
         return Step(pair=pair, again=STALE_LOOKS[0])
     contact = pair.contact
@@ -50,14 +52,18 @@ def _is_stale(pair: Pair) -> bool:
     return is_older and pair.link.looks < len(STALE_LOOKS)
 
 
-def _unlinked(pair: Pair) -> Step:
+def _unlinked(pair: Pair, around: Surroundings) -> Step:
     """A customer without a contact, or a reservation without a customer; an overdue create was looked up by address."""
     creates = tuple(intent for intent in pair.intents if intent.kind is IntentKind.CREATE)
     if any(not intent.is_overdue for intent in creates):
         return Step(pair=pair, again=STALE_LOOKS[1])
-    if creates and pair.contact is not None:
-        return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
     closes = tuple(intent.id for intent in creates)
+    if creates and pair.contact is not None:
+        owner = around.owners.get(pair.contact.id)
+        if owner is None or owner.is_placeholder:
+            return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
+        address = next((intent.values.get("email") for intent in pair.intents), None)
+        return Step(pair=pair, trouble=_troubled(pair, "email", "address_taken", address), closes=closes)
     if pair.customer is None:
         return Step(pair=pair, local=Local.FORGET, closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:
@@ -178,7 +184,14 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     assert customer is not None
     assert contact is not None
     judge = Judge(pair, customer, rules)
-    merged = merge(base=pair.link.base, local=customer.values, remote=contact.values, ours=_ours(pair), judge=judge)
+    merged = merge(
+        base=pair.link.base,
+        local=customer.values,
+        remote=contact.values,
+        ours=_values(pair.intents),
+        ahead=_values(intent for intent in pair.intents if intent.is_ahead),
+        judge=judge,
+    )
     if (merged.undecided or pair.link.unseen) and not contact.history:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
@@ -211,9 +224,9 @@ def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values,
     return pull, _troubled(pair, "email", "address_taken", address)
 
 
-def _ours(pair: Pair) -> dict[str, set[Value]]:
+def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
     ours: dict[str, set[Value]] = {}
-    for intent in pair.intents:
+    for intent in intents:
         for column, value in intent.values.items():
             ours.setdefault(column, set()).add(value)
     return ours

@@ -89,9 +89,10 @@ class Marks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One HubSpot write about to be sent. `base` are the stored columns it was planned from, for compare-and-set.
+    """One HubSpot write about to be sent. `fenced`: it holds the pair's claim.
 
-    `unseen`: nothing was read before, so what it overwrites is looked up in the history afterwards.
+    `is_direct`: an API write. HubSpot comes first and the row follows; nothing was read before, so what it overwrites
+    is looked up in the history afterwards; and a refusal leaves everything as it was.
     """
 
     pair: Pair
@@ -99,7 +100,7 @@ class Write:
     values: Values = field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
     fenced: bool = True
-    unseen: bool = False
+    is_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ def merged(base: Value, local: Value, remote: Value, *ours: Value, verdict: Verd
         local={"company": local},
         remote={"company": remote},
         ours={"company": ours},
+        ahead={},
         judge=lambda column, mine, theirs: verdict,
     )
 
@@ -58,7 +59,7 @@ def test_a_conflict_keeps_its_loser() -> None:
 def test_what_was_not_answered_is_not_touched(
     base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]
 ) -> None:
-    found = merge(base=base, local=local, remote=remote, ours={}, judge=lambda *_: Verdict.REMOTE)
+    found = merge(base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.REMOTE)
     assert found.pull.keys() | found.push.keys() | found.agree.keys() <= remote.keys()
 
 
@@ -66,13 +67,14 @@ def test_what_was_not_answered_is_not_touched(
 def test_merging_again_after_applying_changes_nothing(
     base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]
 ) -> None:
-    first = merge(base=base, local=local, remote=remote, ours={}, judge=lambda *_: Verdict.LOCAL)
+    first = merge(base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.LOCAL)
     settled = {**base, **first.agree, **first.pull, **first.push}
     second = merge(
         base=settled,
         local={**local, **first.pull},
         remote={**remote, **first.push},
         ours={},
+        ahead={},
         judge=lambda *_: Verdict.LOCAL,
     )
     assert second == Merged()
@@ -81,8 +83,12 @@ def test_merging_again_after_applying_changes_nothing(
 @given(base=SIDES, local=SIDES, remote=SIDES)
 def test_the_merge_is_symmetric(base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]) -> None:
     whole = dict.fromkeys(COLUMNS)
-    one = merge(base=base, local={**whole, **local}, remote={**whole, **remote}, ours={}, judge=_both_ways(False))
-    other = merge(base=base, local={**whole, **remote}, remote={**whole, **local}, ours={}, judge=_both_ways(True))
+    one = merge(
+        base=base, local={**whole, **local}, remote={**whole, **remote}, ours={}, ahead={}, judge=_both_ways(False)
+    )
+    other = merge(
+        base=base, local={**whole, **remote}, remote={**whole, **local}, ours={}, ahead={}, judge=_both_ways(True)
+    )
     assert (one.pull, one.push, one.agree) == (other.push, other.pull, other.agree)
 
 

@@ -1,12 +1,12 @@
 """Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whoever holds the claim."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json
-from reconciler.core.contact import Contact, IntentKind
+from reconciler.core.contact import Contact, CustomerId, IntentKind
 from reconciler.core.errors import Code, Refused
 from reconciler.core.fields import Values, normalised
 from reconciler.core.merge import Conflict, Verdict
@@ -44,7 +44,7 @@ class _Taken:
 
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:
     """Commit the answers of one call in one transaction."""
-    taken = [_Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    taken = _linkable(work, [_Taken(s, answer.contact) for s, answer in answered if isinstance(answer, Written)])
     refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
     moves = [_moved(each, _coerced_again(work, each)) for each in taken] + [_refused(s, why) for s, why in refused]
     if moves:
@@ -53,6 +53,21 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
+
+
+def _linkable(work: Work, taken: Sequence[_Taken]) -> list[_Taken]:
+    """Take new contacts from the placeholders that their own webhook made; leave out what somebody else links."""
+    owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
+    if not owners:
+        return list(taken)
+    for contact_id, uuid in owners.items():
+        work.run("drop_placeholder", contact=contact_id, owner=uuid)
+    linked = {row["linked"]: row["uuid"] for row in work.rows("owners", contacts=list(owners))}
+    lost = [uuid for contact_id, uuid in owners.items() if linked.get(contact_id, uuid) != uuid]
+    if lost:
+        work.run("drop_intents", uuids=lost)
+        work.run("drop_reservations", uuids=lost)
+    return [each for each in taken if each.write.pair.uuid not in lost]
 
 
 def _coerced_again(work: Work, each: _Taken) -> dict[str, Any]:
@@ -75,25 +90,18 @@ def _moved(each: _Taken, trouble: dict[str, Any]) -> dict[str, Any]:
         "at": None if is_archive else contact.updated_at,
         "alive": {IntentKind.ARCHIVE: False, IntentKind.CREATE: True}.get(write.kind),
         "contact": contact.id,
-        "unseen": _unseen(each) if write.unseen else {},
         "cured": list(each.pushed),
         "trouble": trouble,
     }
 
 
-def _unseen(each: _Taken) -> dict[str, Any]:
-    base = each.write.pair.link.base
-    return {c: {"base": base.get(c), "at": each.contact.updated_at} for c in each.pushed}
-
-
 def _refused(sent: Sent, refused: Refused) -> dict[str, Any]:
     """A refusal parks what HubSpot named; an address that another contact has is for the caller to resolve."""
-    parks = refused.code not in (Code.TAKEN, Code.GONE)
+    parks = refused.code not in (Code.TAKEN, Code.GONE) and not sent.write.is_direct
     return {
         "uuid": sent.write.pair.uuid,
         "pushed": {},
         "ms": 0,
-        "unseen": {},
         "cured": [],
         "trouble": trouble_json(troubles(sent.write.values, refused)) if parks else {},
     }
@@ -101,12 +109,26 @@ def _refused(sent: Sent, refused: Refused) -> dict[str, Any]:
 
 def _mirror(work: Work, taken: Sequence[_Taken]) -> None:
     """Bring what HubSpot answered into the rows that still hold what was sent."""
-    _insert(work, [each for each in taken if each.write.pair.customer is None])
+    # A row that was deleted while its contact was written to has nothing to mirror; only a reservation has no row yet.
+    _insert(work, [each for each in taken if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None])
     kept = [each for each in taken if each.write.pair.customer is not None]
     if kept:
         written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]))
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
+        _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
+
+
+def _log_left_out(work: Work, kept: Sequence[_Taken], written: Mapping[CustomerId, Values]) -> None:
+    """Log what an API write brought to HubSpot and a row, changed meanwhile, did not take: the row's value wins."""
+    for each in kept:
+        uuid = each.write.pair.uuid
+        columns = [c for c in each.columns if c in each.pushed and c not in written.get(uuid, {})]
+        if not each.write.is_direct or not columns:
+            continue
+        for row in work.rows("customers_by_uuid", uuids=[uuid]):
+            losers = [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=each.pushed[c]) for c in columns]
+            work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
 
 
 def _insert(work: Work, fresh: Sequence[_Taken]) -> None:

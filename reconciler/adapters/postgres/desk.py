@@ -25,7 +25,7 @@ class Repeat(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A request that was answered, or (status None) one whose process died; it was about customer `uuid`."""
+    """A request that was answered, or (status None) one that failed on our side; it was about customer `uuid`."""
 
     uuid: CustomerId
     status: int | None
@@ -55,13 +55,14 @@ class PostgresDesk:
             rows = work.rows("lease", uuids=list(uuids), lease=LEASE)
         return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
 
-    def insert(self, uuid: CustomerId, values: Values) -> None:
+    def insert(self, uuid: CustomerId, values: Values) -> bool:
         """Insert a customer as any SQL writer would; the reconciler pushes it."""
-        self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values)))
+        return bool(self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values))))
 
-    def change(self, uuid: CustomerId, values: Values) -> None:
-        """Change a customer as any SQL writer would; the reconciler pushes it."""
-        self._database.run("change_plain", uuid=uuid, vals=to_json(dict(values)))
+    def change(self, uuid: CustomerId, values: Values, expected: Values | None) -> bool:
+        """Change a customer as any SQL writer would; the reconciler pushes it. False: it is not as expected."""
+        stored = None if expected is None else to_json(dict(expected))
+        return bool(self._database.run("change_plain", uuid=uuid, vals=to_json(dict(values)), stored=stored))
 
     def remove(self, uuid: CustomerId) -> None:
         self._database.run("remove_plain", uuid=uuid)
@@ -71,7 +72,7 @@ class PostgresDesk:
         names = {"caller": caller, "key": key, "request": request, "uuid": uuid}
         row = self._database.row("begin_request", **names, lease=IN_FLIGHT)
         if row is not None:
-            return Replay(uuid=row["uuid"], status=None, body=None) if row["is_repeat"] else None
+            return Replay(uuid=row["uuid"], status=None, body=row["body"]) if row["is_repeat"] else None
         known = self._database.row("known_request", caller=caller, key=key)
         if known is None or known["request"] != request:
             return Repeat.OTHER_REQUEST
@@ -80,8 +81,14 @@ class PostgresDesk:
         return Replay(uuid=known["uuid"], status=known["status"], body=known["body"])
 
     def end(self, *, caller: str, key: str, status: int, body: Any) -> None:
-        """Keep the answer of a request; one that failed on our side is forgotten, so that it can be repeated."""
-        if status >= 500:
-            self._database.run("forget_request", caller=caller, key=key)
-        else:
-            self._database.run("end_request", caller=caller, key=key, status=status, body=to_json(body))
+        """Keep the final answer of a request."""
+        self._database.run("end_request", caller=caller, key=key, status=status, body=to_json(body))
+
+    def fail(self, *, caller: str, key: str, body: Any) -> None:
+        """Let a request be repeated that failed on our side, wholly or in parts."""
+        self._database.run("fail_request", caller=caller, key=key, body=to_json(body))
+
+    def is_creating(self, uuid: CustomerId) -> bool:
+        """Whether a create of this customer may still be under way."""
+        row = self._database.row("has_open_create", uuid=uuid)
+        return bool(row and row["open"])

@@ -129,6 +129,7 @@ def _intent(write: Write) -> dict[str, Any]:
         "fence": write.pair.fence if write.fenced else None,
         "kind": write.kind,
         "vals": dict(write.values),
+        "ahead": write.is_direct,
         "reserved": write.values.get("email")
         if write.kind is IntentKind.CREATE and write.pair.customer is None
         else None,
@@ -229,6 +230,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": bool(step.pair.contact and step.pair.contact.history),
+        "unseen": {c: {"since": push.since, "sent": push.sent} for c, push in step.pair.link.unseen.items()},
         "attached": step.local is Local.REATTACH,
     }
 
@@ -251,6 +253,7 @@ def _rearrange(work: Work, step: Step) -> None:
         work.run("close_intents", ids=list(step.closes))
     match step.identity:
         case Attach(contact_id):
+            work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
             row = {"uuid": step.pair.uuid, "fence": step.pair.fence, "contact": contact_id}
             work.run("attach", rows=to_json([row]))
             work.run("show_contacts", uuids=[step.pair.uuid])

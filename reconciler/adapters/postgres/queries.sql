@@ -63,7 +63,7 @@ select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks,
 from sync.link l
 left join customer c on c.uuid = l.uuid
 left join lateral (
-    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', deadline < now(), 'reserved', reserved is not null)) as intents
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
     from sync.intent where uuid = l.uuid
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
@@ -100,13 +100,18 @@ update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fe
 
 -- intend: store intents of the writes whose claim still holds, and prolong their leases past the call
 with write as (
-    select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, kind text, vals jsonb, reserved text)
+    select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
-    update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end
+    update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
+        unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
+            select coalesce(jsonb_object_agg(v.key, jsonb_build_object(
+                'since', coalesce(l.unseen -> v.key -> 'since', to_jsonb(greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)))),
+                'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value))), '{}')
+            from jsonb_each(w.vals) v) else l.unseen end
     from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) returning w.uuid
 )
-insert into sync.intent (uuid, kind, vals, deadline, reserved)
-select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved from write w join ours using (uuid)
+insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid)
 returning id, uuid
 
 -- log_conflicts: keep the losers, each once
@@ -159,9 +164,9 @@ on conflict do nothing returning uuid
 update sync.link l set
     base = jsonb_strip_nulls(l.base || s.base), alive = coalesce(s.alive, l.alive), looks = s.looks,
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
-    trouble = (l.trouble - s.cured) || s.trouble, unseen = case when s.checked then '{}' else l.unseen end,
+    trouble = (l.trouble - s.cured) || s.trouble, unseen = case when s.checked and l.unseen = s.unseen then '{}' else l.unseen end,
     detached = case when s.attached then false else l.detached end
-from jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, attached boolean)
+from jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
 
 -- close_intents: these intents are settled
@@ -175,8 +180,8 @@ update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
-    unseen = l.unseen || a.unseen, trouble = (l.trouble - a.cured) || a.trouble
-from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, unseen jsonb, cured text[], trouble jsonb)
+    trouble = (l.trouble - a.cured) || a.trouble
+from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
 where l.uuid = a.uuid
 
 -- move_pulled: the base takes the columns that an answer really changed here
@@ -417,7 +422,7 @@ select %(uuid)s, r.email, r.firstname, r.lastname, r.phone, r.company, r.website
 -- change_plain: change a customer as any SQL writer would
 update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
     select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, %(vals)s::jsonb) r)
-where c.uuid = %(uuid)s
+where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c) @> %(stored)s::jsonb)
 
 -- remove_plain: soft-delete a customer as any SQL writer would
 update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
@@ -427,16 +432,19 @@ insert into sync.idempotency as i (caller, key, request, uuid, lease_until)
 values (%(caller)s, %(key)s, %(request)s, %(uuid)s, now() + %(lease)s * interval '1 second')
 on conflict (caller, key) do update set lease_until = excluded.lease_until
 where i.status is null and i.request = excluded.request and i.lease_until < now()
-returning uuid, uuid is distinct from %(uuid)s as is_repeat
+returning uuid, uuid is distinct from %(uuid)s as is_repeat, body
 
 -- known_request: a request that was seen before
 select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
 
 -- end_request: keep an answer
-update sync.idempotency set status = %(status)s, body = %(body)s::jsonb where caller = %(caller)s and key = %(key)s
+update sync.idempotency set status = %(status)s, body = %(body)s::json where caller = %(caller)s and key = %(key)s
 
--- forget_request: a request that failed on our side can be repeated
-delete from sync.idempotency where caller = %(caller)s and key = %(key)s
+-- fail_request: a request that failed on our side can be repeated at once; it keeps what it was about
+update sync.idempotency set body = %(body)s::json, lease_until = '-infinity' where caller = %(caller)s and key = %(key)s
+
+-- has_open_create: whether a create of this customer may still be under way
+select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
 
 -- prune: drop what is older than anybody needs
 with a as (delete from sync.history where at < now() - interval '90 days'), b as (delete from sync.idempotency where at < now() - interval '1 day'),
@@ -477,3 +485,6 @@ select code, property, count(*) as count from sync.parked group by code, propert
 -- count_unmet: live customers without a contact, beside these addresses
 select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
 where c.deletedat is null and l.contact is null and (c.email is null or lower(btrim(c.email)) <> all(%(met)s::text[]))
+
+-- drop_reservations: links of creates whose contact somebody else links
+delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)

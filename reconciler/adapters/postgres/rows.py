@@ -12,9 +12,9 @@ from reconciler.core.contact import (
     IntentId,
     IntentKind,
     Link,
-    Overwrite,
     Pair,
     Trouble,
+    Unseen,
 )
 from reconciler.core.fields import COLUMNS, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
@@ -54,9 +54,14 @@ def link_of(row: Mapping[str, Any]) -> Link:
         looks=row["looks"],
         edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
         trouble={column: Trouble(**why) for column, why in row["trouble"].items()},
-        unseen={c: Overwrite(base=o["base"], at=datetime.fromisoformat(o["at"])) for c, o in row["unseen"].items()},
+        unseen={column: _unseen(push) for column, push in row["unseen"].items()},
         is_detached=row["detached"],
     )
+
+
+def _unseen(push: Json) -> Unseen:
+    since = push["since"]
+    return Unseen(since=None if since is None else datetime.fromisoformat(since), sent=tuple(push["sent"]))
 
 
 def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
@@ -77,6 +82,7 @@ def _intent(each: Json) -> Intent:
         values=each["values"],
         at=datetime.fromisoformat(each["at"]),
         is_overdue=each["overdue"],
+        is_ahead=each["ahead"],
         reserved=each["reserved"],
     )
 
