@@ -330,7 +330,8 @@ begin
         group by uuid order by uuid
     ), linked as (
         insert into sync.link (uuid, edited) select uuid, edited from customers
-        on conflict (uuid) do update set edited = sync.link.edited || excluded.edited
+        on conflict (uuid) do update set edited = sync.link.edited || excluded.edited,
+            trouble = case when excluded.edited <> '{}' and sync.link.trouble -> '*' ->> 'code' = 'attempts_exhausted' then sync.link.trouble - '*' else sync.link.trouble end
         returning uuid
     )
     insert into sync.mark (subject) select 'u:' || uuid from linked order by 1

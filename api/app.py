@@ -327,7 +327,7 @@ def _item(item: Any) -> BatchItem:
 def _outcome(result: Result) -> dict[str, Any]:
     if result.status < 300:
         return {"status": result.status, **({"customer": result.body} if result.body is not None else {})}
-    return {"status": result.status, **result.body}
+    return {"status": result.status, **result.body, "request_id": bottle.request.environ["reconciler.request_id"]}
 
 
 def _json(route: Route) -> Any:

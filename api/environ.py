@@ -5,6 +5,9 @@ from typing import Any
 
 Environ = dict[str, Any]
 
+FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"}
+"""What proxies say about whom they speak for."""
+
 
 def digest(environ: Environ) -> str:
     """Return what a repeated request is recognised by: the call and its body."""
@@ -30,4 +33,4 @@ def challenge(more: str) -> dict[str, str]:
 
 def is_local(environ: Environ) -> bool:
     """Whether the request comes from this host itself and not through a proxy on it."""
-    return environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and "HTTP_X_FORWARDED_FOR" not in environ
+    return environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and not environ.keys() & FORWARDED

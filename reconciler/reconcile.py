@@ -18,7 +18,6 @@ from reconciler.core.errors import Code, Refused, SyncError, Transient
 from reconciler.core.plan import decide
 from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
 from reconciler.core.step import (
-    Adopt,
     Attach,
     Local,
     Neighbour,
@@ -150,6 +149,7 @@ class Reconciler:
         around = self._pairs.surroundings(
             addresses={a for a in (contact.values.get("email") for contact in contacts) if a is not None},
             contacts={c.id for c in contacts},
+            ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
         return [decide(pair, around, rules) for pair in pairs], around
@@ -206,23 +206,29 @@ class Reconciler:
             again(endings, uuid, 0)
 
     def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
-        holder, address = refused.holder, write.values["email"]
-        owner = None if holder is None else self._owner(holder)
-        is_create = write.kind is IntentKind.CREATE
-        again(endings, write.pair.uuid, 0)
-        if holder is not None and is_create and owner is None:
-            self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
-        elif holder is not None and is_create and owner is not None and owner.is_placeholder and not owner.is_busy:
-            self._pairs.rearrange([Step(pair=write.pair, identity=Adopt(owner=write.pair.uuid, contact_id=holder))])
-        elif holder is not None and owner is not None and (owner.email != address or not owner.is_alive):
-            # The holder is about to give the address up (renamed or deleted here): it goes first.
+        """Link with the holder of the address, wait until it gives it up, or park the address."""
+        uuid, holder, address = write.pair.uuid, refused.holder, write.values["email"]
+        owner = None if holder is None else self._owner(holder, endings)
+        rules = self._rules()
+        again(endings, uuid, 0)
+        if owner is not None and owner.uuid == uuid:
+            return
+        if holder is not None and owner is not None and owner.is_giving_up(address, rules):
             self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
-            endings[write.pair.uuid] = replace(endings[write.pair.uuid], again=1.0, spend=True)
+            endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
+        elif holder is not None and write.kind is IntentKind.CREATE and _is_free(owner):
+            former = None if owner is None or owner.is_placeholder else owner.uuid
+            self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))])
         else:
             self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
 
-    def _owner(self, holder: ContactId) -> Neighbour | None:
-        return self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)
+    def _owner(self, holder: ContactId, ours: Collection[CustomerId]) -> Neighbour | None:
+        return self._pairs.surroundings(addresses=(), contacts=[holder], ours=ours).owners.get(holder)
+
+
+def _is_free(owner: Neighbour | None) -> bool:
+    """Whether a contact can be linked: nobody's, a placeholder's, or a deleted customer's that leaves it alive."""
+    return owner is None or ((owner.is_placeholder or not owner.is_alive) and not owner.is_busy)
 
 
 def _lost_creates(pairs: Iterable[Pair]) -> Iterable[str]:

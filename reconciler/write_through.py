@@ -177,7 +177,10 @@ class WriteThrough:
     def _adopt(self, write: Write, refused: Refused, values_of: dict[CustomerId, Values]) -> Outcome:
         """The customer was not in HubSpot yet, but its address is: take that contact, then write to it."""
         holder = refused.holder
-        if holder is None or holder in self._pairs.surroundings(addresses=(), contacts=[holder]).owners:
+        if holder is None:
+            return Taken(None)
+        owner = self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)
+        if owner is not None and not owner.is_placeholder:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         pair = replace(write.pair, link=replace(write.pair.link, contact_id=holder))

@@ -47,7 +47,8 @@ class Receiver:
 
 def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI app."""
-    app = bottle.Bottle(catchall=False)
+    app = bottle.Bottle()
+    app.catchall = False
 
     @app.post("/")  # type: ignore[untyped-decorator]
     def deliver() -> bottle.HTTPResponse:

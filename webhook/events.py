@@ -1,6 +1,7 @@
 """Turns a delivery into whom to look at. An event says who, never what: no value of it is read."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,10 +32,7 @@ class Delivery:
 
 def read(body: bytes, *, portal_id: int | None, app_id: int | None) -> Delivery:
     """Return whom the events of a body are about; events of other portals, apps or objects are counted only."""
-    try:
-        events = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise NotEvents("no JSON") from error
+    events = _parsed(body)
     if not isinstance(events, list):
         raise NotEvents("no list")
     delivery = Delivery()
@@ -46,6 +44,18 @@ def read(body: bytes, *, portal_id: int | None, app_id: int | None) -> Delivery:
             delivery.contacts |= ids
             delivery.private |= ids if kind == "privacyDeletion" else set()
     return delivery
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the JSON value. A lone surrogate or an endless number in one event must not cost the others."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body.decode("utf-8"), parse_int=lambda text: int(text) if len(text) < 20 else None)
+    except (ValueError, RecursionError) as error:
+        raise NotEvents("no JSON") from error
 
 
 def _kind(event: Any, portal_id: int | None, app_id: int | None) -> str:

@@ -128,8 +128,10 @@ class Pairs(Protocol):
     def load(self, claims: Sequence[Claim]) -> list[Pair]:
         """Return the claimed pairs without their remote side."""
 
-    def surroundings(self, *, addresses: Collection[str], contacts: Collection[ContactId]) -> Surroundings:
-        """Return who holds the addresses and who is linked with the contacts."""
+    def surroundings(
+        self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
+    ) -> Surroundings:
+        """Return who holds the addresses and who is linked with the contacts; `ours` are the caller's own claims."""
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         """Lease the holders of addresses that these steps want, to decide about them together."""

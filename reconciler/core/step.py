@@ -30,7 +30,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """Another link that matters to this pair: it holds a wanted address, or the same contact."""
+    """Another link that matters to this pair: it holds a wanted address, or the same contact.
+
+    `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact nobody knows yet.
+    """
 
     uuid: CustomerId
     contact_id: ContactId | None
@@ -39,6 +42,13 @@ class Neighbour:
     is_busy: bool = False
     is_alive: bool = True
     is_placeholder: bool = False
+    base_email: Value = None
+
+    def is_giving_up(self, address: Value, rules: Rules) -> bool:
+        """Whether the address is about to leave the holder's contact: deleted or renamed here, not yet there."""
+        if not self.is_alive:
+            return rules.deletes_outbound
+        return self.base_email == address != self.email
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +84,10 @@ class Remote(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """The link's contact is `contact_id` from now on; the id it had is an alias."""
+    """The link's contact is `contact_id` from now on; the id it had is an alias. `former` hands it over."""
 
     contact_id: ContactId
+    former: CustomerId | None = None
 
 
 @dataclass(frozen=True, slots=True)

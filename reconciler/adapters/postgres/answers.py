@@ -62,7 +62,7 @@ def _linkable(work: Work, taken: Sequence[_Taken]) -> list[_Taken]:
         return list(taken)
     for contact_id, uuid in owners.items():
         work.run("drop_placeholder", contact=contact_id, owner=uuid)
-    linked = {row["linked"]: row["uuid"] for row in work.rows("owners", contacts=list(owners))}
+    linked = {row["linked"]: row["uuid"] for row in work.rows("owners", contacts=list(owners), ours=[])}
     lost = [uuid for contact_id, uuid in owners.items() if linked.get(contact_id, uuid) != uuid]
     if lost:
         work.run("drop_intents", uuids=lost)

@@ -31,9 +31,11 @@ class PostgresPairs:
         rows = self._database.rows("load", uuids=list(by_uuid))
         return [pair_of(row, by_uuid[row["link_uuid"]]) for row in rows]
 
-    def surroundings(self, *, addresses: Collection[str], contacts: Collection[ContactId]) -> Surroundings:
-        holders = self._database.rows("holders", addresses=list(addresses)) if addresses else []
-        owners = self._database.rows("owners", contacts=list(contacts)) if contacts else []
+    def surroundings(
+        self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
+    ) -> Surroundings:
+        holders = self._database.rows("holders", addresses=list(addresses), ours=list(ours)) if addresses else []
+        owners = self._database.rows("owners", contacts=list(contacts), ours=list(ours)) if contacts else []
         erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
         nameless = self._database.row("nameless_create")
         return Surroundings(
@@ -252,7 +254,10 @@ def _rearrange(work: Work, step: Step) -> None:
     if step.closes:
         work.run("close_intents", ids=list(step.closes))
     match step.identity:
-        case Attach(contact_id):
+        case Attach(contact_id, former):
+            if former is not None:
+                work.run("hand_over", contact=contact_id, former=former)
+                work.run("show_contacts", uuids=[former])
             work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
             row = {"uuid": step.pair.uuid, "fence": step.pair.fence, "contact": contact_id}
             work.run("attach", rows=to_json([row]))

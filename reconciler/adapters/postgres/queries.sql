@@ -69,14 +69,17 @@ left join lateral (
 where l.uuid = any(%(uuids)s::uuid[])
 
 -- holders: who has these addresses: live customers and the reserved creates of the API
-select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, c.createdat, coalesce(l.lease_until > now(), false) as busy, true as alive, false as placeholder
+select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder
 from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
 union all
-select i.reserved, i.uuid, l.contact, i.reserved, null, coalesce(l.lease_until > now(), false), true, false
+select i.reserved, i.uuid, l.contact, i.reserved, l.base ->> 'email', null,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false
 from sync.intent i join sync.link l on l.uuid = i.uuid where i.reserved = any(%(addresses)s::text[])
 
 -- owners: who is linked with these contacts
-select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, c.createdat, coalesce(l.lease_until > now(), false) as busy, coalesce(c.deletedat is null, false) as alive,
+select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
     c.uuid is null and l.alive is null and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder
 from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
 
@@ -488,3 +491,6 @@ where c.deletedat is null and l.contact is null and (c.email is null or lower(bt
 
 -- drop_reservations: links of creates whose contact somebody else links
 delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
+
+-- hand_over: a deleted customer's contact goes to a new one, where deletions are not pushed
+update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s

@@ -97,6 +97,7 @@ def neighbour_of(row: Mapping[str, Any]) -> Neighbour:
         is_busy=row["busy"],
         is_alive=row["alive"],
         is_placeholder=row["placeholder"],
+        base_email=row["base_email"],
     )
 
 
