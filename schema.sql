@@ -73,6 +73,7 @@ create table if not exists sync.intent (
 );
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
+create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
 -- Two API creates of one address must not both reach HubSpot.
 create unique index if not exists intent_reserves_address_once on sync.intent (reserved) where reserved is not null;
 

@@ -102,5 +102,5 @@ def _rules(settings: Sync, calls: Calls) -> Rules:
         policies=settings.policies,
         deletes_inbound=settings.sync_deletes in ("both", "inbound"),
         deletes_outbound=settings.sync_deletes in ("both", "outbound"),
-        skew=calls.skew,
+        skew=calls.skew.value,
     )

@@ -200,7 +200,7 @@ class WriteThrough:
         if linked:
             with self._budget.reserve(Lane.INTERACTIVE, 1):
                 results = self._sender.archive(
-                    [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in linked]
+                    [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
                 )
             for _, answer in results:
                 self._require(answer)

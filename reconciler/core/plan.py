@@ -94,9 +94,7 @@ def _merged_away(pair: Pair, contact_id: ContactId, address: Value, around: Surr
         created_at=None if pair.customer is None else pair.customer.created_at,
     )
     winner, loser = sorted((me, rival), key=lambda each: _precedence(each, address))
-    conflicts = _unpushed(pair) if loser is me else ()
-    identity = Absorb(winner=winner.uuid, loser=loser.uuid, contact_id=contact_id)
-    return Step(pair=pair, identity=identity, conflicts=conflicts)
+    return Step(pair=pair, identity=Absorb(winner=winner.uuid, loser=loser.uuid, contact_id=contact_id))
 
 
 def _precedence(one: Neighbour, address: Value) -> tuple[bool, bool, float, str]:

@@ -50,12 +50,33 @@ class Refusal(Exception):
         self.reply = reply
 
 
+class Skew:
+    """HubSpot's clock minus this host's. An answer tells it to a second only; many answers narrow that down."""
+
+    def __init__(self) -> None:
+        self._bounds = (timedelta.min, timedelta.max)
+
+    def learn(self, date: datetime, sent: datetime, received: datetime) -> None:
+        """Take in the `Date` of an answer to a call of ours."""
+        low, high = date - received, date + timedelta(seconds=1) - sent
+        narrower = (max(low, self._bounds[0]), min(high, self._bounds[1]))
+        # Bounds that exclude each other: one of the clocks was set. Begin again.
+        self._bounds = narrower if narrower[0] <= narrower[1] else (low, high)
+
+    @property
+    def value(self) -> timedelta:
+        """The skew, or none when the clocks may well agree."""
+        low, high = self._bounds
+        agree = low <= timedelta() <= high
+        return timedelta() if agree else low + (high - low) / 2
+
+
 class Calls:
-    """Makes calls. `skew` is HubSpot's clock minus this host's, from the last answer."""
+    """Makes calls, and learns from the answers how HubSpot's clock differs."""
 
     def __init__(self, budget: Spender, sleep: Callable[[float], None]) -> None:
         self._budget, self._sleep = budget, sleep
-        self.skew = timedelta()
+        self.skew = Skew()
 
     def read(self, call: Callable[[], Parsed], *, search: bool = False) -> Parsed:
         """Make and parse a call without an effect."""
@@ -64,10 +85,6 @@ class Calls:
     def write(self, call: Callable[[], Parsed]) -> Parsed:
         """Make and parse a call with an effect: it is sent again only when it certainly had none."""
         return self._make(call, search=False, writes=True)
-
-    def note_clock(self, reply: Reply) -> None:
-        """Take HubSpot's clock from an answer."""
-        self.skew = clock_of(reply) - datetime.now(UTC)
 
     def _make(self, call: Callable[[], Parsed], *, search: bool, writes: bool) -> Parsed:
         retrying = Retrying(

@@ -5,7 +5,7 @@ Answers omit inputs, come unordered, name merged ids and speak of refusals in se
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from reconciler.adapters.gateway.answers import (
     refused_by_trace,
     traced_in,
 )
-from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal
+from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal, clock_of
 from reconciler.adapters.gateway.parse import (
     MERGED_IDS,
     OTHER_ADDRESSES,
@@ -217,8 +217,10 @@ class Gateway:
         return self._calls.write(lambda: parse(self._reply(call)))
 
     def _reply(self, call: Callable[..., Any]) -> Reply:
+        sent = datetime.now(UTC)
         reply = cast(Reply, call(**self._how()))
-        self._calls.note_clock(reply)
+        if "Date" in reply.headers:
+            self._calls.skew.learn(clock_of(reply), sent, datetime.now(UTC))
         return reply
 
     def _how(self) -> dict[str, Any]:

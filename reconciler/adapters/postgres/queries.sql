@@ -68,14 +68,15 @@ left join lateral (
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
 
--- holders: who has these addresses: live customers and the reserved creates of the API
+-- holders: who has these addresses: live customers, and open creates of customers that are not there (yet, or any more)
 select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder
 from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
 union all
-select i.reserved, i.uuid, l.contact, i.reserved, l.base ->> 'email', null,
+select i.vals ->> 'email', i.uuid, l.contact, i.vals ->> 'email', l.base ->> 'email', null,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false
-from sync.intent i join sync.link l on l.uuid = i.uuid where i.reserved = any(%(addresses)s::text[])
+from sync.intent i join sync.link l on l.uuid = i.uuid
+where i.kind = 'create' and i.vals ->> 'email' = any(%(addresses)s::text[]) and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null)
 
 -- owners: who is linked with these contacts
 select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
@@ -494,3 +495,10 @@ delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (sele
 
 -- hand_over: a deleted customer's contact goes to a new one, where deletions are not pushed
 update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s
+
+-- log_unsent: what the loser of a merge had not sent to HubSpot yet
+insert into sync.conflict (uuid, property, winner, kept, lost)
+select l.uuid, v.key, 'hubspot', null, v.value
+from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
+where l.uuid = %(loser)s and v.value is distinct from l.base ->> v.key and v.value <> ''
+on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing
