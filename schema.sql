@@ -508,9 +508,10 @@ begin
         contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
-    delete from sync.conflict where uuid = any(people);
-    delete from sync.history where uuid = any(people);
-    delete from sync.idempotency where uuid = any(people);
+    -- Others' logs and remembered answers may name the addresses too.
+    delete from sync.conflict where uuid = any(people) or lower(btrim(kept)) = any(addresses) or lower(btrim(lost)) = any(addresses);
+    delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(changes::text)) > 0);
+    delete from sync.idempotency where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(body::text)) > 0);
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';

@@ -14,15 +14,15 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.sender import Sender
 from reconciler.settings import Api, InvalidSettings, load
-from reconciler.wiring import build
+from reconciler.start import shape_budget
+from reconciler.wiring import Parts, build
 from reconciler.write_through import WriteThrough
 from reconciler.wsgi import end_with_parent, serve
 
 
-def services(settings: Api, database: Database) -> Services:
-    """Put the API's parts together on an open database."""
-    parts = build(settings, database)
-    desk = PostgresDesk(database)
+def services(settings: Api, parts: Parts) -> Services:
+    """Put the API together from the parts of the sync."""
+    desk = PostgresDesk(parts.database)
     write_through = WriteThrough(
         desk=desk,
         marks=parts.marks,
@@ -38,7 +38,7 @@ def services(settings: Api, database: Database) -> Services:
         customers=Customers(desk, write_through),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
-        status=Status(database),
+        status=Status(parts.database),
         issuer_key=None if key is None else key.get_secret_value(),
         is_issuer_open=settings.open_token_issuer and settings.api_host in ("127.0.0.1", "::1", "localhost"),
     )
@@ -52,10 +52,10 @@ def application() -> Callable[..., Iterable[bytes]]:
     pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
     pool.open(wait=False)
     database = Database(pool)
+    parts = build(settings, database)
     # Rates live in the database; shaping them must not delay the first answer.
-    ready = services(settings, database)
-    threading.Thread(target=lambda: build(settings, database).budget.shape(), daemon=True).start()
-    return make_app(ready)
+    threading.Thread(target=shape_budget, args=(parts, time.sleep), daemon=True, name="budget").start()
+    return make_app(services(settings, parts))
 
 
 def main() -> int:

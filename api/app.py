@@ -23,7 +23,7 @@ from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.wsgi import TooLarge, read_body
+from reconciler.wsgi import Ambiguous, CutOff, TooLarge, read_body, refuse_ambiguous
 
 LONGEST_KEY = 255
 RETRY_AFTER = "2"
@@ -78,6 +78,8 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., bottle.HTTPRes
             return _response(failure(400, "bad_json", "Invalid body"))
         except TooLarge:
             return _response(failure(413, "too_large", "The body is too large"), Connection="close")
+        except CutOff:
+            return _response(failure(400, "cut_off", "The body is not whole"), Connection="close")
 
     def answer(**path: str) -> bottle.HTTPResponse:
         try:
@@ -272,10 +274,13 @@ class _Shell:
     def _respond(self, environ: dict[str, Any]) -> bottle.HTTPResponse:
         try:
             bottle.request.bind(environ)
+            refuse_ambiguous(environ)
             environ["PATH_INFO"] = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
             route, arguments = self._app.router.match(environ)
             environ["route.handle"], environ["route.url_args"] = route, arguments
             return route.call(**arguments)
+        except Ambiguous:
+            return _response(failure(400, "bad_request", "Bad request"), Connection="close")
         except UnicodeError:
             return _response(failure(404, "not_found", "Not found", error="Not found"))
         except bottle.HTTPError as error:

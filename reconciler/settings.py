@@ -4,6 +4,7 @@ Nothing else in the system reads the environment.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,6 +24,8 @@ SECRETS = (
     "TOKEN_ISSUER_KEY",
 )
 
+_KEYWORDS = re.compile(r"(?:\s*\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*)+")
+
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -40,6 +43,14 @@ class Database(BaseSettings):
     database_pool: int = Field(default=8, ge=1, le=100, description="connections of one process")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("database_url")
+    @classmethod
+    def _connectable(cls, secret: SecretStr) -> SecretStr:
+        # libpq's own complaint would quote the text, password and all.
+        if not _is_connection_string(secret.get_secret_value()):
+            raise ValueError("a libpq connection string or a postgresql:// URL")
+        return secret
 
     @classmethod
     def settings_customise_sources(
@@ -78,11 +89,10 @@ class Sync(Database):
     def _pairs(cls, text: object) -> object:
         if not isinstance(text, str):
             return text
-        pairs = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-        unknown = pairs.keys() - set(COLUMNS)
-        if unknown or (text.strip() and not pairs):
+        pairs = [part.strip().split("=", 1) for part in text.split(",")]
+        if any(len(pair) != 2 or pair[0] not in COLUMNS for pair in pairs):
             raise ValueError("column=policy pairs of mapped columns, separated by commas")
-        return pairs
+        return dict(pairs)
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -144,6 +154,16 @@ class Webhook(Sync):
 Model = TypeVar("Model", bound=Database)
 
 
+def _is_connection_string(text: str) -> bool:
+    if not text.startswith(("postgresql://", "postgres://")):
+        return bool(_KEYWORDS.fullmatch(text))
+    try:
+        # Reading the port is what checks it.
+        return urlsplit(text).port is None or True
+    except ValueError:
+        return False
+
+
 def load(model: type[Model], environment: Mapping[str, str] = os.environ) -> Model:
     """Return the settings of a process; raise `InvalidSettings` with every problem at once."""
     values, problems = _with_files(environment)
@@ -176,8 +196,8 @@ def _with_files(environment: Mapping[str, str]) -> tuple[dict[str, str], list[st
             problems.append(f"{name}: set it or {name}_FILE, not both")
         try:
             values[name] = Path(path).read_text().strip()
-        except OSError as error:
-            problems.append(f"{name}_FILE: cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            problems.append(f"{name}_FILE: cannot be read ({type(error).__name__})")
     return values, problems
 
 
@@ -197,6 +217,6 @@ class Source:
         if self._path is not None:
             try:
                 self._value = self._path.read_text().strip() or self._value
-            except OSError:
+            except (OSError, ValueError):
                 return self._value
         return self._value

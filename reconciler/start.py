@@ -1,12 +1,24 @@
 """What a process checks before it writes anything: the account behind the token, and its properties."""
 
+from collections.abc import Callable
+
 import structlog
 
-from reconciler.core.errors import WrongPortal
+from reconciler.core.errors import Transient, WrongPortal
 from reconciler.core.fields import FIELDS
 from reconciler.wiring import Parts
 
 log = structlog.get_logger()
+
+
+def shape_budget(parts: Parts, sleep: Callable[[float], None]) -> None:
+    """Make the budget fit the limits as soon as the database is there."""
+    while True:
+        try:
+            return parts.budget.shape()
+        except Transient as error:
+            log.warning("start.waiting", reason=error.reason)
+            sleep(error.delay)
 
 
 def check_portal(parts: Parts) -> None:

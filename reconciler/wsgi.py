@@ -10,7 +10,7 @@ import signal
 from typing import Any
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -22,8 +22,24 @@ class TooLarge(Exception):
     """The body is larger than the route takes."""
 
 
+class CutOff(Exception):
+    """The body ended before its announced length."""
+
+
+class Ambiguous(Exception):
+    """The request's framing can be read in two ways."""
+
+
+def refuse_ambiguous(environ: dict[str, Any]) -> None:
+    """Raise `Ambiguous` for what the server lets through although proxies disagree on it."""
+    host = environ.get("HTTP_HOST", "")
+    encoding = environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower()
+    if not host or "," in host or encoding != "chunked":
+        raise Ambiguous
+
+
 def read_body(environ: dict[str, Any], cap: int) -> bytes:
-    """Return the whole body; raise `TooLarge` without reading further than the cap."""
+    """Return the whole body; raise `TooLarge` without reading further than the cap, `CutOff` if it is not whole."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > cap:
         raise TooLarge
@@ -33,6 +49,8 @@ def read_body(environ: dict[str, Any], cap: int) -> bytes:
         size += len(part)
         if size > cap:
             raise TooLarge
+    if length.isdigit() and size != int(length):
+        raise CutOff
     return b"".join(parts)
 
 
@@ -43,6 +61,7 @@ def serve(target: str, *, host: str, port: int, processes: int, threads: int) ->
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
         workers=processes,
         blocking_threads=threads,
         backlog=BACKLOG,

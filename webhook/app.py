@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.wsgi import TooLarge, read_body
+from reconciler.wsgi import Ambiguous, CutOff, TooLarge, read_body, refuse_ambiguous
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier
 
@@ -69,6 +69,7 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
 def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> bottle.HTTPResponse:
     try:
         bottle.request.bind(environ)
+        refuse_ambiguous(environ)
         route, arguments = app.router.match(environ)
         return route.call(**arguments)
     except bottle.HTTPError as error:
@@ -78,6 +79,8 @@ def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> bottle.HTTPResponse
     except Unsigned as error:
         log.warning("webhook.refused", code=error.code)
         return _refuse(401, error.code)
+    except (Ambiguous, CutOff):
+        return _refuse(400, "bad_request", Connection="close")
     except TooLarge:
         return _refuse(413, "too_large", Connection="close")
     except (DatabaseDown, Busy) as error:

@@ -170,7 +170,9 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
 
 
 def _taken(pair: Pair, address: Value, around: Surroundings) -> Step | None:
-    """Park a contact whose address a linked customer has: the first linked one wins."""
+    """Park a contact whose address a linked customer has (the first linked one wins), or an erased person had."""
+    if address in around.tombstoned:
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address))
     holder = around.holders.get(address) if address is not None else None
     if holder is None or holder.uuid == pair.uuid:
         return None
@@ -214,9 +216,11 @@ def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values,
     """Leave out an address that another live customer holds; `addresses` puts back the ones that move away."""
     address = merged.pull.get("email")
     holder = around.holders.get(address) if address is not None else None
+    pull = {column: value for column, value in merged.pull.items() if column != "email"}
+    if address in around.tombstoned:
+        return pull, _troubled(pair, "email", "erased_subject", address)
     if holder is None or holder.uuid == pair.uuid:
         return merged.pull, {}
-    pull = {column: value for column, value in merged.pull.items() if column != "email"}
     if holder.is_busy:
         return pull, {}
     return pull, _troubled(pair, "email", "address_taken", address)

@@ -33,13 +33,16 @@ class _Taken:
     def columns(self) -> Values:
         """What the row should take: its new values as HubSpot answered them, and what HubSpot added itself.
 
-        A value sent on the way to another one (an address freed, a stage cleared) is not the row's.
+        A value sent on the way to another one (an address freed, a stage cleared) is not the row's. What was not sent
+        is taken only where the row holds its base: a local edit that waits for its turn stays.
         """
         customer, sent = self.write.pair.customer, self.write.values
         assert customer is not None
         stored = normalised(customer.stored)
+        base = self.write.pair.link.base
         passing = {c for c in sent if sent[c] != customer.values.get(c)}
-        return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing}
+        edited = {c for c in self.contact.values if c not in sent and stored.get(c) != base.get(c)}
+        return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing | edited}
 
 
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:

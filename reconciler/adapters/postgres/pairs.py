@@ -174,6 +174,7 @@ def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], d
         return {}, {}
     free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
     steps = [step for step in steps if step.pair.uuid in free]
+    work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
     done = work.rows("write_customers", rows=to_json(rows))

@@ -394,8 +394,6 @@ with stone as (
     select * from jsonb_to_recordset(%(stones)s::jsonb) as s(hash text, contact bigint)
 ), hashes as (
     insert into sync.tombstone (hash) select hash from stone where hash is not null on conflict do nothing
-), links as (
-    delete from sync.link where contact in (select contact from stone) and not exists (select from customer c where c.uuid = sync.link.uuid)
 )
 insert into sync.alias (contact, kind) select distinct contact, 'ignored' from stone where contact is not null on conflict (contact) do update set uuid = null, kind = 'ignored'
 
