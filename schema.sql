@@ -454,13 +454,13 @@ declare
     l sync.link;
 begin
     if choice not in ('kept', 'lost') then raise exception 'choice is kept or lost'; end if;
-    select * into strict c from sync.conflict where id = conflict for update;
+    select * into strict c from sync.conflict where id = resolve.conflict for update;
     select * into strict l from sync.link where uuid = c.uuid for update;
     -- HubSpot's value becomes the base, so that the chosen one reads as a local change (or as agreed).
     if c.winner is null then
         update sync.link set base = base || jsonb_build_object(c.property, c.lost) where uuid = c.uuid;
     end if;
-    update sync.conflict set resolved = now() where id = conflict;
+    update sync.conflict set resolved = now() where id = resolve.conflict;
     execute format('update customer set %I = $1 where uuid = $2', c.property) using case choice when 'kept' then c.kept else c.lost end, c.uuid;
     perform sync.mark(array['u:' || c.uuid], 0);
     notify sync_dirty;

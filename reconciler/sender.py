@@ -37,12 +37,17 @@ class Sender:
             if isinstance(answer, Written) and _moves_stage(each.write)
         ]
         ignored = self._read_back(moved)
-        if ignored:
-            # Clear and set must be two calls; the first set has already proved the option to be valid.
-            cleared, _ = self._update([_stage_write(each.write, None) for each in ignored])
-            again, _ = self._update([_stage_write(each.write, each.write.values[STAGE]) for each in ignored])
-            self._read_back([*ignored, *cleared, *again], is_last=True)
-        return results
+        return self._force_stages(ignored, results) if ignored else results
+
+    def _force_stages(self, ignored: Sequence[tuple[Sent, Value]], results: list[Result]) -> list[Result]:
+        """Clear and set the stages that HubSpot ignored, in two calls; where it will not, put the old one back."""
+        cleared, _ = self._update([_stage_write(each.write, None) for each, _ in ignored])
+        again, answers = self._update([_stage_write(each.write, each.write.values[STAGE]) for each, _ in ignored])
+        refused = {write.pair.uuid: answer for write, answer in answers if isinstance(answer, Refused)}
+        back = [_stage_write(each.write, stage) for each, stage in ignored if each.write.pair.uuid in refused]
+        restored, _ = self._update(back) if back else ([], [])
+        self._read_back([*(each for each, _ in ignored), *cleared, *again, *restored], is_last=True)
+        return [(write, refused.get(write.pair.uuid, answer)) for write, answer in results]
 
     def archive(self, writes: Sequence[Write]) -> list[Result]:
         """Archive contacts."""
@@ -79,8 +84,8 @@ class Sender:
         holder = self._hubspot.find([address]).get(address)
         return answer if holder is None else replace(answer, holder=holder.id)
 
-    def _read_back(self, moved: Sequence[Sent], *, is_last: bool = False) -> list[Sent]:
-        """Commit the stages that HubSpot has; return the writes whose stage it ignored (at last: accept it)."""
+    def _read_back(self, moved: Sequence[Sent], *, is_last: bool = False) -> list[tuple[Sent, Value]]:
+        """Commit the stages that HubSpot has; return the writes it ignored with the stage it kept (at last: accept)."""
         if not moved:
             return []
         read = self._hubspot.read({contact_id(each.write) for each in moved})
@@ -93,7 +98,7 @@ class Sender:
             if is_last or stage == each.write.values[STAGE]:
                 taken.append((each, Written(contact=replace(contact, values={STAGE: stage}))))
             else:
-                ignored.append(each)
+                ignored.append((each, stage))
         self._pairs.settle(taken)
         return ignored
 
@@ -117,4 +122,8 @@ def _without_stage(answer: Answer, sent: Sent) -> Answer:
 
 
 def _stage_write(write: Write, stage: Value) -> Write:
-    return replace(write, kind=IntentKind.UPDATE, values={STAGE: stage}, conflicts=())
+    # A stage on the way to another one is not what the row is to take.
+    is_target = stage == write.values[STAGE]
+    return replace(
+        write, kind=IntentKind.UPDATE, values={STAGE: stage}, conflicts=(), is_direct=write.is_direct and is_target
+    )

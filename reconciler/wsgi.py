@@ -16,6 +16,7 @@ from granian.log import LogLevels
 
 CHUNK = 64 * 1024
 BACKLOG = 1024
+LARGEST_HEADERS = 64 * 1024
 
 
 class TooLarge(Exception):
@@ -31,10 +32,11 @@ class Ambiguous(Exception):
 
 
 def refuse_ambiguous(environ: dict[str, Any]) -> None:
-    """Raise `Ambiguous` for what the server lets through although proxies disagree on it."""
+    """Raise `Ambiguous` for what the server lets through although proxies refuse it, or disagree on it."""
     host = environ.get("HTTP_HOST", "")
     encoding = environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower()
-    if not host or "," in host or encoding != "chunked":
+    size = sum(len(name) + len(str(value)) for name, value in environ.items() if name.startswith("HTTP_"))
+    if not host or "," in host or encoding != "chunked" or size > LARGEST_HEADERS:
         raise Ambiguous
 
 

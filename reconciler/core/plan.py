@@ -62,8 +62,7 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         owner = around.owners.get(pair.contact.id)
         if owner is None or owner.is_placeholder:
             return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
-        address = next((intent.values.get("email") for intent in pair.intents), None)
-        return Step(pair=pair, trouble=_troubled(pair, "email", "address_taken", address), closes=closes)
+        return Step(pair=pair, closes=closes, again=0)
     if pair.customer is None:
         return Step(pair=pair, local=Local.FORGET, closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:

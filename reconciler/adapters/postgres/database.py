@@ -62,10 +62,15 @@ def open_pool(dsn: str, *, size: int) -> ConnectionPool[Connection[DictRow]]:
         max_lifetime=1800,
         open=False,
         connection_class=Connection[DictRow],
-        check=None,
+        configure=_configure,
         # Server-side prepared statements do not survive a transaction pooler.
         kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
     )
+
+
+def _configure(connection: Connection[DictRow]) -> None:
+    """Let no statement wait for ever. (Transactions of our own set this again, for poolers that forget it.)"""
+    connection.execute(statements()["configure"])
 
 
 class Work:

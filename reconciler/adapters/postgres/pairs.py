@@ -229,13 +229,19 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "looks": looks,
         "at": _at(step),
         "believe": _believes(step) and not step.is_stale,
-        "whole": whole and not step.is_stale and step.pair.contact is not None and step.local is not Local.DELETE,
+        "whole": whole and _is_whole(step),
         "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": bool(step.pair.contact and step.pair.contact.history),
         "unseen": {c: {"since": push.since, "sent": push.sent} for c, push in step.pair.link.unseen.items()},
         "attached": step.local is Local.REATTACH,
     }
+
+
+def _is_whole(step: Step) -> bool:
+    """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
+    is_held_back = step.is_stale or "email" in step.trouble or step.local is Local.DELETE
+    return step.pair.contact is not None and not is_held_back
 
 
 def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 -- begin_own: make this transaction the sync's own (not captured by the trigger), durable, and patient for 5 s at most
 select set_config('sync.own', 'on', true), set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '5s', true), set_config('statement_timeout', '60s', true), set_config('timezone', 'UTC', true)
 
+-- configure: let no statement wait for ever
+select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+
 -- mark: mark subjects due now
 select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 
