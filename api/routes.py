@@ -48,7 +48,12 @@ WRITE_ERRORS = {
     500: "one of the two systems failed; neither holds the change, or both will",
     503: "the database is not available",
 }
-READ_ERRORS = {401: "no valid token", 404: "no live customer has this address", 503: "the database is not available"}
+READ_ERRORS = {
+    400: "there are no query parameters",
+    401: "no valid token",
+    404: "no live customer has this address",
+    503: "the database is not available",
+}
 
 ROUTES = (
     Route(
@@ -104,7 +109,12 @@ ROUTES = (
         path="/metrics",
         access=Access.LOCAL,
         summary="Figures for Prometheus",
-        answers={200: "the figures", 401: "no valid token", 403: "the role may not do this"},
+        answers={
+            200: "the figures",
+            401: "no valid token",
+            403: "the role may not do this",
+            503: "the database is not available",
+        },
     ),
     Route(
         name="openapi",
@@ -155,12 +165,12 @@ ROUTES = (
         summary="Archive the contact and delete the customer",
         answers={
             204: "gone on both sides",
-            401: "no valid token",
+            **READ_ERRORS,
             403: "the role may not do this",
-            404: READ_ERRORS[404],
+            409: "a request with this key is still running",
             412: "the customer is not as If-Match says",
+            422: WRITE_ERRORS[422],
             500: WRITE_ERRORS[500],
-            503: WRITE_ERRORS[503],
         },
         headers=("Idempotency-Key", "If-Match"),
     ),

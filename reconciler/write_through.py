@@ -110,7 +110,11 @@ class WriteThrough:
             ]
             with self._budget.reserve(Lane.INTERACTIVE, 1):
                 results = self._sender.create(writes)
-            return {write.pair.uuid: self._created(write, answer) for write, answer in results}
+            outcomes = {write.pair.uuid: self._created(write, answer) for write, answer in results}
+            # What was not sent lost its address to another request between our look and our reservation.
+            late = [write.pair for write in writes if write.pair.uuid not in outcomes]
+            self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in late])
+            return {**outcomes, **{pair.uuid: Taken(None) for pair in late}}
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 

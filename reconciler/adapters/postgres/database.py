@@ -14,9 +14,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from reconciler.adapters.postgres.queries import statements
 from reconciler.core.errors import Transient
 
-ATTEMPTS = 5
-"""Runs of a transaction that another one deadlocked or invalidated."""
-
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
 
@@ -93,7 +90,7 @@ class Work:
 
 
 class Database:
-    """Runs statements, each one alone or several in one transaction, again where Postgres asks for it."""
+    """Runs statements, each one alone or several in one transaction."""
 
     def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
         self._pool = pool

@@ -118,8 +118,8 @@ with write as (
     from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) returning w.uuid
 )
 insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
-select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid)
-returning id, uuid
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
+on conflict (reserved) where reserved is not null do nothing returning id, uuid
 
 -- log_conflicts: keep the losers, each once
 insert into sync.conflict (uuid, property, winner, kept, lost)
