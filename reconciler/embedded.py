@@ -35,7 +35,13 @@ class CannotStart(Exception):
 @contextmanager
 def running(folder: Path, *, durable: bool = True) -> Iterator[str]:
     """Run a server on the data in `folder` (made at first use) and yield its connection string."""
-    command = [sys.executable, "-m", "reconciler.embedded", str(folder), *([] if durable else ["--not-durable"])]
+    command = [
+        sys.executable,
+        "-m",
+        "reconciler.embedded",
+        str(folder.resolve()),
+        *([] if durable else ["--not-durable"]),
+    ]
     root = Path(__file__).parents[1]
     supervisor = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=root

@@ -46,6 +46,8 @@ class Neighbour:
 
     def is_giving_up(self, address: Value, rules: Rules) -> bool:
         """Whether the address is about to leave the holder's contact: deleted or renamed here, not yet there."""
+        if self.is_placeholder:
+            return False
         if not self.is_alive:
             return rules.deletes_outbound
         return self.base_email == address != self.email

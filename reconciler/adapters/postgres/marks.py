@@ -8,7 +8,7 @@ from reconciler.adapters.postgres.rows import claim_of
 from reconciler.core.ports import Claim, Ending, Lane, Subject
 from reconciler.core.step import RECORD, fingerprint
 
-LEASE = 90.0
+LEASE = 45.0
 """Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
 
 ATTEMPTS = 8
