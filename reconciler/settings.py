@@ -17,7 +17,6 @@ from reconciler.core.fields import COLUMNS, FIELDS, Policy
 
 SECRETS = (
     "DATABASE_URL",
-    "DATABASE_READ_URL",
     "HUBSPOT_ACCESS_TOKEN",
     "HUBSPOT_CLIENT_SECRET",
     "JWT_SECRET",

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import COLUMNS, normalised
 from reconciler.core.ports import Lane, Subject
 from reconciler.settings import Sync, load
 from sandbox import Sandbox, start
@@ -109,7 +109,10 @@ class World:
             "where deletedat is null and l.contact = c.contactid"
         )
         assert len(here) == self.sql("select count(*) from customer where deletedat is null")[0]["count"]
-        there = {int(c.id): {column: c.get(column) or None for column in COLUMNS} for c in self.portal.contacts}
+        there = {
+            int(contact.id): normalised({column: contact.get(column) for column in COLUMNS})
+            for contact in self.portal.contacts
+        }
         mine = {row["id"]: {column: row[column] for column in COLUMNS} for row in here}
         assert mine == there
         for row in here:

@@ -271,6 +271,7 @@ def _rearrange(work: Work, step: Step) -> None:
             work.run("show_contacts", uuids=[step.pair.uuid])
         case Adopt(owner, contact_id):
             work.run("drop_placeholder", contact=contact_id, owner=owner)
+            work.run("ensure_links", uuids=[owner])
             work.run("adopt", contact=contact_id, owner=owner)
             work.run("show_contacts", uuids=[owner])
             work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)

@@ -1,0 +1,80 @@
+"""The first run: an existing portal and an existing table become one."""
+
+import pytest
+from world import World
+
+from reconciler.adapters.postgres.database import Database
+from reconciler.backfill import Backfill
+
+
+def both_sides(world: World) -> None:
+    """Two people on both sides (one with another phone), one only here, two only there."""
+    world.sql("alter table customer disable trigger user")
+    world.insert(email="same@example.com", firstname="Same")
+    world.insert(email="other@example.com", firstname="Other", phone="here")
+    world.insert(email="here@example.com", firstname="Here")
+    world.sql("alter table customer enable trigger user")
+    world.portal.create({"email": "Same@example.com", "firstname": "Same"})
+    world.portal.create({"email": "other@example.com", "firstname": "Other", "company": "There"})
+    world.portal.create({"email": "there@example.com"})
+    world.portal.create({"firstname": "Nobody"})
+
+
+def test_a_backfill_links_by_address_and_gives_each_side_what_it_lacks(world: World) -> None:
+    both_sides(world)
+    Backfill(world.parts).run()
+    world.quiet()
+    assert len(world.portal.contacts) == 5
+    other = world.customer("other@example.com")
+    assert other is not None
+    assert (other["phone"], other["company"]) == ("here", "There")
+    world.assert_equal()
+    world.assert_fixpoint()
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    both_sides(world)
+    revision = world.portal.revision
+    preview = Backfill(world.parts).preview()
+    assert preview.counts == {
+        "pairs to link, values to be merged": 2,
+        "customers to insert": 2,
+        "customers to create in HubSpot": 1,
+    }
+    assert "2  customers to insert" in capsys.readouterr().out
+    assert world.portal.revision == revision
+    assert world.sql("select (select count(*) from sync.link) + (select count(*) from sync.mark) as n")[0]["n"] == 0
+
+
+def test_a_backfill_that_was_killed_goes_on_at_its_page(world: World) -> None:
+    world.portal.load(350, "many")
+    world.portal.faults.add(action="cut", path_contains="/objects/contacts?", skip=2, times=3)
+    with pytest.raises(Exception, match="did not arrive"):
+        Backfill(world.parts).run()
+    assert world.sql("select count(*) from customer")[0]["count"] == 200
+    world.portal.calls.clear()
+    Backfill(world.parts).run()
+    assert world.portal.calls.counts["GET /crm/v3/objects/contacts"] == 2
+    world.quiet()
+    assert world.sql("select count(*) from customer")[0]["count"] == 350
+    world.assert_equal()
+
+
+def test_a_backfill_reads_each_contact_once_in_pages_of_a_hundred(world: World) -> None:
+    world.portal.load(1000, "many")
+    world.portal.calls.clear()
+    Backfill(world.parts).run()
+    assert world.portal.calls.total <= 13
+    assert world.sql("select count(*) from customer")[0]["count"] == 1000
+
+
+def test_a_listing_that_is_empty_although_contacts_are_linked_is_an_error(world: World, database: Database) -> None:
+    world.insert(email="kai@example.com")
+    world.quiet()
+    empty = b'{"results":[]}'
+    world.portal.faults.add(
+        action="status", status=200, body=empty.decode(), path_contains="/objects/contacts?", times=None
+    )
+    with pytest.raises(Exception, match="lists no contact"):
+        world.parts.sweep.run()
+    assert world.customer("kai@example.com") is not None
