@@ -4,14 +4,19 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+
 from reconciler.adapters.postgres import answers
-from reconciler.adapters.postgres.database import Database, Work, to_json
+from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
 from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.ports import Answer, Claim, Sent, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
+
+SETTLE_TRIES = 5
+"""Tries of a transaction that commits HubSpot's answers."""
 
 CALL_DEADLINE = 30.0
 """Seconds after which a HubSpot call has ended, however it ended."""
@@ -75,9 +80,20 @@ class PostgresPairs:
         self._database.run("close_intents", ids=[each.intent for each in sent])
 
     def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
-        if answered:
-            with self._database.own() as work:
-                answers.settle(work, answered)
+        # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
+        again = retry_if_exception_type((AddressTaken, Busy))
+        retrying = Retrying(
+            retry=again, stop=stop_after_attempt(SETTLE_TRIES), wait=wait_random(max=0.05), reraise=True
+        )
+        try:
+            retrying(self._settle, answered)
+        except AddressTaken as error:
+            # HubSpot has been called: what stands in the way is no refusal, the open intent settles it.
+            raise Busy("an answer could not be committed", delay=1.0) from error
+
+    def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+        with self._database.own() as work:
+            answers.settle(work, answered)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if _changes_anything(step)]
