@@ -250,13 +250,16 @@ class WriteThrough:
         customer = self._desk.by_uuid([holder.uuid])
         return customer[0].contact_id if customer else None
 
-    def _reread(self, write: Write, answer: Written) -> Customer | None:
+    def _reread(self, write: Write, answer: Written) -> Customer:
         """Return the customer as it is now; another row may have adopted the contact."""
         mine = self._desk.by_uuid([write.pair.uuid])
         if mine:
             return mine[0]
-        address = answer.contact.values.get("email")
-        return None if address is None else self._desk.by_address([address]).get(address)
+        address = answer.contact.values.get("email") or ""
+        adopted = self._desk.by_address([address]).get(address)
+        if adopted is None:
+            raise OutcomeUnknown("the contact is there and its customer is not yet")
+        return adopted
 
     def _require(self, answer: Answer) -> None:
         if answer is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.adapters.postgres.database import Work, to_json
+from reconciler.adapters.postgres.database import Busy, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json
 from reconciler.core.contact import Contact, CustomerId, IntentKind
 from reconciler.core.errors import Code, Refused
@@ -65,9 +65,12 @@ def _linkable(work: Work, taken: Sequence[_Taken]) -> list[_Taken]:
         return list(taken)
     for contact_id, uuid in owners.items():
         work.run("drop_placeholder", contact=contact_id, owner=uuid)
-    linked = {row["linked"]: row["uuid"] for row in work.rows("owners", contacts=list(owners), ours=[])}
-    lost = [uuid for contact_id, uuid in owners.items() if linked.get(contact_id, uuid) != uuid]
+    rows = [row for row in work.rows("owners", contacts=list(owners), ours=[]) if row["uuid"] != owners[row["linked"]]]
+    if any(row["placeholder"] for row in rows):
+        raise Busy("a worker has just claimed a contact of ours", delay=0.0)
+    lost = [owners[row["linked"]] for row in rows]
     if lost:
+        work.run("mark", subjects=[f"c:{row['linked']}" for row in rows], lane=0, privacy=False)
         work.run("drop_intents", uuids=lost)
         work.run("drop_reservations", uuids=lost)
     return [each for each in taken if each.write.pair.uuid not in lost]
