@@ -52,7 +52,8 @@ create unique index if not exists link_contact_is_unique on sync.link (contact);
 create index if not exists link_base_email on sync.link ((base ->> 'email'));
 create index if not exists link_in_trouble on sync.link (uuid) where trouble <> '{}';
 
--- Ids that lead to a link without being its contact: merged away, former (archived and re-created), or ignored.
+-- Ids that are no link's contact: merged away (they lead to the survivor's link), ignored (an erased person's), or
+-- former (archived, its customer has another contact now; restored, it is looked at like any unknown contact).
 create table if not exists sync.alias (
     contact bigint primary key,
     uuid    uuid,
@@ -364,7 +365,7 @@ begin
 
     insert into sync.link (uuid, contact)
     select gen_random_uuid(), id from (select substr(s, 3)::bigint as id from unnest(picked) s where s like 'c:%') contacts
-    where not exists (select from sync.alias a where a.contact = id) order by id
+    where not exists (select from sync.alias a where a.contact = id and a.kind <> 'former') order by id
     on conflict (contact) do nothing;
     insert into sync.link (uuid)
     select c.uuid from customer c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1

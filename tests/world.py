@@ -93,7 +93,7 @@ class World:
             self.sql("update sync.link set lease_until = null where lease_until is not null")
             count = self.parts.reconciler.drain()
             total += count
-            if count == 0 and not self.sql("select from sync.mark"):
+            if count == 0 and not self.sql("select 1 from sync.mark"):
                 return total
         marks = self.sql("select subject, attempts from sync.mark")
         raise AssertionError(f"the sync does not come to rest: {marks}")

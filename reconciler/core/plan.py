@@ -153,6 +153,8 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
     """A contact nobody here knows: a new customer, unless its address says whose it is."""
     assert pair.contact is not None
     address = pair.contact.values.get("email")
+    if pair.contact.id in around.former:
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, "former_restored", None))
     if address is None and around.has_nameless_create:
         return Step(pair=pair, again=STALE_LOOKS[-1])
     if address is not None and address in around.tombstoned:

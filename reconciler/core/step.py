@@ -55,11 +55,15 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id."""
+    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
+
+    `former` contacts were archived and replaced: one that is alive again was restored beside its successor.
+    """
 
     holders: Mapping[str, Neighbour] = field(default_factory=dict)
     owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
     tombstoned: frozenset[str] = frozenset()
+    former: frozenset[ContactId] = frozenset()
     has_nameless_create: bool = False
 
 

@@ -42,11 +42,13 @@ class PostgresPairs:
         holders = self._database.rows("holders", addresses=list(addresses), ours=list(ours)) if addresses else []
         owners = self._database.rows("owners", contacts=list(contacts), ours=list(ours)) if contacts else []
         erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
+        former = self._database.rows("former", contacts=list(contacts)) if contacts else []
         nameless = self._database.row("nameless_create")
         return Surroundings(
             holders={row["address"]: neighbour_of(row) for row in holders},
             owners={row["linked"]: neighbour_of(row) for row in owners},
             tombstoned=frozenset(row["address"] for row in erased),
+            former=frozenset(ContactId(row["contact"]) for row in former),
             has_nameless_create=bool(nameless and nameless["open"]),
         )
 

@@ -90,6 +90,9 @@ from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%
 -- tombstoned: which of these addresses were erased
 select address from unnest(%(addresses)s::text[]) as address where exists (select from sync.tombstone) and exists (select from sync.tombstone where hash = sync.hash_of(address))
 
+-- former: which of these contacts were archived and replaced by another
+select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and kind = 'former'
+
 -- nameless_create: whether a create without an address is open
 select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as open
 
@@ -272,7 +275,7 @@ delete from sync.link where uuid = any(%(uuids)s::uuid[])
 with page as (
     select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
-    select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact
+    select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact and a.kind <> 'former'
     where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true)
 ), marked as (
     select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news having count(*) > 0

@@ -1,0 +1,127 @@
+"""The API and the webhook receiver as a caller meets them: in process on a real Postgres and a HubSpot twin, and as
+real processes on a port of this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+import running_servers
+import structlog
+from systems import (
+    KAI,
+    ApiInProcess,
+    Hook,
+    Logged,
+    ServedApi,
+    api_environment,
+    api_in_process,
+    new_database,
+    webhook_environment,
+)
+from world import World
+
+from api.auth import Role
+from reconciler.adapters.postgres.database import Database, open_pool
+
+
+@pytest.fixture(scope="session")
+def all_logged() -> Logged:
+    logged = Logged()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, logged])
+    return logged
+
+
+@pytest.fixture(autouse=True)
+def logged(all_logged: Logged) -> Iterator[Logged]:
+    """What a test makes the code log; a bug among it fails the test."""
+    all_logged.clear()
+    yield all_logged
+    assert not [event for event in all_logged if event["event"].endswith(".bug")]
+
+
+@pytest.fixture(scope="session")
+def used_dsn(server: str, template: str) -> Iterator[str]:
+    with new_database(server, template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def dsn(used_dsn: str) -> str:
+    """A database as after its creation: emptied, which is faster than a new one for each of many small tests."""
+    with psycopg.connect(used_dsn) as connection:
+        connection.execute("set local session_replication_role = replica")
+        kept = ("secret", "lane", "slot")
+        tables = connection.execute(
+            "select tablename from pg_tables where schemaname = 'sync' and tablename <> all(%s)", [list(kept)]
+        ).fetchall()
+        for statement in ("customer", *(f"sync.{name}" for (name,) in tables), "sync.secret where name <> 'salt'"):
+            connection.execute(f"delete from {statement}")
+        connection.execute("update sync.slot set at = '-infinity' where at > '-infinity'")
+        connection.execute("update sync.lane set wanted = '-infinity'")
+    return used_dsn
+
+
+@pytest.fixture
+def make_api(world: World, database: Database) -> Callable[..., ApiInProcess]:
+    """Make an API with settings of one's own."""
+    return lambda **more: api_in_process(world, database, **more)
+
+
+@pytest.fixture
+def api(make_api: Callable[..., ApiInProcess]) -> ApiInProcess:
+    return make_api()
+
+
+@pytest.fixture(scope="session")
+def shared_world(server: str, template: str) -> Iterator[World]:
+    """Two sides for all the requests that must leave no trace on either."""
+    with ExitStack() as stack:
+        dsn = stack.enter_context(new_database(server, template))
+        pool = stack.enter_context(open_pool(dsn, size=8))
+        yield stack.enter_context(World.open(dsn, Database(pool)))
+
+
+@pytest.fixture(scope="session")
+def shared_api(shared_world: World) -> Iterator[ApiInProcess]:
+    """An API with one customer, Kai, for requests that change nothing."""
+    with open_pool(shared_world.dsn, size=8) as pool:
+        api = api_in_process(shared_world, Database(pool))
+        assert api.admin("POST", "/", KAI).status == 201
+        yield api
+
+
+@pytest.fixture(scope="session")
+def served_api(shared_api: ApiInProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApi]:
+    """`python -m api` on the shared two sides."""
+    environment = api_environment(shared_api.world)
+    with running_servers.server("api", environment, tmp_path_factory.mktemp("api") / "log") as server:
+        yield ServedApi(shared_api.world, server, f"Bearer {shared_api.services.tokens.issue(Role.ADMIN)}")
+
+
+@pytest.fixture(scope="session")
+def served_webhook(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_servers.Server]:
+    """`python -m webhook` on the shared two sides."""
+    environment = webhook_environment(shared_world)
+    with running_servers.server("webhook", environment, tmp_path_factory.mktemp("webhook") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def make_hook(dsn: str, database: Database) -> Iterator[Callable[..., Hook]]:
+    """Make a receiver with parts of one's own."""
+    made: list[Hook] = []
+
+    def make(**changes: Any) -> Hook:
+        made.append(Hook(dsn, database, **changes))
+        return made[-1]
+
+    yield make
+    for hook in made:
+        hook.connection.close()
+
+
+@pytest.fixture
+def hook(make_hook: Callable[..., Hook]) -> Hook:
+    return make_hook()

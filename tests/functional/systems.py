@@ -1,0 +1,157 @@
+"""The API and the receiver as the tests use them: in process, and as the processes they are."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import running_servers
+import structlog
+from callers import Caller
+from deliveries import APP, PORTAL, SECRET, URL
+from psycopg.conninfo import make_conninfo
+from world import World
+
+from api.__main__ import services
+from api.app import Services, make_app
+from api.auth import Role
+from api.routes import ROUTES
+from reconciler import wiring
+from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.settings import Api, load
+from webhook.__main__ import StoringInbox
+from webhook.app import Receiver
+from webhook.app import make_app as make_receiver
+from webhook.signature import Verifier
+
+JWT_SECRET = "a-jwt-secret-of-more-than-32-bytes-0123456789"
+ISSUER_KEY = "an-issuer-key-0123456789"
+
+KAI = {
+    "email": "kai@hubspot.com",
+    "firstname": "Kai",
+    "lastname": "Krueger",
+    "phone": "(555) 555-5555",
+    "company": "HubSpot",
+    "website": "hubspot.com",
+    "lifecyclestage": "marketingqualifiedlead",
+}
+
+
+@dataclass(frozen=True)
+class ApiInProcess:
+    """The API's app and the two sides it writes to."""
+
+    world: World
+    services: Services
+    anyone: Caller
+    user: Caller
+    admin: Caller
+
+    def state(self) -> tuple[Any, ...]:
+        """Everything that a refused request must leave as it was."""
+        links = "(select uuid, contact, base, alive, trouble from sync.link)"
+        tables = ("customer", links, "sync.intent", "sync.dirty", "sync.tombstone")
+        rows = [self.world.sql(f"select to_jsonb(t) as row from {table} t order by 1") for table in tables]
+        return (self.world.portal.revision, rows)
+
+
+class Logged(list[dict[str, Any]]):
+    """What the code logs, kept instead of printed."""
+
+    def __call__(self, _: Any, method: str, event: dict[str, Any]) -> Any:
+        self.append({**event, "level": method})
+        raise structlog.DropEvent
+
+
+@contextmanager
+def new_database(server: str, template: str) -> Iterator[str]:
+    """A database of its own, for fixtures that outlive a test."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
+        yield make_conninfo(server, dbname=name)
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+def api_environment(world: World, **more: str) -> dict[str, str]:
+    """The settings of an API on these two sides."""
+    return {
+        "DATABASE_URL": world.dsn,
+        "HUBSPOT_ACCESS_TOKEN": world.sandbox.token,
+        "HUBSPOT_BASE_URL": world.sandbox.url,
+        "HUBSPOT_RATE_PER_10S": "5000",
+        "HUBSPOT_SEARCH_PER_SECOND": "100",
+        "JWT_SECRET": JWT_SECRET,
+        "TOKEN_ISSUER_KEY": ISSUER_KEY,
+        **more,
+    }
+
+
+def documented(method: str, path: str) -> Collection[int] | None:
+    """The statuses that the route table has for a call, None for what is no call of it."""
+    role = path.rpartition("/")[2] if path.isascii() and path[-1:].isalpha() else "<role>"
+    fixed = [route for route in ROUTES if route.path.replace("<role>", role) == path]
+    found = fixed or ([route for route in ROUTES if "<email" in route.path] if "@" in path else [])
+    return next((route.answers for route in found if route.method == method), None)
+
+
+def api_in_process(world: World, database: Database, **more: str) -> ApiInProcess:
+    """Put the API together as its process does."""
+    parts = services(settings := load(Api, api_environment(world, **more)), wiring.build(settings, database))
+    anyone = Caller(make_app(parts), documented)
+    user, admin = (
+        anyone.with_headers(Authorization=f"Bearer {parts.tokens.issue(role)}") for role in (Role.USER, Role.ADMIN)
+    )
+    return ApiInProcess(world, parts, anyone, user, admin)
+
+
+@dataclass(frozen=True)
+class ServedApi:
+    """A real API process and an admin's header for it."""
+
+    world: World
+    server: running_servers.Server
+    authorization: str
+
+
+def webhook_environment(world: World, **more: str) -> dict[str, str]:
+    """The settings of a receiver on these two sides."""
+    environment = api_environment(world)
+    del environment["JWT_SECRET"], environment["TOKEN_ISSUER_KEY"]
+    return {**environment, "HUBSPOT_CLIENT_SECRET": SECRET, "HUBSPOT_WEBHOOK_URL": URL, **more}
+
+
+class Hook:
+    """The webhook receiver's app with nothing draining behind it: what it stores stays to be seen."""
+
+    def __init__(self, dsn: str, database: Database, **changes: Any) -> None:
+        self.woken = 0
+        self.connection = psycopg.connect(dsn, autocommit=True)
+        parts: dict[str, Any] = {
+            "verifier": Verifier(URL, [SECRET.encode()]),
+            "inbox": StoringInbox(PostgresInbox(database)),
+            "wake": self._wake,
+            "portal_id": lambda: PORTAL,
+            "app_id": APP,
+        }
+        self.call = Caller(make_receiver(Receiver(**{**parts, **changes})))
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def marks(self) -> dict[str, bool]:
+        """The subjects that are marked, with the privacy bit of each."""
+        return dict(self.connection.execute("select subject, privacy from sync.mark order by 1").fetchall())
+
+    def counts(self) -> dict[str, int]:
+        return dict(self.connection.execute("select kind, count from sync.event").fetchall())
+
+    def quarantined(self) -> list[tuple[Any, ...]]:
+        return self.connection.execute("select reason, size, hash, head from sync.quarantine order by id").fetchall()
+
+    def stored(self) -> tuple[Any, ...]:
+        return (self.marks(), self.counts(), self.quarantined(), self.woken)

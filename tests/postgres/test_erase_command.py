@@ -1,0 +1,151 @@
+"""Erased stays erased: by command, through crashes, after a restored backup."""
+
+from pathlib import Path
+
+import pytest
+from histories import (
+    CREATE,
+    UPDATE,
+    change,
+    expire,
+    killed,
+    person,
+    settle,
+    traces,
+)
+from psycopg.errors import CheckViolation
+from world import World
+
+from reconciler.adapters.postgres.tombstones import restore_tombstones
+from reconciler.core.ports import Subject
+from reconciler.erase import erase
+
+Person = tuple[object, int]
+
+
+@pytest.fixture
+def kai(world: World) -> Person:
+    return person(world, email="kai@example.com", firstname="Kai", company="Acme")
+
+
+def _assert_erased(world: World, *texts: str) -> None:
+    for text in texts or ("kai@example.com", "Acme"):
+        assert traces(world, text) == []
+
+
+def test_a_person_who_consents_again_is_welcome(world: World, kai: Person) -> None:
+    _, contact = kai
+    world.portal.erase(contact)
+    world.event(contact, privacy=True)
+    world.quiet()
+    world.portal.set(blocklisted="allow")
+    assert world.sql("select sync.forget_tombstone('KAI@example.com ') as done")[0]["done"]
+    assert not world.sql("select sync.forget_tombstone('kai@example.com') as done")[0]["done"]
+    assert traces(world, "kai@example.com") == []
+    world.insert(email="kai@example.com", firstname="Kai")
+    world.quiet()
+    world.assert_equal()
+
+
+TABLES = (
+    "public.customer",
+    "sync.link",
+    "sync.alias",
+    "sync.history",
+    "sync.conflict",
+    "sync.tombstone",
+    "sync.secret",
+)
+
+
+def _backup(world: World) -> None:
+    world.sql("create schema backup")
+    for name in TABLES:
+        world.sql(f"create table backup.{name.split('.')[1]} as table {name}")
+
+
+def _restore(world: World) -> None:
+    with world.connection.transaction():
+        world.sql("select set_config('sync.own', 'on', true)")
+        for name in (*TABLES, "sync.mark", "sync.intent", "sync.dirty"):
+            world.sql(f"delete from {name}")
+        for name in TABLES:
+            world.sql(f"insert into {name} overriding system value select * from backup.{name.split('.')[1]}")
+    world.sql("drop schema backup cascade")
+
+
+@pytest.mark.parametrize("is_gone_here", [False, True])
+def test_a_restored_backup_does_not_bring_an_erased_person_back(
+    dsn: str, database: object, tmp_path: Path, is_gone_here: bool
+) -> None:
+    file = tmp_path / "tombstones"
+    with World.open(dsn, database, TOMBSTONE_FILE=str(file)) as world:
+        uuid, contact = person(world, email="kai@example.com", company="Acme")
+        person(world, email="uwe@example.com")
+        if is_gone_here:
+            world.sql("delete from customer where uuid = %s", uuid)
+        _backup(world)
+        stale = world.parts.marks
+        world.event(contact)
+        old = stale.claim(1, only=[Subject.contact(contact)])
+        world.quiet()
+        world.portal.erase(contact)
+        world.event(contact, privacy=True)
+        world.quiet()
+        assert b"kai" not in file.read_bytes()
+        _restore(world)
+        assert restore_tombstones(file, world.parts.database) >= 2
+        _assert_erased(world)
+        world.parts.reconciler.reconcile(old)
+        world.event(contact)
+        world.quiet()
+        world.sweep()
+        _assert_erased(world)
+        assert [each.email for each in world.portal.contacts] == ["uwe@example.com"]
+        with pytest.raises(CheckViolation):
+            world.insert(email="kai@example.com")
+
+
+def test_a_person_erased_by_command_is_gone_on_both_sides(world: World, kai: Person) -> None:
+    assert erase(world.parts, " KAI@example.com")
+    assert not erase(world.parts, "kai@example.com")
+    assert world.portal.contacts == []
+    world.quiet()
+    world.sweep()
+    _assert_erased(world)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_erase_by_command_that_dies_at_hubspot_is_finished_later(world: World, kai: Person, when: str) -> None:
+    uuid, contact = kai
+    with killed(world, "/gdpr-delete", when=when):
+        erase(world.parts, "kai@example.com")
+    expire(world)
+    if when == "before":
+        assert erase(world.parts, "kai@example.com")
+    world.quiet()
+    _assert_erased(world)
+    assert world.portal.contact(str(contact)) is None
+
+
+def test_an_erase_takes_what_was_about_to_be_sent(world: World, kai: Person) -> None:
+    uuid, contact = kai
+    change(world, uuid, company="Acme 2")
+    with killed(world, UPDATE):
+        world.quiet()
+    expire(world)
+    assert erase(world.parts, "kai@example.com")
+    world.quiet()
+    _assert_erased(world)
+
+
+def test_an_erase_of_a_customer_whose_create_is_open_takes_the_contact_too(world: World) -> None:
+    world.insert(email="kai@example.com", company="Acme")
+    with killed(world, CREATE):
+        world.quiet()
+    expire(world)
+    assert erase(world.parts, "kai@example.com")
+    settle(world)
+    world.sweep()
+    _assert_erased(world)
+    assert world.portal.contacts == []

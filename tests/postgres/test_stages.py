@@ -1,0 +1,116 @@
+"""Lifecycle stages: HubSpot moves them forward only."""
+
+import pytest
+from histories import (
+    UPDATE,
+    Caller,
+    calls,
+    change,
+    conflicts,
+    killed,
+    lost,
+    person,
+    row,
+    settle,
+    there,
+    trouble,
+)
+from world import World
+
+Person = tuple[object, int]
+
+
+@pytest.fixture
+def kai(world: World) -> Person:
+    return person(world, email="kai@example.com", firstname="Kai", company="a", lifecyclestage="customer")
+
+
+def _assert_stage(world: World, kai: Person, stage: str | None) -> None:
+    assert (row(world, kai[0])["lifecyclestage"], there(world, kai[1], "lifecyclestage")) == (stage, stage)
+    world.assert_equal()
+    world.assert_fixpoint()
+
+
+@pytest.mark.parametrize("is_echoed", [False, True])
+def test_a_stage_that_goes_back_here_goes_back_there(world: World, kai: Person, is_echoed: bool) -> None:
+    world.portal.set(echo_ignored_stage=is_echoed)
+    change(world, kai[0], lifecyclestage="lead", company="b")
+    world.quiet()
+    assert conflicts(world) == set()
+    assert there(world, kai[1], "company") == "b"
+    _assert_stage(world, kai, "lead")
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+@pytest.mark.parametrize("when", ["before", "after", "late"])
+def test_a_crash_amid_clearing_and_setting_a_stage_loses_it_on_neither_side(
+    world: World, kai: Person, call: int, when: str
+) -> None:
+    change(world, kai[0], lifecyclestage="lead")
+    with killed(world, UPDATE, when=when, skip=call):
+        world.quiet()
+    settle(world)
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "lead")
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lost_answer_amid_clearing_and_setting_a_stage_loses_it_on_neither_side(
+    world: World, kai: Person, call: int, when: str
+) -> None:
+    change(world, kai[0], lifecyclestage="lead")
+    world.portal.faults.add(action="cut", when=when, path_contains=UPDATE, skip=call)
+    settle(world)
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "lead")
+
+
+def test_a_stage_that_hubspot_keeps_is_taken_and_the_one_from_here_logged(world: World, kai: Person) -> None:
+    world.portal.set(stage_rule="no_clear")
+    change(world, kai[0], lifecyclestage="lead", company="b")
+    world.quiet()
+    assert there(world, kai[1], "company") == "b"
+    assert ("lifecyclestage", "lead") in lost(world)
+    world.portal.calls.clear()
+    world.sweep()
+    assert calls(world, UPDATE) == 0
+    _assert_stage(world, kai, "customer")
+
+
+def test_a_put_of_an_earlier_stage_arrives(world: World, kai: Person) -> None:
+    assert Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})[0] == 200
+    world.quiet()
+    world.event(kai[1])
+    world.quiet()
+    _assert_stage(world, kai, "lead")
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_put_of_an_earlier_stage_that_fails_in_the_middle_does_not_lose_the_stage(
+    world: World, kai: Person, call: int
+) -> None:
+    caller = Caller(world)
+    world.portal.faults.add(action="status", status=400, body={"message": "no"}, path_contains=UPDATE, skip=call)
+    status, _ = caller.put("kai@example.com", {"lifecyclestage": "lead"})
+    settle(world)
+    assert status in (200, 400, 500)
+    stage = there(world, kai[1], "lifecyclestage")
+    assert stage in ("customer", "lead")
+    _assert_stage(world, kai, stage)
+
+
+def test_a_put_of_an_impossible_stage_changes_nothing(world: World, kai: Person) -> None:
+    status, body = Caller(world).put("kai@example.com", {"lifecyclestage": "no such stage", "company": "b"})
+    assert status == 400
+    assert body["message"].startswith("HubSpot API Error (400): ")
+    world.quiet()
+    assert trouble(world, kai[0]) == {}
+    assert there(world, kai[1], "company") == "a"
+    _assert_stage(world, kai, "customer")
+
+
+def test_a_stage_that_is_cleared_here_is_cleared_there(world: World, kai: Person) -> None:
+    change(world, kai[0], lifecyclestage=None)
+    world.quiet()
+    _assert_stage(world, kai, None)
