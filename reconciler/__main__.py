@@ -11,6 +11,7 @@ from reconciler import log
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.brake import Danger
+from reconciler.core.errors import SyncError
 from reconciler.erase import erase
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
@@ -120,5 +121,14 @@ def _with_parts(work: Callable[[Parts], object]) -> None:
         work(parts)
 
 
+def main() -> None:
+    """Run a command; what is not there (yet) is said in a line, with exit code 1."""
+    try:
+        app()
+    except SyncError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -115,6 +115,8 @@ class Api(Sync):
     def _long_enough(cls, secret: SecretStr) -> SecretStr:
         if len(secret.get_secret_value().encode()) < 32:
             raise ValueError("at least 32 bytes")
+        if secret.get_secret_value().lstrip().startswith(("-----BEGIN", "ssh-")):
+            raise ValueError("a secret of your own, not a public or private key")
         return secret
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from reconciler.settings import InvalidSettings, Webhook, load
 from reconciler.start import check_portal
 from reconciler.wiring import Parts, build
 from reconciler.wsgi import end_with_parent, serve
+from webhook.alarm import Alarm
 from webhook.app import Receiver, make_app
 from webhook.events import Delivery, Quarantined
 from webhook.signature import Verifier
@@ -93,6 +95,7 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
             wake=worker.wake,
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,
+            alarm=Alarm(time.monotonic),
         )
     )
 

@@ -12,6 +12,7 @@ import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.wsgi import Ambiguous, CutOff, TooLarge, read_body, refuse_ambiguous
+from webhook.alarm import Alarm
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier
 
@@ -42,6 +43,7 @@ class Receiver:
     wake: Callable[[], None]
     portal_id: Callable[[], int | None]
     app_id: int | None
+    alarm: Alarm
     clock: Callable[[], float] = time.time
 
 
@@ -52,7 +54,11 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
 
     @app.post("/")  # type: ignore[untyped-decorator]
     def deliver() -> bottle.HTTPResponse:
-        return _deliver(receiver, bottle.request.environ)
+        try:
+            return _deliver(receiver, bottle.request.environ)
+        except Unsigned as error:
+            receiver.alarm.refused(error.code)
+            raise
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]
     def health() -> bottle.HTTPResponse:
@@ -97,7 +103,9 @@ def _deliver(receiver: Receiver, environ: dict[str, Any]) -> bottle.HTTPResponse
         raise Unsigned("signature_missing")
     body = read_body(environ, LARGEST)
     timestamp = environ.get("HTTP_X_HUBSPOT_REQUEST_TIMESTAMP")
-    receiver.verifier.verify(signature=signature, timestamp=timestamp, body=body, now_ms=int(receiver.clock() * 1000))
+    now_ms = int(receiver.clock() * 1000)
+    receiver.verifier.verify(signature=signature, timestamp=timestamp, body=body, now_ms=now_ms)
+    receiver.alarm.accepted()
     try:
         delivery = read(body, portal_id=receiver.portal_id(), app_id=receiver.app_id)
     except NotEvents as error:

@@ -1,5 +1,6 @@
 """The API and the receiver as the tests use them: in process, and as the processes they are."""
 
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.settings import Api, load
 from webhook.__main__ import StoringInbox
+from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
@@ -136,6 +138,7 @@ class Hook:
             "inbox": StoringInbox(PostgresInbox(database)),
             "wake": self._wake,
             "portal_id": lambda: PORTAL,
+            "alarm": Alarm(time.monotonic),
             "app_id": APP,
         }
         self.call = Caller(make_receiver(Receiver(**{**parts, **changes})))

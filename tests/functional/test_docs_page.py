@@ -12,9 +12,10 @@ from api.routes import ROUTES
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --virtual-time-budget=5000 --dump-dom"
-).split()
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    *("--virtual-time-budget=5000", "--dump-dom"),
+)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
