@@ -10,8 +10,10 @@ import typer
 from reconciler import log
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
+from reconciler.audit import Audit
 from reconciler.core.brake import Danger
 from reconciler.core.errors import SyncError
+from reconciler.core.ports import Lane
 from reconciler.erase import erase
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
@@ -66,6 +68,21 @@ def backfill(
     from reconciler.backfill import Backfill
 
     _with_parts(lambda parts: Backfill(parts).preview() if dry_run else Backfill(parts).run())
+
+
+@app.command("audit")
+def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark what drifts.")] = False) -> None:
+    """Compare both sides whole. Exit 0: equal, 1: drift, 2: it could not run."""
+    with open_parts(_settings(Sync, "audit")) as parts:
+        audit = Audit(parts.database, parts.hubspot, parts.marks)
+        try:
+            parts.budget.shape()
+            with parts.budget.reserve(Lane.AUDIT, 1):
+                is_equal = audit.run(repair=repair)
+        except SyncError as error:
+            _fail(f"the audit could not run: {error}")
+    print("\n".join(audit.lines()))
+    raise typer.Exit(0 if is_equal else 1)
 
 
 @app.command()

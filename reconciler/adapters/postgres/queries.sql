@@ -506,3 +506,20 @@ select l.uuid, v.key, 'hubspot', null, v.value
 from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
 where l.uuid = %(loser)s and v.value is distinct from l.base ->> v.key and v.value <> ''
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing
+
+-- audit_customers: customers and links side by side, and what may be under way with them
+select coalesce(c.uuid, l.uuid) as uuid, c.uuid is not null as present, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.deletedat, c.erasedat, l.contact, l.trouble, coalesce(l.detached, false) as detached,
+    (select array_agg(property) from sync.conflict f where f.uuid = l.uuid and f.winner is null and f.resolved is null) as undecided,
+    exists (select from sync.mark m where m.subject in ('u:' || coalesce(c.uuid, l.uuid), 'c:' || l.contact))
+        or exists (select from sync.intent i where i.uuid = l.uuid)
+        or exists (select from sync.dirty d where d.uuid = c.uuid)
+        or coalesce(l.lease_until > now(), false) as pending
+from customer c full join sync.link l on l.uuid = c.uuid
+where coalesce(c.uuid, l.uuid) > %(after)s::uuid and c.mergedinto is null
+order by 1 limit %(limit)s
+
+-- audit_contact: what is known of a contact that no customer shows
+select coalesce(a.kind = 'ignored', false) as ignored, coalesce(l.trouble <> '{}', false) as parked,
+    exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint) or coalesce(l.lease_until > now(), false) as marked
+from (select %(contact)s::bigint as contact) k left join sync.link l using (contact) left join sync.alias a using (contact)

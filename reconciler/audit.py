@@ -1,0 +1,130 @@
+"""The independent audit: reads both sides whole and says where they differ, and why that may be right.
+
+Written against the promise, not against the sync: it shares no decision code with the reconcile, so that a fault
+there cannot hide here.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from reconciler.adapters.postgres.database import Database
+from reconciler.core.contact import Contact
+from reconciler.core.fields import COLUMNS, normalised
+from reconciler.core.ports import HubSpot, Lane, Marks, Subject
+
+PAGE = 1000
+SAMPLES = 5
+
+
+class Finding(StrEnum):
+    """Why two sides are, or are not, the same."""
+
+    EQUAL = "equal"
+    IN_FLIGHT = "in flight"
+    HELD = "held by policy"
+    PARKED = "parked"
+    UNMATCHED = "unmatched"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One record that is not the same on both sides; `columns` differ, or one side is missing."""
+
+    finding: Finding
+    subject: str
+    columns: tuple[str, ...]
+
+
+class Audit:
+    """Compares every linked pair and every unlinked record."""
+
+    def __init__(self, database: Database, hubspot: HubSpot, marks: Marks) -> None:
+        self._database, self._hubspot, self._marks = database, hubspot, marks
+        self.counts: Counter[Finding] = Counter()
+        self.samples: defaultdict[Finding, list[Difference]] = defaultdict(list)
+
+    def run(self, *, repair: bool) -> bool:
+        """Compare all; mark what drifts if `repair`. Return whether nothing drifts."""
+        rows = {row["contact"]: row for row in self._customers() if row["contact"] is not None}
+        for page in self._pages():
+            self._take([self._compare(contact, rows.pop(contact.id, None)) for contact in page], repair)
+        self._take([_without_contact(row) for row in rows.values() if _is_alive(row)], repair)
+        lonely = [row for row in self._customers() if row["contact"] is None and _is_alive(row)]
+        self._take([_without_contact(row) for row in lonely], repair)
+        return not self.counts[Finding.DRIFT] and not self.counts[Finding.UNMATCHED]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the result for people: counts, and samples without a value."""
+        for finding in Finding:
+            yield f"{self.counts[finding]:>9}  {finding}"
+            for each in self.samples[finding]:
+                yield f"{'':>11}{each.subject}  {' '.join(each.columns)}".rstrip()
+
+    def _customers(self) -> Iterator[Mapping[str, Any]]:
+        after = "00000000-0000-0000-0000-000000000000"
+        while rows := self._database.rows("audit_customers", after=after, limit=PAGE):
+            yield from rows
+            after = str(rows[-1]["uuid"])
+
+    def _pages(self) -> Iterator[Sequence[Contact]]:
+        after = None
+        while True:
+            page = self._hubspot.walk(after)
+            yield page.contacts
+            after = page.after
+            if after is None:
+                return
+
+    def _compare(self, contact: Contact, row: Mapping[str, Any] | None) -> Difference:
+        subject = Subject.contact(contact.id).key
+        if row is None:
+            return Difference(self._unknown(contact), subject, ())
+        if not _is_alive(row):
+            return Difference(_reason(row, ()), subject, ("alive",))
+        here = normalised({column: row[column] for column in COLUMNS})
+        columns = tuple(column for column in COLUMNS if contact.values.get(column) != here[column])
+        return Difference(_reason(row, columns) if columns else Finding.EQUAL, subject, columns)
+
+    def _unknown(self, contact: Contact) -> Finding:
+        """A contact that no row is linked with: new and on its way, an erased person's, or nobody's."""
+        row = self._database.row("audit_contact", contact=contact.id)
+        if row is not None and row["ignored"]:
+            return Finding.HELD
+        if row is not None and row["marked"]:
+            return Finding.IN_FLIGHT
+        return Finding.PARKED if row is not None and row["parked"] else Finding.UNMATCHED
+
+    def _take(self, found: Sequence[Difference], repair: bool) -> None:
+        for each in found:
+            self.counts[each.finding] += 1
+            if each.finding is not Finding.EQUAL and len(self.samples[each.finding]) < SAMPLES:
+                self.samples[each.finding].append(each)
+        wrong = [each for each in found if each.finding in (Finding.DRIFT, Finding.UNMATCHED)]
+        if repair and wrong:
+            self._marks.mark({Subject(each.subject) for each in wrong}, lane=Lane.AUDIT)
+
+
+def _is_alive(row: Mapping[str, Any]) -> bool:
+    return row["deletedat"] is None and row["erasedat"] is None and row["present"]
+
+
+def _without_contact(row: Mapping[str, Any]) -> Difference:
+    reason = _reason(row, ("email",))
+    finding = Finding.UNMATCHED if reason is Finding.DRIFT else reason
+    return Difference(finding, Subject.customer(row["uuid"]).key, ())
+
+
+def _reason(row: Mapping[str, Any], columns: Sequence[str]) -> Finding:
+    """Say why a pair differs: something is under way, somebody decided so, or something is wrong."""
+    trouble = row["trouble"] or {}
+    named = {column: trouble[column]["code"] for column in trouble if column in columns or column == "*"}
+    is_manual = columns and set(columns) <= set(row["undecided"] or ())
+    if row["pending"]:
+        return Finding.IN_FLIGHT
+    if row["detached"] or is_manual or any(code.startswith("held_") for code in named.values()):
+        return Finding.HELD
+    return Finding.PARKED if "*" in named or (columns and set(columns) <= named.keys()) else Finding.DRIFT
