@@ -47,10 +47,9 @@ class PostgresMarks:
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
-            exhausted = [e for e in endings if e.spend and e.claim.attempts + 1 >= ATTEMPTS]
-            settled = [e for e in endings if e.again is None or e in exhausted]
-            late = [e for e in endings if e not in settled]
-            self._put_off(work, late)
+            exhausted = [e for e in endings if _is_exhausted(e)]
+            settled = [e for e in endings if e.again is None or _is_exhausted(e)]
+            self._put_off(work, [e for e in endings if e.again is not None and not _is_exhausted(e)])
             work.run("finish", marks=to_json([_mark(s, g) for e in settled for s, g in e.claim.marks]))
             work.run("end_leases", claims=to_json([{"uuid": e.claim.uuid, "fence": e.claim.fence} for e in endings]))
             if exhausted:
@@ -66,6 +65,10 @@ class PostgresMarks:
         if unmarked:
             subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": _delay(e)} for e in unmarked]
             work.run("mark_later", marks=to_json(subjects))
+
+
+def _is_exhausted(ending: Ending) -> bool:
+    return ending.spend and ending.claim.attempts + 1 >= ATTEMPTS
 
 
 def _delay(ending: Ending) -> float:
