@@ -348,17 +348,24 @@ create or replace function sync.claim(lanes integer[], most integer, lease inter
 returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, privacy boolean) language plpgsql as $$
 #variable_conflict use_column
 declare
-    picked text[];
-    won    uuid[];
+    picked      text[] := '{}';
+    won         uuid[];
+    wanted_lane integer;
 begin
     if wanted is not null then
         picked := array(select subject from sync.mark where subject = any(wanted) order by subject for update skip locked);
     else
-        picked := array(select subject from sync.mark where due <= now() and lane = any(lanes) and crashes < 2 and subject not like 'e:%'
-            order by lane, due limit most for update skip locked);
+        -- Lane by lane: over several lanes at once the index could not give the order.
+        foreach wanted_lane in array lanes loop
+            picked := picked || array(
+                select m.subject from sync.mark m
+                where m.lane = wanted_lane and m.due <= now() and m.crashes < 2 and m.subject not like 'e:%'
+                order by m.due limit most - cardinality(picked) for update skip locked);
+        end loop;
         if picked = '{}' then
-            picked := array(select subject from sync.mark where due <= now() and lane = any(lanes) and subject not like 'e:%'
-                order by lane, due limit 1 for update skip locked);
+            picked := array(
+                select m.subject from sync.mark m where m.lane = any(lanes) and m.due <= now() and m.crashes >= 2 and m.subject not like 'e:%'
+                limit 1 for update skip locked);
         end if;
     end if;
     if picked = '{}' then return; end if;

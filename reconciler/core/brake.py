@@ -62,7 +62,8 @@ def _braked(step: Step, left: Counter[Danger]) -> Step:
 
 def _held_record(step: Step) -> Step:
     code = HELD + Danger.DELETE
-    return Step(pair=step.pair, trouble={RECORD: Trouble(code=code, fingerprint=fingerprint(RECORD, code))})
+    trouble = {RECORD: Trouble(code=code, fingerprint=fingerprint(RECORD, code))}
+    return Step(pair=step.pair, trouble=trouble, closes=step.closes)
 
 
 def _without_blanks(step: Step) -> Step:

@@ -115,7 +115,7 @@ def _linked(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         case Existence.INSERT:
             return _insert(pair, around)
         case Existence.CREATE:
-            return Step(pair=pair) if pair.link.is_detached else _create(pair, _open(pair))
+            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, _open(pair))
         case Existence.AGREE:
             return _agree_dead(pair)
 
@@ -128,7 +128,7 @@ def _agree_dead(pair: Pair) -> Step:
 
 def _archive(pair: Pair, rules: Rules) -> Step:
     if not rules.deletes_outbound or pair.link.is_detached:
-        return Step(pair=pair, local=Local.DETACH)
+        return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
     return Step(pair=pair, remote=Remote.ARCHIVE, conflicts=_unpulled(pair))
 
 

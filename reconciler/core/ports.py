@@ -72,8 +72,8 @@ class Marks(Protocol):
     def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
         """Mark the subjects due now."""
 
-    def next_lane(self, lanes: Collection[Lane]) -> Lane | None:
-        """Return the most urgent of these lanes that has due marks."""
+    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
+        """Return the first of these lanes that has due marks."""
 
     def claim(
         self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None

@@ -29,7 +29,7 @@ class PostgresMarks:
             keys = [subject.key for subject in subjects]
             self._database.run("mark", subjects=keys, lane=int(lane), privacy=privacy)
 
-    def next_lane(self, lanes: Collection[Lane]) -> Lane | None:
+    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
         self._database.run("fold")
         row = self._database.row("next_lane", lanes=[int(lane) for lane in lanes])
         return None if row is None else Lane(row["asked"])

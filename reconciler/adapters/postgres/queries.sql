@@ -12,8 +12,8 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 -- fold: turn captured SQL writes and overdue intents into marks
 select sync.fold()
 
--- next_lane: the most urgent lane with due marks
-select asked from unnest(%(lanes)s::integer[]) as asked where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by asked limit 1
+-- next_lane: the first of these lanes with due marks
+select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
 
 -- claim: lease due pairs
 select uuid, fence, marks, attempts, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
