@@ -4,7 +4,7 @@ COPY requirements.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin sync
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin sync && install -d -o sync -g sync /var/lib/sync
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY schema.sql ./

@@ -25,6 +25,18 @@ create table if not exists customer (
     mergedinto       uuid
 );
 
+-- A table that was there before gets what the sync needs.
+alter table customer
+    add column if not exists contactid bigint,
+    add column if not exists hubspotcreatedat timestamptz,
+    add column if not exists hubspotupdatedat timestamptz,
+    add column if not exists deletedat timestamptz,
+    add column if not exists erasedat timestamptz,
+    add column if not exists mergedinto uuid,
+    alter column email drop not null,
+    alter column firstname drop not null,
+    alter column lastname drop not null;
+
 create schema if not exists sync;
 
 -- Every fence and every mark's generation comes from here and is never used twice.
@@ -44,6 +56,7 @@ create table if not exists sync.link (
     trouble     jsonb not null default '{}',  -- column or * -> {code, fingerprint}
     unseen      jsonb not null default '{}',  -- column -> {since, sent}: pushed without a read, history not yet checked
     detached    boolean not null default false,
+    privacy     boolean not null default false,  -- a privacy deletion was announced: the next 404 erases
     fence       bigint not null default 0,
     lease_until timestamptz
 );
@@ -69,6 +82,7 @@ create table if not exists sync.intent (
     vals     jsonb not null default '{}',
     at       timestamptz not null default clock_timestamp(),
     deadline timestamptz not null,
+    overdue  boolean not null default false,  -- its call has ended without an answer; `deadline` is when to look again
     ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot first
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
@@ -88,6 +102,7 @@ create table if not exists sync.mark (
     privacy    boolean not null default false
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 create index if not exists mark_due on sync.mark (lane, due);
+create index if not exists mark_addresses on sync.mark (due) where subject like 'e:%';
 
 -- What the trigger appends: no unique key, so no writer ever waits for another here.
 create table if not exists sync.dirty (
@@ -196,20 +211,20 @@ create table if not exists sync.event (
     count bigint not null
 );
 
--- Events that could not be read, for a person: size and hash, and no more of the body than needed to see what it is.
+-- Signed bodies that could not be read, for a person: size and hash; the body itself may be personal.
 create table if not exists sync.quarantine (
     id     bigint generated always as identity primary key,
     at     timestamptz not null default now(),
     reason text not null,
     size   integer not null,
-    hash   text not null,
-    head   bytea not null
+    hash   text not null
 );
 
 -- Indexes on customer --------------------------------------------------------------------------------------------
 
 create unique index if not exists customer_email_is_unique_among_live on customer (lower(btrim(email)))
     where deletedat is null;
+create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
 create index if not exists customer_contactid on customer (contactid) where contactid is not null;
 
 -- Functions ------------------------------------------------------------------------------------------------------
@@ -336,10 +351,15 @@ begin
             trouble = case when excluded.edited <> '{}' and sync.link.trouble -> '*' ->> 'code' = 'attempts_exhausted' then sync.link.trouble - '*' else sync.link.trouble end
         returning uuid
     )
-    insert into sync.mark (subject) select 'u:' || uuid from linked order by 1
+    -- A mass change is bulk work; a person's edit is not to wait behind it.
+    insert into sync.mark (subject, lane) select 'u:' || uuid, case when (select count(*) from linked) > 500 then 2 else 1 end from linked order by 1
     on conflict (subject) do update set generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1);
-    insert into sync.mark (subject) select distinct 'u:' || uuid from sync.intent where deadline < now() order by 1
-    on conflict (subject) do nothing;
+    delete from sync.intent i where deadline < now() and not exists (select from sync.link l where l.uuid = i.uuid);
+    with late as (
+        update sync.intent set overdue = true, deadline = now() + interval '1 minute' where deadline < now() returning uuid
+    )
+    insert into sync.mark (subject) select distinct 'u:' || uuid from late order by 1
+    on conflict (subject) do update set due = least(sync.mark.due, now());
 end $$;
 
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its own), so two

@@ -178,7 +178,8 @@ class Handlers:
     def token(self, route: Route, caller: Caller | None, role: str) -> bottle.HTTPResponse:
         services = self._services
         key = bottle.request.environ.get("HTTP_X_ISSUER_KEY")
-        is_allowed = services.is_issuer_open or (services.issuer_key and is_issuer(key, services.issuer_key))
+        is_open = services.is_issuer_open and is_local(bottle.request.environ)
+        is_allowed = is_open or (services.issuer_key and is_issuer(key, services.issuer_key))
         if not is_allowed:
             raise Answered(failure(401, "issuer_key", "X-Issuer-Key is missing or wrong"))
         if role not in list(Role):

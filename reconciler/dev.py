@@ -182,7 +182,8 @@ class Dev:
         if self._is_local:
             hubspot += "    (a local stand-in: open it, edit contacts, turn on faults)"
         shown = {"api": api, "webhook": f"http://127.0.0.1:{ports['webhook']}/", "hubspot": hubspot}
-        database = self._environment["DATABASE_URL"]
+        # One that was given may carry a password; it is known to whoever gave it.
+        database = os.environ.get("DATABASE_URL") and "$DATABASE_URL" or self._environment["DATABASE_URL"]
         print(INTRODUCTION.format(**shown, database=database, token=token, folder=FOLDER), flush=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from reconciler.core.ports import Budget, HubSpot, Lane, Page, Records
+from reconciler.core.ports import Budget, HubSpot, Lane, Page, Progress, Records
 
 FIRST = "0:0"
 """Where a window's pages begin."""
@@ -26,18 +26,18 @@ class Poll:
         self._hubspot, self._records, self._budget = hubspot, records, budget
         self._overlap, self._second_look = timedelta(seconds=overlap), timedelta(seconds=second_look)
 
-    def recent(self) -> int:
+    def recent(self, progress: Progress = lambda count: None) -> int:
         """Mark what changed since the last look; return how many contacts are new to us."""
-        return self._walk("poll", until=None)
+        return self._walk("poll", progress, until=None)
 
-    def again(self) -> int:
+    def again(self, progress: Progress = lambda count: None) -> int:
         """Mark what the index had not shown yet: the same windows, one second look behind."""
         first = self._records.cursor("poll")
         if first is None:
             return 0
-        return self._walk("poll again", until=_time(first["high"]) - self._second_look)
+        return self._walk("poll again", progress, until=_time(first["high"]) - self._second_look)
 
-    def _walk(self, name: str, *, until: datetime | None) -> int:
+    def _walk(self, name: str, progress: Progress, *, until: datetime | None) -> int:
         """Walk the window from where the last one ended; a walk that was cut off goes on at its page."""
         state = dict(self._records.cursor(name) or self._beginning(until))
         since = _time(state["high"]) - self._overlap
@@ -50,6 +50,7 @@ class Poll:
             state = _advanced(state, page, until)
             found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)
             marked += len(found)
+            progress(len(page.contacts))
             if page.after is None:
                 break
             after = page.after

@@ -14,9 +14,22 @@ import structlog
 from reconciler.core import addresses
 from reconciler.core.brake import brake, needed
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
-from reconciler.core.errors import Code, Refused, SyncError, Transient
+from reconciler.core.errors import Code, Refused, Transient
 from reconciler.core.plan import decide
-from reconciler.core.ports import Answer, Brakes, Budget, Claim, Ending, HubSpot, Lane, Marks, Pairs, Subject, Write
+from reconciler.core.ports import (
+    Answer,
+    Brakes,
+    Budget,
+    Claim,
+    Ending,
+    HubSpot,
+    Lane,
+    Marks,
+    Pairs,
+    Subject,
+    Unanswered,
+    Write,
+)
 from reconciler.core.step import (
     Attach,
     Local,
@@ -74,16 +87,17 @@ class Reconciler:
         self._brakes, self._budget, self._rules = brakes, budget, rules
         self._sender = Sender(pairs, hubspot)
         self._turn = 0
+        self.is_postponed = False
 
     def drain(self, *, lanes: Collection[Lane] = tuple(Lane)) -> int:
-        """Work off what is due; return how many pairs were looked at."""
+        """Work off what is due; return about how many pairs were looked at."""
         total = 0
         while count := self.drain_once(lanes):
             total += count
         return total
 
     def drain_once(self, lanes: Collection[Lane]) -> int:
-        """Look at one batch of the most urgent lane; return how many pairs that were."""
+        """Look at one batch of the most urgent lane; return 0 when nothing is due."""
         # Every so often the least urgent goes first: a constant load of the others must not starve it.
         self._turn += 1
         urgent = sorted(lanes, reverse=self._turn % FLOOR_TURN == 0)
@@ -91,17 +105,18 @@ class Reconciler:
         if lane is None:
             return 0
         with self._budget.reserve(lane, CALLS_PER_PASS):
-            looked_up = self._look_up(self._marks.addresses(BATCH), lane)
+            self._look_up(self._marks.addresses(BATCH), lane)
             claims = self._marks.claim(BATCH, lanes=[lane])
             self.reconcile(claims)
-        return len(claims) + looked_up
+        # Due marks may lead to nothing, or to pairs that others hold: there may be more behind them.
+        return len(claims) or 1
 
-    def _look_up(self, wanted: Sequence[str], lane: Lane) -> int:
+    def _look_up(self, taken: Sequence[tuple[str, int]], lane: Lane) -> None:
         """Turn marks about an address that no customer has into marks about the contact that has it."""
-        if wanted:
-            found = self._hubspot.find(wanted)
+        if taken:
+            found = self._hubspot.find([address for address, _ in taken])
             self._marks.mark({Subject.contact(contact.id) for contact in found.values()}, lane=lane)
-        return len(wanted)
+            self._marks.looked_up(taken)
 
     def reconcile(self, claims: Sequence[Claim], known: Mapping[ContactId, Contact] | None = None) -> None:
         """Make the claimed pairs equal. `known` are contacts just read from the store (not the search index)."""
@@ -113,11 +128,11 @@ class Reconciler:
             steps = self._decided(claims, endings, known or {})
             self._apply(steps, endings)
             _log(steps, monotonic() - started)
+            self.is_postponed = False
         except Transient as error:
+            self.is_postponed = True
             log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
             endings = {u: replace(e, again=max(error.delay, e.again or 0)) for u, e in endings.items()}
-        except SyncError:
-            raise
         except Exception:
             log.exception("reconcile.bug", pairs=len(endings))
             endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}
@@ -182,13 +197,14 @@ class Reconciler:
         for uuid in self._pairs.merge(merging):
             again(endings, uuid, LEFT_OUT_DELAY)
         # Deletes before updates before creates: each may free an address that the next one wants.
-        self._archive([s for s in merging if s.remote is Remote.ARCHIVE])
+        self._archive([s for s in merging if s.remote is Remote.ARCHIVE], endings)
         self._update([s for s in merging if s.remote is Remote.UPDATE], endings)
         self._create([s for s in merging if s.remote is Remote.CREATE], endings)
 
-    def _archive(self, steps: Sequence[Step]) -> None:
+    def _archive(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for chunk in chunked(steps, BATCH):
-            self._sender.archive([_write(step, IntentKind.ARCHIVE) for step in chunk])
+            for write, answer in self._sender.archive([_write(step, IntentKind.ARCHIVE) for step in chunk]):
+                self._follow_up(write, answer, endings)
 
     def _update(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for wave in addresses.waves(steps):
@@ -205,8 +221,9 @@ class Reconciler:
     def _follow_up(self, write: Write, answer: Answer, endings: dict[CustomerId, Ending]) -> None:
         """Look again where HubSpot refused a part, and see who has an address that it would not give."""
         uuid = write.pair.uuid
-        if answer is None:
-            endings[uuid] = replace(endings[uuid], again=BUG_DELAY, spend=True)
+        if isinstance(answer, Unanswered):
+            # Only what HubSpot leaves out is the record's own fault.
+            endings[uuid] = replace(endings[uuid], again=BUG_DELAY, spend=answer is Unanswered.OMITTED)
         elif isinstance(answer, Refused) and answer.code is Code.TAKEN:
             self._resolve_holder(write, answer, endings)
         elif isinstance(answer, Refused):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -26,8 +27,10 @@ SECOND_LOOK_INTERVAL = 300.0
 SWEEP_LOOK = 60.0
 """Seconds between two looks whether a sweep is due."""
 
-STALE = 120.0
-"""Seconds after which a job that another process took counts as given up."""
+STALE = 60.0
+"""Seconds without a page after which a job that another process took counts as given up."""
+
+BEAT_PAUSE = 2.0
 
 log = structlog.get_logger()
 
@@ -47,6 +50,7 @@ class Schedule:
     def __init__(self, parts: Parts, settings: Sync) -> None:
         self._parts, self._settings = parts, settings
         self._watchdog = Watchdog(restart_process)
+        self._beaten = float("-inf")
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(8)},
@@ -117,32 +121,49 @@ class Schedule:
     def _drain(self, tick: Callable[[], None]) -> None:
         while self._parts.reconciler.drain_once(tuple(Lane)):
             tick()
+            self._beat()
             if self._stopped.is_set():
                 return
-        self._parts.records.beat("drain")
+        self._beat()
+
+    def _beat(self) -> None:
+        """Say that data is moving: not while everything is only put off."""
+        if not self._parts.reconciler.is_postponed and monotonic() - self._beaten > BEAT_PAUSE:
+            self._parts.records.beat("drain")
+            self._beaten = monotonic()
 
     def _poll(self, tick: Callable[[], None]) -> None:
         interval = self._settings.poll_interval
-        self._alone("poll", interval, tick, self._parts.poll.recent)
+        self._alone("poll", interval, lambda: self._parts.poll.recent(self._progress("poll", tick)))
 
     def _poll_again(self, tick: Callable[[], None]) -> None:
-        self._alone("poll again", SECOND_LOOK_INTERVAL, tick, self._parts.poll.again)
+        progress = self._progress("poll again", tick)
+        self._alone("poll again", SECOND_LOOK_INTERVAL, lambda: self._parts.poll.again(progress))
 
     def _sweep(self, tick: Callable[[], None]) -> None:
-        def progress(_: int) -> None:
-            tick()
-            self._parts.records.hold("sweep")
-
-        self._alone("sweep", self._settings.sweep_interval, tick, lambda: self._parts.sweep.run(Lane.AUDIT, progress))
+        progress = self._progress("sweep", tick)
+        self._alone("sweep", self._settings.sweep_interval, lambda: self._parts.sweep.run(Lane.AUDIT, progress))
 
     def _prune(self, tick: Callable[[], None]) -> None:
-        self._alone("prune", PRUNE_INTERVAL, tick, self._parts.records.prune)
+        self._alone("prune", PRUNE_INTERVAL, self._parts.records.prune)
 
-    def _alone(self, job: str, every: float, tick: Callable[[], None], run: Callable[[], object]) -> None:
+    def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:
+        """Return what a long job calls at each page: it lives, and it is still the one at it."""
+
+        def progress(_: int) -> None:
+            tick()
+            self._parts.records.hold(job)
+
+        return progress
+
+    def _alone(self, job: str, every: float, run: Callable[[], object]) -> None:
         """Run a job of which one process is enough."""
-        if self._parts.records.take(job, every=every * 0.9, stale=min(every * 0.9, STALE)):
-            run()
-            self._parts.records.beat(job)
+        if self._parts.records.take(job, every=every * 0.9, stale=STALE):
+            try:
+                run()
+                self._parts.records.beat(job)
+            finally:
+                self._parts.records.leave(job)
 
     def _listen(self) -> None:
         listen(self._settings.database_url.get_secret_value(), self._wake, self._stopped)

@@ -6,19 +6,23 @@ happened keeps its intent, which settles it later.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 
 from reconciler.core.contact import ContactId, IntentKind
 from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Value
-from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Write, Written
+from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Unanswered, Write, Written
 
 STAGE = "lifecyclestage"
+
+SEND_WINDOW = 10.0
+"""Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""
 
 Result = tuple[Write, Answer]
 
 
 class Sender:
-    """Sends batches of writes of one kind; each ends in an answer, None where nothing is known."""
+    """Sends batches of writes of one kind; each ends in an answer."""
 
     def __init__(self, pairs: Pairs, hubspot: HubSpot) -> None:
         self._pairs, self._hubspot = pairs, hubspot
@@ -26,7 +30,7 @@ class Sender:
     def create(self, writes: Sequence[Write]) -> list[Result]:
         """Create contacts; an answer per write that was still ours."""
         sent = self._pairs.intend(writes)
-        return self._commit(sent, lambda: self._hubspot.create([each.write.values for each in sent]))
+        return self._commit(sent, lambda until: self._hubspot.create([each.write.values for each in sent], until=until))
 
     def update(self, writes: Sequence[Write]) -> list[Result]:
         """Update contacts; a lifecyclestage that HubSpot ignored is cleared and set again."""
@@ -53,25 +57,29 @@ class Sender:
         """Archive contacts."""
         sent = self._pairs.intend(writes)
         ids = [contact_id(each.write) for each in sent]
-        return self._commit(sent, lambda: self._hubspot.archive(ids))
+        return self._commit(sent, lambda until: self._hubspot.archive(ids, until=until))
 
     def _update(self, writes: Sequence[Write]) -> tuple[list[Sent], list[Result]]:
         sent = self._pairs.intend(writes)
         edits = [(contact_id(each.write), each.write.values) for each in sent]
-        return sent, self._commit(
-            sent, lambda: [_without_stage(a, s) for a, s in zip(self._hubspot.update(edits), sent, strict=True)]
-        )
 
-    def _commit(self, sent: Sequence[Sent], call: Callable[[], Sequence[Answer]]) -> list[Result]:
+        def call(until: float) -> list[Answer]:
+            answers = self._hubspot.update(edits, until=until)
+            return [_without_stage(answer, each) for answer, each in zip(answers, sent, strict=True)]
+
+        return sent, self._commit(sent, call)
+
+    def _commit(self, sent: Sequence[Sent], call: Callable[[float], Sequence[Answer]]) -> list[Result]:
         if not sent:
             return []
         try:
-            answers = call()
+            answers = call(monotonic() + SEND_WINDOW)
         except OutcomeUnknown:
             raise
         except Transient:
             self._pairs.withdraw(sent)
             raise
+        self._pairs.withdraw([each for each, answer in zip(sent, answers, strict=True) if answer is Unanswered.UNSENT])
         answers = [self._with_holder(each, answer) for each, answer in zip(sent, answers, strict=True)]
         self._pairs.settle(list(zip(sent, answers, strict=True)))
         return [(each.write, answer) for each, answer in zip(sent, answers, strict=True)]

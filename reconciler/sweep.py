@@ -4,14 +4,14 @@ Missing, deleted, merged and drifted records are marked; contacts that a page ha
 from that page, so a backfill costs one call per hundred.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
 
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead
-from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Records, Subject
+from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Progress, Records, Subject
 from reconciler.reconcile import Reconciler
 
 FIRST_CUSTOMER = CustomerId(UUID(int=0))
@@ -20,8 +20,6 @@ CUSTOMERS = 1000
 """Customers per look at the local half."""
 
 log = structlog.get_logger()
-
-Progress = Callable[[int], None]
 
 
 class Sweep:
@@ -74,8 +72,9 @@ class Sweep:
             self._reconciler.reconcile(claims, known)
 
     def _customers(self, lane: Lane, progress: Progress) -> None:
-        after = FIRST_CUSTOMER
-        while drifted := self._records.drifted(after=after, limit=CUSTOMERS, lane=lane):
-            after = drifted[-1]
-            log.info("sweep.drifted", customers=len(drifted))
-            progress(len(drifted))
+        after: CustomerId | None = FIRST_CUSTOMER
+        while after is not None:
+            after, drifted = self._records.drifted(after=after, limit=CUSTOMERS, lane=lane)
+            progress(drifted)
+            if drifted:
+                log.info("sweep.drifted", customers=drifted)

@@ -9,9 +9,22 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Pair
-from reconciler.core.errors import Code, OutcomeUnknown, Refused
+from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Values
-from reconciler.core.ports import Answer, Budget, Claim, Desk, Ending, Lane, Marks, Pairs, Subject, Write, Written
+from reconciler.core.ports import (
+    Answer,
+    Budget,
+    Claim,
+    Desk,
+    Ending,
+    Lane,
+    Marks,
+    Pairs,
+    Subject,
+    Unanswered,
+    Write,
+    Written,
+)
 from reconciler.core.step import Attach, Local, Neighbour, Step
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
@@ -115,6 +128,11 @@ class WriteThrough:
             late = [write.pair for write in writes if write.pair.uuid not in outcomes]
             self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in late])
             return {**outcomes, **{pair.uuid: Taken(None) for pair in late}}
+        except OutcomeUnknown:
+            raise
+        except Transient:
+            self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in self._pairs.load(claims)])
+            raise
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
@@ -153,7 +171,7 @@ class WriteThrough:
         pending = [uuid for uuid in values_of if uuid not in outcomes]
         given = {customer.uuid: customer for customer, _ in edits} if strict else {}
         outcomes.update(self._leased(pending, given, lambda pairs: self._update(pairs, values_of)))
-        return [outcomes.get(customer.uuid, Missing()) for customer, _ in edits]
+        return [outcomes[customer.uuid] for customer, _ in edits]
 
     def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
@@ -189,28 +207,34 @@ class WriteThrough:
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         pair = replace(write.pair, link=replace(write.pair.link, contact_id=holder))
         update = _update_of(pair, values_of[pair.uuid])
-        ((_, answer),) = self._sender.update([update]) or [(update, None)]
+        ((_, answer),) = self._sender.update([update]) or [(update, Unanswered.UNSENT)]
         return self._updated(update, answer, values_of)
 
     def delete(self, customers: Sequence[Customer], *, strict: bool = False) -> list[Outcome]:
         """Archive the contacts and soft-delete the customers. `strict`: only those still as given."""
         given = {customer.uuid: customer for customer in customers} if strict else {}
         outcomes = self._leased([customer.uuid for customer in customers], given, self._delete)
-        return [outcomes.get(customer.uuid, Missing()) for customer in customers]
+        return [outcomes[customer.uuid] for customer in customers]
 
     def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
         linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
         alone = [p for p in pairs if p not in linked and p.customer]
-        if linked:
-            with self._budget.reserve(Lane.INTERACTIVE, 1):
-                results = self._sender.archive(
-                    [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
-                )
-            for _, answer in results:
-                self._require(answer)
+        writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
+        with self._budget.reserve(Lane.INTERACTIVE, 1):
+            results = self._sender.archive(writes) if writes else []
         for pair in alone:
             self._desk.remove(pair.uuid)
-        return {pair.uuid: Done(None) for pair in (*linked, *alone)}
+        outcomes = {write.pair.uuid: self._deleted(write, answer) for write, answer in results}
+        return {**outcomes, **{pair.uuid: Done(None) for pair in alone}}
+
+    def _deleted(self, write: Write, answer: Answer) -> Outcome:
+        if isinstance(answer, Refused) and answer.code is Code.GONE:
+            self._desk.remove(write.pair.uuid)
+            return Done(None)
+        if isinstance(answer, Refused):
+            return Invalid(answer)
+        self._require(answer)
+        return Done(None)
 
     def _leased(
         self,
@@ -224,9 +248,13 @@ class WriteThrough:
         try:
             unclaimed = [Claim(uuid=uuid, fence=0) for uuid in uuids if uuid not in {claim.uuid for claim in claims}]
             pairs = self._pairs.load([*claims, *unclaimed])
+            gone = {uuid: Missing() for uuid in uuids if uuid not in {p.uuid for p in pairs if p.customer}}
             changed = {pair.uuid for pair in pairs if pair.uuid in given and not _is_as(pair, given[pair.uuid])}
             outcomes = work([pair for pair in pairs if pair.uuid not in changed])
-            return {**outcomes, **dict.fromkeys(changed, Changed())}
+            found: dict[CustomerId, Outcome] = {**gone, **outcomes, **dict.fromkeys(changed, Changed())}
+            if len(found) < len(set(uuids)):
+                raise OutcomeUnknown("a claim was lost before the call")
+            return found
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
@@ -262,7 +290,7 @@ class WriteThrough:
         return adopted
 
     def _require(self, answer: Answer) -> None:
-        if answer is None:
+        if isinstance(answer, Unanswered):
             raise OutcomeUnknown("HubSpot's answer did not mention the record")
 
 

@@ -39,7 +39,7 @@ class StoringInbox:
         self.store_in.receive(contacts=delivery.contacts, private=delivery.private, counts=delivery.counts)
 
     def quarantine(self, body: Quarantined) -> None:
-        self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash, head=body.head)
+        self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash)
 
 
 class Worker:

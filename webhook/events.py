@@ -93,14 +93,13 @@ def _number(value: Any) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A signed body that could not be read: enough of it for a person to see what it is."""
+    """A signed body that could not be read: what it is recognised by, and nothing personal."""
 
     reason: str
     size: int
     hash: str
-    head: bytes
 
 
 def quarantined(body: bytes, reason: str) -> Quarantined:
     """Return what is kept of an unreadable body."""
-    return Quarantined(reason=reason, size=len(body), hash=hashlib.sha256(body).hexdigest(), head=body[:4096])
+    return Quarantined(reason=reason, size=len(body), hash=hashlib.sha256(body).hexdigest())

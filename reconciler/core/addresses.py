@@ -20,12 +20,6 @@ class Update:
     values: Values
 
 
-def wanted(steps: Sequence[Step]) -> set[str]:
-    """Return the addresses that contacts of this batch would bring to Postgres."""
-    found = (step.pair.contact.values.get("email") for step in steps if step.pair.contact is not None)
-    return {address for address in found if address is not None}
-
-
 def release(steps: Sequence[Step], holders: Mapping[str, Neighbour]) -> list[Step]:
     """Give back the pulls of an address whose holder moves away within this batch; the others stay in trouble."""
     waiting: dict[CustomerId, str] = {}

@@ -129,6 +129,7 @@ class Link:
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
     is_detached: bool = False
+    privacy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ class Pair:
     """A link with both its sides and its open intents: all that a decision needs.
 
     `fence` is the claim's number. `remote` is None when nothing was read (an unlinked customer).
-    `privacy` says that a privacy deletion of this contact was announced.
+    `privacy` says that a privacy deletion of this contact was announced, now or before.
     """
 
     link: Link

@@ -39,10 +39,6 @@ class OutcomeUnknown(Transient):
     """The write may or may not have happened; its intent stays open."""
 
 
-class FenceLost(Transient):
-    """The claim is somebody else's now."""
-
-
 class WrongPortal(SyncError):
     """The token belongs to another HubSpot account than the one this database was linked with."""
 

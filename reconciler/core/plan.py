@@ -129,6 +129,8 @@ def _agree_dead(pair: Pair) -> Step:
 def _archive(pair: Pair, rules: Rules) -> Step:
     if not rules.deletes_outbound or pair.link.is_detached:
         return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
+    if _is_parked(pair, RECORD, digest({})):
+        return Step(pair=pair, closes=_open(pair))
     return Step(pair=pair, remote=Remote.ARCHIVE, conflicts=_unpulled(pair))
 
 

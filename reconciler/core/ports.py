@@ -3,11 +3,12 @@
 Real adapters and the simulation's in-memory ones implement these; both pass the same contract tests.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
+from math import inf
 from typing import Any, Protocol
 
 from reconciler.core.brake import Danger
@@ -66,6 +67,10 @@ class Ending:
     spend: bool = False
 
 
+Progress = Callable[[int], None]
+"""Hears at each page of a walk how many records it met."""
+
+
 class Marks(Protocol):
     """What may mean work."""
 
@@ -80,8 +85,11 @@ class Marks(Protocol):
     ) -> list[Claim]:
         """Lease up to `limit` due pairs; `only` claims these subjects, due or not."""
 
-    def addresses(self, limit: int) -> list[str]:
-        """Take the due marks about addresses that no customer has."""
+    def addresses(self, limit: int) -> list[tuple[str, int]]:
+        """Take the due marks about addresses that no customer has, with their generations, for a while."""
+
+    def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
+        """Clear marks about addresses, unless they were made again meanwhile."""
 
     def finish(self, endings: Sequence[Ending]) -> None:
         """Clear what was settled (unless marked again meanwhile), put the rest off, end the leases."""
@@ -118,8 +126,18 @@ class Written:
     contact: Contact
 
 
-Answer = Written | Refused | None
-"""None: HubSpot's answer did not mention the record; nothing is known."""
+class Unanswered(Enum):
+    """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent."""
+
+    OMITTED = auto()
+    UNKNOWN = auto()
+    UNSENT = auto()
+
+
+Answer = Written | Refused | Unanswered
+
+CALL_DEADLINE = 30.0
+"""Seconds after which a HubSpot call has ended, however it ended."""
 
 
 class Pairs(Protocol):
@@ -169,8 +187,11 @@ class Records(Protocol):
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""
 
-    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> list[CustomerId]:
-        """Mark customers that differ from their base or have no link; return them in order of uuid."""
+    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
+        """Mark, of the next customers by uuid, those that differ from their base or have no link.
+
+        Returns the last one looked at (None at the end) and how many were marked.
+        """
 
     def linked(self) -> int:
         """Return how many contacts are linked and alive."""
@@ -220,14 +241,14 @@ class HubSpot(Protocol):
     def find(self, addresses: Collection[str]) -> Mapping[str, Contact]:
         """Return the living contacts that have these addresses (as primary or secondary one)."""
 
-    def create(self, drafts: Sequence[Values]) -> list[Answer]:
-        """Create contacts; one answer per draft, in order."""
+    def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
+        """Create contacts; one answer per draft, in order. Nothing is sent after `until` (monotonic seconds)."""
 
-    def update(self, edits: Sequence[tuple[ContactId, Values]]) -> list[Answer]:
-        """Update contacts; one answer per edit, in order."""
+    def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
+        """Update contacts; one answer per edit, in order. Nothing is sent after `until`."""
 
-    def archive(self, ids: Sequence[ContactId]) -> list[Answer]:
-        """Archive contacts; one answer per id, in order. Archiving twice is no error."""
+    def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
+        """Archive contacts; one answer per id, in order. Archiving twice is no error. Nothing is sent after `until`."""
 
     def purge(self, contact_id: ContactId) -> None:
         """Delete one contact for good, with its history (GDPR)."""

@@ -154,7 +154,7 @@ class Hook:
         return dict(self.connection.execute("select kind, count from sync.event").fetchall())
 
     def quarantined(self) -> list[tuple[Any, ...]]:
-        return self.connection.execute("select reason, size, hash, head from sync.quarantine order by id").fetchall()
+        return self.connection.execute("select reason, size, hash from sync.quarantine order by id").fetchall()
 
     def stored(self) -> tuple[Any, ...]:
         return (self.marks(), self.counts(), self.quarantined(), self.woken)

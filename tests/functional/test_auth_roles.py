@@ -111,7 +111,8 @@ def test_no_token_is_issued_while_no_key_is_set(make_api: Callable[..., ApiInPro
 )
 def test_an_open_issuer_is_open_on_loopback_only(make_api: Callable[..., ApiInProcess], host: str, status: int) -> None:
     api = make_api(TOKEN_ISSUER_KEY="", OPEN_TOKEN_ISSUER="true", API_HOST=host)
-    assert api.anyone("GET", "/get-token/admin").status == status
+    assert api.anyone("GET", "/get-token/admin", environ=LOCAL).status == status
+    assert api.anyone("GET", "/get-token/admin").status == 401
 
 
 @pytest.mark.parametrize("role", ["root", "Admin", "admin%20", "%61dmin%00", "ADMIN", "%ff"])

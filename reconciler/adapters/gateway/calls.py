@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import inf
+from time import monotonic
 from typing import Protocol, TypeVar
 
 import orjson
@@ -40,6 +42,10 @@ class Spender(Protocol):
     def spend(self, *, search: bool = False) -> None: ...
 
     def block(self, delay: float, *, search: bool = False) -> None: ...
+
+
+class TooLate(Transient):
+    """The call could not be sent in time; nothing was written."""
 
 
 class Refusal(Exception):
@@ -82,11 +88,11 @@ class Calls:
         """Make and parse a call without an effect."""
         return self._make(call, search=search, writes=False)
 
-    def write(self, call: Callable[[], Parsed]) -> Parsed:
-        """Make and parse a call with an effect: it is sent again only when it certainly had none."""
-        return self._make(call, search=False, writes=True)
+    def write(self, call: Callable[[], Parsed], *, until: float = inf) -> Parsed:
+        """Make and parse a call with an effect: sent again only when it certainly had none, and before `until`."""
+        return self._make(call, search=False, writes=True, until=until)
 
-    def _make(self, call: Callable[[], Parsed], *, search: bool, writes: bool) -> Parsed:
+    def _make(self, call: Callable[[], Parsed], *, search: bool, writes: bool, until: float = inf) -> Parsed:
         retrying = Retrying(
             retry=retry_if_exception(_is_worth_another_try),
             stop=stop_after_attempt(TRIES),
@@ -94,11 +100,14 @@ class Calls:
             sleep=self._sleep,
             reraise=True,
         )
-        answer: Parsed = retrying(self._once, call, search, writes)
+        answer: Parsed = retrying(self._once, call, search, writes, until)
         return answer
 
-    def _once(self, call: Callable[[], Parsed], search: bool, writes: bool) -> Parsed:
+    def _once(self, call: Callable[[], Parsed], search: bool, writes: bool, until: float) -> Parsed:
         self._budget.spend(search=search)
+        if monotonic() > until:
+            # The budget came too late: the lease and the intent would end before the call does.
+            raise TooLate("no HubSpot call free in time")
         try:
             with translated(writes=writes):
                 return call()

@@ -6,6 +6,7 @@ Answers omit inputs, come unordered, name merged ids and speak of refusals in se
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -40,9 +41,9 @@ from reconciler.adapters.gateway.parse import (
 )
 from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
-from reconciler.core.errors import Transient
+from reconciler.core.errors import OutcomeUnknown, Transient
 from reconciler.core.fields import PROPERTIES, Values
-from reconciler.core.ports import Answer, Page, Written
+from reconciler.core.ports import Answer, Page, Unanswered, Written
 
 ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 """Properties of every full read."""
@@ -124,17 +125,17 @@ class Gateway:
             return {}
         return {a: contact for a in addresses for contact in contacts if is_about(a, contact)}
 
-    def create(self, drafts: Sequence[Values]) -> list[Answer]:
-        answers: list[Answer] = [None] * len(drafts)
-        self._halve(list(range(len(drafts))), answers, lambda part: self._create([(n, drafts[n]) for n in part]))
+    def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
+        answers: list[Answer] = [Unanswered.OMITTED] * len(drafts)
+        self._halve(_all(drafts), answers, lambda part: self._create([(n, drafts[n]) for n in part], until))
         return answers
 
-    def _create(self, drafts: Sequence[tuple[int, Values]]) -> dict[int, Answer]:
+    def _create(self, drafts: Sequence[tuple[int, Values]], until: float) -> dict[int, Answer]:
         inputs = [
             {"objectWriteTraceId": str(n), "associations": [], "properties": properties_of(values)}
             for n, values in drafts
         ]
-        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), traced_in)
+        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), traced_in, until)
         answers = refused_by_trace(errors)
         for n, values in drafts:
             made = made_of(n, values, contacts)
@@ -142,14 +143,14 @@ class Gateway:
                 answers[n] = Written(contact=made)
         return answers
 
-    def update(self, edits: Sequence[tuple[ContactId, Values]]) -> list[Answer]:
-        answers: list[Answer] = [None] * len(edits)
-        self._halve(list(range(len(edits))), answers, lambda part: self._update([(n, *edits[n]) for n in part]))
+    def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
+        answers: list[Answer] = [Unanswered.OMITTED] * len(edits)
+        self._halve(_all(edits), answers, lambda part: self._update([(n, *edits[n]) for n in part], until))
         return answers
 
-    def _update(self, edits: Sequence[tuple[int, ContactId, Values]]) -> dict[int, Answer]:
+    def _update(self, edits: Sequence[tuple[int, ContactId, Values]], until: float) -> dict[int, Answer]:
         inputs = [{"id": str(contact_id), "properties": properties_of(values)} for _, contact_id, values in edits]
-        contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), traced_in)
+        contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), traced_in, until)
         answers: dict[int, Answer] = {}
         positions = {contact_id: n for n, contact_id, _ in edits}
         for error in errors:
@@ -160,13 +161,15 @@ class Gateway:
                 answers[positions[contact.id]] = Written(contact=contact)
         return answers
 
-    def archive(self, ids: Sequence[ContactId]) -> list[Answer]:
-        inputs = [{"id": str(each)} for each in ids]
-        try:
-            self._send(lambda **how: self._batch.archive({"inputs": inputs}, **how), nothing)
-        except Refusal as error:
-            return [refusal_of(body_of(error))] * len(ids)
-        return [Written(contact=archived_contact(each)) for each in ids]
+    def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
+        answers: list[Answer] = [Unanswered.OMITTED] * len(ids)
+        self._halve(_all(ids), answers, lambda part: self._archive([(n, ids[n]) for n in part], until))
+        return answers
+
+    def _archive(self, ids: Sequence[tuple[int, ContactId]], until: float) -> dict[int, Answer]:
+        inputs = [{"id": str(each)} for _, each in ids]
+        self._send(lambda **how: self._batch.archive({"inputs": inputs}, **how), nothing, until)
+        return {n: Written(contact=archived_contact(each)) for n, each in ids}
 
     def purge(self, contact_id: ContactId) -> None:
         self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing)
@@ -213,8 +216,8 @@ class Gateway:
     def _ask(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], *, search: bool = False) -> Parsed:
         return self._calls.read(lambda: parse(self._reply(call)), search=search)
 
-    def _send(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed]) -> Parsed:
-        return self._calls.write(lambda: parse(self._reply(call)))
+    def _send(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], until: float = inf) -> Parsed:
+        return self._calls.write(lambda: parse(self._reply(call)), until=until)
 
     def _reply(self, call: Callable[..., Any]) -> Reply:
         sent = datetime.now(UTC)
@@ -242,8 +245,14 @@ class Gateway:
             self._rest(part[middle:], answers, write)
 
     def _rest(self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]) -> None:
+        # The first half is answered and must be committed, whatever comes of the second.
         try:
             self._halve(part, answers, write)
+        except OutcomeUnknown:
+            answers[part[0] : part[-1] + 1] = [Unanswered.UNKNOWN] * len(part)
         except Transient:
-            # The first half is answered and must be committed; of the rest nothing is known.
-            return
+            answers[part[0] : part[-1] + 1] = [Unanswered.UNSENT] * len(part)
+
+
+def _all(items: Sequence[object]) -> list[int]:
+    return list(range(len(items)))

@@ -11,11 +11,10 @@ from typing import Any, Protocol
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
+from reconciler.core.ports import CALL_DEADLINE
+
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0
-TOTAL_DEADLINE = 30.0
-"""Seconds until a call counts as ended."""
-
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer after decompression."""
 
@@ -61,7 +60,7 @@ class BoundedPool:
 
     def request(self, method: str, url: str, **options: Any) -> Reply:
         """Send a request; raise `Rejected` for anything but 2xx, urllib3's errors when there is no answer."""
-        deadline = self._clock() + TOTAL_DEADLINE
+        deadline = self._clock() + CALL_DEADLINE
         response = self._pool.request(method, url, **{**options, "preload_content": False})
         try:
             body = self._read(response, deadline)

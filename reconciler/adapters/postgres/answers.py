@@ -183,7 +183,9 @@ def _update_row(each: _Taken) -> dict[str, Any]:
 def _close(work: Work, taken: Sequence[_Taken], refused: Sequence[Sent]) -> None:
     whole = [each.sent.intent for each in taken if set(each.write.values) <= set(each.pushed)]
     partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken]
-    work.run("close_intents", ids=whole + [sent.intent for sent in refused])
+    # An answer settles as well what an earlier call, long ended, left open.
+    earlier = [intent.id for each in taken for intent in each.write.pair.intents if intent.is_overdue]
+    work.run("close_intents", ids=whole + earlier + [sent.intent for sent in refused])
     work.run("answer_intents", answers=to_json(partly))
 
 

@@ -20,6 +20,12 @@ WINDOWS = {"all": 10.2, "search": 1.05}
 LONGEST_WAIT = 60.0
 """Seconds to wait for a call before the work is put off."""
 
+FRESH = 0.1
+"""Seconds a reservation may be older than its call without being stamped again."""
+
+GIVE_BACK = 8.0
+"""Seconds after which what was not spent is not given back."""
+
 NAP = 0.05
 """Shortest pause between two looks for a free slot, in seconds."""
 
@@ -42,6 +48,7 @@ class Limits:
 class _Permit(threading.local):
     lane: Lane = Lane.FRESH
     slots: list[int] | None = None
+    taken: float = 0.0
 
 
 class PostgresBudget:
@@ -64,12 +71,14 @@ class PostgresBudget:
         outer = self._permit.lane
         self._permit.lane = lane
         self._permit.slots = self._take("all", lane, calls)
+        self._permit.taken = monotonic()
         try:
             yield
         finally:
             unspent, self._permit.slots = self._permit.slots, None
             self._permit.lane = outer
-            if unspent:
+            # Slots held for longer than a window may be somebody else's by now.
+            if unspent and monotonic() - self._permit.taken < GIVE_BACK:
                 self._database.run("give_slots", kind="all", slots=unspent)
 
     def spend(self, *, search: bool = False) -> None:
@@ -77,7 +86,10 @@ class PostgresBudget:
         if search:
             self._take("search", self._permit.lane, 1)
         if self._permit.slots:
-            self._permit.slots.pop()
+            slot = self._permit.slots.pop()
+            if monotonic() - self._permit.taken > FRESH:
+                # The window begins with the call, not with its reservation.
+                self._database.run("stamp_slot", slot=slot)
         else:
             self._take("all", self._permit.lane, 1)
         self._count_day()

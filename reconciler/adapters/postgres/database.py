@@ -37,10 +37,6 @@ class AddressErased(Transient):
     """The address belongs to an erased person."""
 
 
-class Refusing(Transient):
-    """Postgres refused a statement."""
-
-
 def to_json(value: object) -> str:
     """Return a value as a JSON text for a jsonb parameter."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

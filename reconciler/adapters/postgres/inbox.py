@@ -17,9 +17,9 @@ class PostgresInbox:
         bits = [f"c:{contact}" for contact in private]
         self._database.run("receive", subjects=keys, private=bits, counts=to_json(dict(counts)))
 
-    def quarantine(self, *, reason: str, size: int, hash_: str, head: bytes) -> None:
+    def quarantine(self, *, reason: str, size: int, hash_: str) -> None:
         """Keep a body that could not be read."""
-        self._database.run("quarantine", reason=reason, size=size, hash=hash_, head=head)
+        self._database.run("quarantine", reason=reason, size=size, hash=hash_)
 
     def portal_id(self) -> int | None:
         """Return the HubSpot account this database is linked with, None before the first start."""

@@ -42,8 +42,13 @@ class PostgresMarks:
             rows = work.rows("claim", lanes=[int(lane) for lane in lanes], limit=limit, lease=LEASE, only=wanted)
         return [claim_of(row) for row in rows]
 
-    def addresses(self, limit: int) -> list[str]:
-        return [row["address"] for row in self._database.rows("take_addresses", limit=limit)]
+    def addresses(self, limit: int) -> list[tuple[str, int]]:
+        rows = self._database.rows("take_addresses", limit=limit, lease=LEASE)
+        return [(row["address"], row["generation"]) for row in rows]
+
+    def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
+        marks = [_mark(Subject.address(address).key, generation) for address, generation in taken]
+        self._database.run("finish", marks=to_json(marks))
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:

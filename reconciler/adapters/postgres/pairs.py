@@ -12,14 +12,11 @@ from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
-from reconciler.core.ports import Answer, Claim, Sent, Write
+from reconciler.core.ports import CALL_DEADLINE, Answer, Claim, Sent, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
 """Tries of a transaction that commits HubSpot's answers."""
-
-CALL_DEADLINE = 30.0
-"""Seconds after which a HubSpot call has ended, however it ended."""
 
 INTENT_DEADLINE = CALL_DEADLINE + 15.0
 """Seconds after which an open intent is due work."""
@@ -122,11 +119,12 @@ class PostgresPairs:
 
 
 def _changes_anything(step: Step) -> bool:
-    contact = step.pair.contact
-    is_unread = contact is not None and step.pair.link.read != contact.updated_at
-    return bool(is_unread or step.agree or step.closes or step.trouble or step.conflicts or step.pair.link.unseen) or (
-        step.writes or step.is_stale or step.alive is not None or step.local is not None
-    )
+    contact, link = step.pair.contact, step.pair.link
+    is_news = contact is not None and link.read != contact.updated_at
+    is_announced = step.pair.privacy and not link.privacy
+    is_remembered = bool(step.agree or step.closes or step.trouble or step.conflicts or link.unseen)
+    is_about_being = step.alive is not None or step.local is not None
+    return step.writes or is_news or is_announced or is_remembered or is_about_being or step.is_stale
 
 
 def _lock(step: Step) -> dict[str, Any]:
@@ -252,6 +250,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "trouble": trouble_json(step.trouble),
         "checked": bool(step.pair.contact and step.pair.contact.history),
         "unseen": {c: {"since": push.since, "sent": push.sent} for c, push in step.pair.link.unseen.items()},
+        "privacy": step.pair.privacy,
         "attached": step.local is Local.REATTACH,
     }
 

@@ -28,20 +28,23 @@ from free where l.uuid = free.uuid returning l.uuid, l.fence
 -- ensure_links: give customers the link row a lease sits on
 insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
 
--- take_addresses: take the due marks about addresses; the ones a customer has meanwhile become marks of that customer
+-- take_addresses: take the due marks about addresses for a while; the ones a customer has by now become that customer's
 with taken as (
-    delete from sync.mark where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
-    returning substr(subject, 3) as address
-), ours as (
-    select address, c.uuid from taken join customer c on lower(btrim(c.email)) = address and c.deletedat is null
+    update sync.mark set due = now() + %(lease)s * interval '1 second'
+    where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
+    returning substr(subject, 3) as address, generation
 ), marked as (
-    select sync.mark(array_agg('u:' || uuid), 1) from ours
+    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on lower(btrim(c.email)) = address and c.deletedat is null having count(*) > 0
 )
-select address from taken where address not in (select address from ours) and (select count(*) from marked) >= 0
+select address, generation from taken where (select count(*) from marked) >= 0
 
--- finish: clear settled marks unless marked again meanwhile
-delete from sync.mark m using jsonb_to_recordset(%(marks)s::jsonb) as done(subject text, generation bigint)
-where m.subject = done.subject and m.generation = done.generation
+-- finish: clear settled marks; one made again meanwhile stays, and its worker came back
+with done as (
+    select * from jsonb_to_recordset(%(marks)s::jsonb) as d(subject text, generation bigint)
+), again as (
+    update sync.mark m set crashes = 0 from done where m.subject = done.subject and m.generation <> done.generation and m.crashes > 0
+)
+delete from sync.mark m using done where m.subject = done.subject and m.generation = done.generation
 
 -- put_off: make marks due later; the worker came back, so the crash is taken back
 update sync.mark m set due = case when m.generation = late.generation then clock_timestamp() + late.delay * interval '1 second' else least(m.due, clock_timestamp()) end,
@@ -60,13 +63,13 @@ update sync.link l set lease_until = null from jsonb_to_recordset(%(claims)s::js
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
-select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.fence,
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto, i.intents
 from sync.link l
 left join customer c on c.uuid = l.uuid
 left join lateral (
-    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
     from sync.intent where uuid = l.uuid
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
@@ -175,8 +178,8 @@ update sync.link l set
     base = jsonb_strip_nulls(l.base || s.base), alive = coalesce(s.alive, l.alive), looks = s.looks,
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
     trouble = (l.trouble - s.cured) || s.trouble, unseen = case when s.checked and l.unseen = s.unseen then '{}' else l.unseen end,
-    detached = case when s.attached then false else l.detached end
-from jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
+    detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
+from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
 
 -- close_intents: these intents are settled
@@ -290,21 +293,22 @@ with missing as (
 )
 select count(*) as count from missing where (select count(*) from marked) >= 0
 
--- mark_drifted: mark customers that differ from their base, or have no link: what no trigger saw
-with drifted as (
-    select c.uuid from customer c left join sync.link l on l.uuid = c.uuid
-    where c.uuid > %(after)s and c.mergedinto is null and c.erasedat is null and (
+-- mark_drifted: mark, among the next customers, those that differ from their base or have no link: what no trigger saw
+with page as (
+    select * from customer where uuid > %(after)s order by uuid limit %(limit)s
+), drifted as (
+    select c.uuid from page c left join sync.link l on l.uuid = c.uuid
+    where c.mergedinto is null and c.erasedat is null and (
         l.uuid is null and c.deletedat is null
         or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
             or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
                 'company', nullif(c.company, ''), 'website', nullif(c.website, ''), 'lifecyclestage', nullif(c.lifecyclestage, ''))) is distinct from l.base))
-    order by c.uuid limit %(limit)s
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted having count(*) > 0
 )
-select uuid from drifted where (select count(*) from marked) >= 0 order by uuid
+select (select max(uuid::text)::uuid from page) as last, (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
 
 -- count_linked: how many contacts are linked and alive
 select count(*) as count from sync.link where contact is not null and alive
@@ -348,6 +352,9 @@ select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - 
 
 -- want_slots: a lane waits
 update sync.lane set wanted = clock_timestamp() where lane = %(lane)s
+
+-- stamp_slot: a call is made now that was reserved before
+update sync.slot set at = greatest(at, clock_timestamp()) where kind = 'all' and n = %(slot)s
 
 -- give_slots: calls that were taken and not made
 update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)s::integer[])
@@ -454,8 +461,8 @@ update sync.idempotency set body = %(body)s::json, lease_until = '-infinity' whe
 -- has_open_create: whether a create of this customer may still be under way
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
 
--- prune: drop what is older than anybody needs
-with a as (delete from sync.history where at < now() - interval '90 days'), b as (delete from sync.idempotency where at < now() - interval '1 day'),
+-- prune: drop what is older than anybody needs, so much at a time
+with a as (delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000)), b as (delete from sync.idempotency where at < now() - interval '1 day'),
     c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'),
     e as (delete from sync.quarantine where at < now() - interval '30 days')
 delete from sync.conflict where resolved < now() - interval '90 days'
@@ -478,8 +485,8 @@ select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(sub
 on conflict (subject) do update set
     generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
 
--- quarantine: keep a body that could not be read
-insert into sync.quarantine (reason, size, hash, head) values (%(reason)s, %(size)s, %(hash)s, %(head)s)
+-- quarantine: note a body that could not be read, without keeping what may be personal in it
+insert into sync.quarantine (reason, size, hash) values (%(reason)s, %(size)s, %(hash)s)
 
 -- read_portal: the HubSpot account this database is linked with
 select value from sync.secret where name = 'portal'
@@ -523,3 +530,11 @@ order by 1 limit %(limit)s
 select coalesce(a.kind = 'ignored', false) as ignored, coalesce(l.trouble <> '{}', false) as parked,
     exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint) or coalesce(l.lease_until > now(), false) as marked
 from (select %(contact)s::bigint as contact) k left join sync.link l using (contact) left join sync.alias a using (contact)
+
+-- people_with: whose address this is, or was
+select uuid from customer where lower(btrim(email)) = %(address)s and erasedat is null
+union
+select uuid from sync.link where base ->> 'email' = %(address)s
+
+-- leave_job: nobody is at it any more
+update sync.heartbeat set taken = '-infinity' where job = %(job)s

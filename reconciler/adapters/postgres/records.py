@@ -35,9 +35,9 @@ class PostgresRecords:
         row = self._database.row("mark_missing", after=after, upto=upto, met=list(met), lane=int(lane))
         return row["count"] if row else 0
 
-    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> list[CustomerId]:
-        rows = self._database.rows("mark_drifted", after=after, limit=limit, lane=int(lane))
-        return [CustomerId(row["uuid"]) for row in rows]
+    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
+        row = self._database.row("mark_drifted", after=after, limit=limit, lane=int(lane))
+        return (None, 0) if row is None or row["last"] is None else (CustomerId(row["last"]), row["drifted"])
 
     def linked(self) -> int:
         row = self._database.row("count_linked")
@@ -62,6 +62,10 @@ class PostgresRecords:
     def take(self, job: str, *, every: float, stale: float) -> bool:
         """Whether this process shall run the job: it is due, and no other process is at it. Times in seconds."""
         return self._database.row("take_job", job=job, every=every, stale=stale) is not None
+
+    def leave(self, job: str) -> None:
+        """Say that this process is not at the job any more, so that its next turn may come at once."""
+        self._database.run("leave_job", job=job)
 
     def hold(self, job: str) -> None:
         """Say that this process is still at the job."""

@@ -56,6 +56,7 @@ def link_of(row: Mapping[str, Any]) -> Link:
         trouble={column: Trouble(**why) for column, why in row["trouble"].items()},
         unseen={column: _unseen(push) for column, push in row["unseen"].items()},
         is_detached=row["detached"],
+        privacy=row["privacy"],
     )
 
 
@@ -71,7 +72,7 @@ def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
         customer=None if row["uuid"] is None else customer_of(row),
         intents=tuple(_intent(each) for each in row["intents"] or ()),
         fence=claim.fence,
-        privacy=claim.privacy,
+        privacy=claim.privacy or row["privacy"],
     )
 
 
