@@ -15,7 +15,7 @@ from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Unanswered, Writ
 
 STAGE = "lifecyclestage"
 
-SEND_WINDOW = 10.0
+SEND_WINDOW = 14.0
 """Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""
 
 Result = tuple[Write, Answer]
