@@ -137,3 +137,21 @@ def test_a_table_that_was_there_before_gets_what_the_sync_needs(server: str) -> 
                 ("kai@example.com", None, None)
             ]
         connection.execute(f'drop database "{name}" with (force)')
+
+
+def test_a_worker_that_wakes_after_its_claim_went_to_another_writes_no_row(world: World, kai: int) -> None:
+    world.portal.edit(str(kai), {"company": "there"})
+    world.event(kai)
+    sleeper = world.parts.marks.claim(1)
+    expire(world)
+    world.event(kai)
+    owner = world.parts.marks.claim(1)
+    assert owner[0].fence > sleeper[0].fence
+    before = world.customer("kai@example.com")
+    world.parts.reconciler.reconcile(sleeper)
+    assert world.customer("kai@example.com") == before
+    world.parts.reconciler.reconcile(owner)
+    customer = world.customer("kai@example.com")
+    assert customer is not None
+    assert customer["company"] == "there"
+    world.assert_fixpoint()
