@@ -173,6 +173,15 @@ create table if not exists sync.lane (
 );
 insert into sync.lane select generate_series(0, 3) on conflict do nothing;
 
+-- HubSpot's failures in a row; while it counts as down (`since`) nobody calls it but one probe at a time.
+create table if not exists sync.outage (
+    one      boolean primary key default true check (one),
+    failures integer not null default 0,
+    since    timestamptz,
+    probe    timestamptz not null default '-infinity'  -- when the next call may look
+);
+insert into sync.outage default values on conflict do nothing;
+
 -- The brake: what was granted, and what an operator allows beyond it.
 create table if not exists sync.danger (
     kind  text not null,
@@ -460,7 +469,8 @@ create or replace view sync.status as
         (select count(*) from sync.conflicts) as conflicts,
         (select count(*) from sync.alias where kind = 'ignored') as ignored,
         (select count(*) from sync.tombstone) as erased,
-        (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success;
+        (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success,
+        (select since from sync.outage) as hubspot_down_since;
 
 -- Look again at one record (contact id, customer uuid or address), whatever parked it.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$

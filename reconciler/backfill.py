@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Contact, Customer
+from reconciler.core.errors import NotNow
 from reconciler.core.ports import Lane
 from reconciler.core.step import Surroundings
 from reconciler.start import check_portal
@@ -32,6 +33,8 @@ class Backfill:
             draining = bar.add_task("pairs made equal", total=None)
             while count := self._parts.reconciler.drain_once(tuple(Lane)):
                 bar.advance(draining, count)
+            if self._parts.reconciler.is_postponed:
+                raise NotNow("HubSpot takes no calls now; run this again, it goes on where it stood")
 
     def preview(self) -> "Preview":
         """Print what a run would do, in counts and samples of contact ids; write nothing."""

@@ -4,6 +4,7 @@ The search index lags, so each window overlaps the last one, and a second look g
 Inside a window pages follow the contact id, never the time: thousands of contacts may share one millisecond.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +22,16 @@ class Poll:
     """Looks for changes since the last look. Times in seconds."""
 
     def __init__(
-        self, *, hubspot: HubSpot, records: Records, budget: Budget, overlap: float, second_look: float
+        self,
+        *,
+        hubspot: HubSpot,
+        records: Records,
+        budget: Budget,
+        overlap: float,
+        second_look: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._now = now
         self._hubspot, self._records, self._budget = hubspot, records, budget
         self._overlap, self._second_look = timedelta(seconds=overlap), timedelta(seconds=second_look)
 
@@ -60,7 +69,7 @@ class Poll:
 
     def _beginning(self, until: datetime | None) -> dict[str, Any]:
         """Begin now: what is older is the backfill's and the sweep's."""
-        return {"high": (until or datetime.now(UTC)).isoformat(), "next": None, "after": FIRST}
+        return {"high": (until or self._now()).isoformat(), "next": None, "after": FIRST}
 
 
 def _advanced(state: dict[str, Any], page: Page, until: datetime | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import structlog
 from reconciler.core import addresses
 from reconciler.core.brake import brake, needed
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
-from reconciler.core.errors import Code, Refused, Transient
+from reconciler.core.errors import Code, NotNow, Refused, Transient
 from reconciler.core.plan import decide
 from reconciler.core.ports import (
     Answer,
@@ -60,6 +60,9 @@ LEFT_OUT_DELAY = 1.0
 LOGGED = 10
 """Pairs of a batch that are logged one by one."""
 
+SILENCE = 60.0
+"""Seconds between two words about the same wait."""
+
 BUG_DELAY = 30.0
 """Seconds until another look at pairs that met a bug of ours."""
 
@@ -82,11 +85,13 @@ class Reconciler:
         brakes: Brakes,
         budget: Budget,
         rules: Callable[[], Rules],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._marks, self._pairs, self._hubspot = marks, pairs, hubspot
         self._brakes, self._budget, self._rules = brakes, budget, rules
-        self._sender = Sender(pairs, hubspot)
-        self._turn = 0
+        self._clock = clock
+        self._sender = Sender(pairs, hubspot, clock)
+        self._turn, self._silent_until = 0, float("-inf")
         self.is_postponed = False
 
     def drain(self, *, lanes: Collection[Lane] = tuple(Lane)) -> int:
@@ -97,19 +102,30 @@ class Reconciler:
         return total
 
     def drain_once(self, lanes: Collection[Lane]) -> int:
-        """Look at one batch of the most urgent lane; return 0 when nothing is due."""
+        """Look at one batch of the most urgent lane; return 0 when nothing is due, or no HubSpot call may be made."""
         # Every so often the least urgent goes first: a constant load of the others must not starve it.
         self._turn += 1
         urgent = sorted(lanes, reverse=self._turn % FLOOR_TURN == 0)
         lane = self._marks.next_lane(urgent)
         if lane is None:
             return 0
-        with self._budget.reserve(lane, CALLS_PER_PASS):
-            self._look_up(self._marks.addresses(BATCH), lane)
-            claims = self._marks.claim(BATCH, lanes=[lane])
-            self.reconcile(claims)
+        try:
+            with self._budget.reserve(lane, CALLS_PER_PASS):
+                self._look_up(self._marks.addresses(BATCH), lane)
+                claims = self._marks.claim(BATCH, lanes=[lane])
+                self.reconcile(claims)
+        except NotNow as error:
+            self._wait(error)
+            return 0
         # Due marks may lead to nothing, or to pairs that others hold: there may be more behind them.
         return len(claims) or 1
+
+    def _wait(self, error: NotNow) -> None:
+        """Say once in a while that work waits for HubSpot."""
+        self.is_postponed = True
+        if self._clock() > self._silent_until:
+            self._silent_until = self._clock() + SILENCE
+            log.warning("reconcile.waiting", reason=error.reason, delay=round(error.delay))
 
     def _look_up(self, taken: Sequence[tuple[str, int]], lane: Lane) -> None:
         """Turn marks about an address that no customer has into marks about the contact that has it."""
@@ -122,12 +138,12 @@ class Reconciler:
         """Make the claimed pairs equal. `known` are contacts just read from the store (not the search index)."""
         if not claims:
             return
-        started = monotonic()
+        started = self._clock()
         endings = {claim.uuid: Ending(claim=claim) for claim in claims}
         try:
             steps = self._decided(claims, endings, known or {})
             self._apply(steps, endings)
-            _log(steps, monotonic() - started)
+            _log(steps, self._clock() - started)
             self.is_postponed = False
         except Transient as error:
             self.is_postponed = True

@@ -24,8 +24,8 @@ Result = tuple[Write, Answer]
 class Sender:
     """Sends batches of writes of one kind; each ends in an answer."""
 
-    def __init__(self, pairs: Pairs, hubspot: HubSpot) -> None:
-        self._pairs, self._hubspot = pairs, hubspot
+    def __init__(self, pairs: Pairs, hubspot: HubSpot, clock: Callable[[], float] = monotonic) -> None:
+        self._pairs, self._hubspot, self._clock = pairs, hubspot, clock
 
     def create(self, writes: Sequence[Write]) -> list[Result]:
         """Create contacts; an answer per write that was still ours."""
@@ -73,7 +73,7 @@ class Sender:
         if not sent:
             return []
         try:
-            answers = call(monotonic() + SEND_WINDOW)
+            answers = call(self._clock() + SEND_WINDOW)
         except OutcomeUnknown:
             raise
         except Transient:

@@ -13,11 +13,12 @@ import structlog
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
-from reconciler.adapters.postgres.budget import Limits, PostgresBudget
+from reconciler.adapters.postgres.budget import PostgresSlots
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
+from reconciler.budget import Limits, SharedBudget
 from reconciler.core.step import Rules
 from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
@@ -36,7 +37,7 @@ class Parts:
     marks: PostgresMarks
     pairs: PostgresPairs
     records: PostgresRecords
-    budget: PostgresBudget
+    budget: SharedBudget
     hubspot: Gateway
     reconciler: Reconciler
     poll: Poll
@@ -66,7 +67,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         search_per_second=settings.hubspot_search_per_second,
         daily=settings.hubspot_daily_limit,
     )
-    budget = PostgresBudget(database, limits, sleep)
+    budget = SharedBudget(PostgresSlots(database), limits, sleep)
     calls = Calls(budget, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     hubspot = Gateway(base_url=str(settings.hubspot_base_url).rstrip("/"), token=token, calls=calls)

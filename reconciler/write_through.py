@@ -91,10 +91,11 @@ class WriteThrough:
         reconciler: Reconciler,
         sleep: Callable[[float], None],
         pushes_deletes: bool,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._desk, self._marks, self._pairs, self._sender = desk, marks, pairs, sender
         self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
-        self._pushes_deletes = pushes_deletes
+        self._pushes_deletes, self._clock = pushes_deletes, clock
 
     def create(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Outcome]:
         """Create customers under the given uuids; every draft has another address."""
@@ -261,10 +262,10 @@ class WriteThrough:
     def _lease(self, uuids: set[CustomerId]) -> list[Claim]:
         """Lease the pairs; wait a while for the busy ones, then go without: intents and times keep that safe."""
         claims: list[Claim] = []
-        deadline = monotonic() + LEASE_WAIT
+        deadline = self._clock() + LEASE_WAIT
         while True:
             claims += self._desk.lease(uuids - {claim.uuid for claim in claims})
-            if len(claims) == len(uuids) or monotonic() > deadline:
+            if len(claims) == len(uuids) or self._clock() > deadline:
                 return claims
             self._sleep(LEASE_NAP)
 

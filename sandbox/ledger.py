@@ -27,11 +27,13 @@ _FIRST_EVENT = 3_944_863_254
 class Ledger:
     """The contacts with everything a change has to keep in step."""
 
-    def __init__(self, switches: Switches, records: Records, clock: Clock, store: Store | None) -> None:
+    def __init__(
+        self, switches: Switches, records: Records, clock: Clock, store: Store | None, steady: Clock = steady_ms
+    ) -> None:
         self.records = records
         self.index = SearchIndex()
         self.random = Random(switches.current.seed)
-        self.clock = clock
+        self.clock, self.steady = clock, steady
         self.revision = 0
         self._switches = switches
         self._store = store
@@ -181,7 +183,7 @@ class Ledger:
     def _index_due(self) -> Callable[[], int | None]:
         settings = self._switches.current
         low, high = settings.index_lag_ms, settings.index_lag_max_ms
-        return lambda: steady_ms() + self.between(low, high) if low or high else None
+        return lambda: self.steady() + self.between(low, high) if low or high else None
 
     def _undo(self) -> None:
         for old in self._batch.aliases:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.calls import CallLog
 from sandbox.catalogue import new_schema
-from sandbox.clock import Clock, system_ms
+from sandbox.clock import Clock, steady_ms, system_ms
 from sandbox.contact import integration
 from sandbox.desk import Desk
 from sandbox.faults import Faults
@@ -25,11 +25,11 @@ from sandbox.writes import ADDITIONAL, Gate
 class Portal(Desk):
     """One account."""
 
-    def __init__(self, settings: Settings, *, clock: Clock = system_ms) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock = system_ms, steady: Clock = steady_ms) -> None:
         switches = Switches(settings)
         self.schema = new_schema(settings.additional_emails_writable)
         self._store = Store(settings.state) if settings.state else None
-        ledger = Ledger(switches, Records(self.schema.unique_names), clock, self._store)
+        ledger = Ledger(switches, Records(self.schema.unique_names), clock, self._store, steady)
         super().__init__(switches, ledger, Gate(switches, self.schema, ledger))
         self.faults = Faults(switches)
         self.calls = CallLog(switches)

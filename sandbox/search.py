@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sandbox.clock import steady_ms
 from sandbox.contact import Contact
 from sandbox.portal import Portal
 from sandbox.reading import Reading, Wanted
@@ -62,7 +61,7 @@ class Search:
             raise internal_error()
         with self._portal.ledger.session():
             index = self._portal.ledger.index
-            index.catch_up(steady_ms())
+            index.catch_up(self._portal.ledger.steady())
             found = self._find(index, query)
             contacts = map(self._portal.ledger.records.contacts.get, found.rows)
             # Erased, merged and archived records that the index still has shrink the page, not the total.

@@ -91,6 +91,7 @@ class World:
         for _ in range(rounds):
             self.sql("update sync.mark set due = now() where due > now()")
             self.sql("update sync.link set lease_until = null where lease_until is not null")
+            self.sql("update sync.outage set probe = now()")
             count = self.parts.reconciler.drain()
             total += count
             if count == 0 and not self.sql("select 1 from sync.mark"):

@@ -28,7 +28,11 @@ class Unavailable(Transient):
 
 
 class RateLimited(Transient):
-    """The call budget is spent; nothing was written."""
+    """HubSpot says that its limit is reached; nothing was written."""
+
+
+class NotNow(Transient):
+    """No HubSpot call may be made now: none is left, or HubSpot is down; nothing was written."""
 
 
 class Unauthorised(Transient):

@@ -66,6 +66,17 @@ class Ending:
     again: float | None = None
     spend: bool = False
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether this was the last attempt: the record is parked."""
+        return self.spend and self.claim.attempts + 1 >= ATTEMPTS
+
+    @property
+    def delay(self) -> float:
+        """Seconds until the next look; failed attempts back off."""
+        again = self.again or 0.0
+        return max(again, BACK_OFF ** (self.claim.attempts + 1)) if self.spend else again
+
 
 Progress = Callable[[int], None]
 """Hears at each page of a walk how many records it met."""
@@ -138,6 +149,18 @@ Answer = Written | Refused | Unanswered
 
 CALL_DEADLINE = 30.0
 """Seconds after which a HubSpot call has ended, however it ended."""
+
+INTENT_DEADLINE = CALL_DEADLINE + 15.0
+"""Seconds after which an open intent is due work."""
+
+LEASE = 45.0
+"""Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
+
+ATTEMPTS = 8
+"""Looks that may fail for a reason of the record's own before it is parked."""
+
+BACK_OFF = 2.0
+"""Base of the delay after a failed look, in seconds."""
 
 
 class Pairs(Protocol):
@@ -258,6 +281,43 @@ class HubSpot(Protocol):
 
     def walk(self, after: str | None) -> Page:
         """Return contacts by id from the store (which does not lag), with all mapped properties."""
+
+
+class Slots(Protocol):
+    """What the shared budget remembers: when each call of a window was made, and whether HubSpot is down."""
+
+    def shape(self, rates: Mapping[str, int]) -> None:
+        """Have as many slots of each kind as calls fit a window."""
+
+    def take(self, kind: str, *, lane: Lane, calls: int, window: float) -> list[int]:
+        """Take up to `calls` slots unused for a window; none while HubSpot is down or a more urgent lane waits."""
+
+    def next_free(self, kind: str, *, window: float) -> float:
+        """Return the seconds until a slot comes free."""
+
+    def want(self, lane: Lane) -> None:
+        """Say that this lane waits."""
+
+    def stamp(self, slot: int) -> None:
+        """Say that the call of this slot is made now."""
+
+    def give(self, kind: str, slots: Sequence[int]) -> None:
+        """Give back slots that were not used."""
+
+    def block(self, kind: str, *, delay: float, window: float) -> None:
+        """Let no slot be taken for `delay` seconds."""
+
+    def count_day(self, calls: int) -> int:
+        """Add to the day's calls; return how many there are."""
+
+    def fail(self, *, after: int, pause: float) -> None:
+        """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""
+
+    def recover(self) -> None:
+        """Say that HubSpot answers."""
+
+    def probe(self, pause: float) -> float | None:
+        """Return None while HubSpot is up; else 0 for the one who may look now, or the seconds until the next look."""
 
 
 class Budget(Protocol):

@@ -133,6 +133,42 @@ class Step:
     needs_history: bool = False
 
     @property
+    def at(self) -> datetime | None:
+        """HubSpot's time of the contact that was read."""
+        return None if self.pair.contact is None else self.pair.contact.updated_at
+
+    @property
+    def believes(self) -> bool:
+        """Whether a contact older than what was seen is taken as it is: looked at often enough, or again later."""
+        seen = self.pair.link.seen
+        return self.is_stale or (seen is not None and self.at is not None and self.at < seen)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
+        is_held_back = self.is_stale or "email" in self.trouble or self.local is Local.DELETE
+        return self.pair.contact is not None and not is_held_back
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether there is anything to commit here."""
+        contact, link = self.pair.contact, self.pair.link
+        is_news = contact is not None and link.read != contact.updated_at
+        is_announced = self.pair.privacy and not link.privacy
+        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or link.unseen)
+        is_about_being = self.alive is not None or self.local is not None
+        return self.writes or is_news or is_announced or is_remembered or is_about_being or self.is_stale
+
+    @property
+    def touches_customer(self) -> bool:
+        """Whether the customer's row is written: its columns, its being alive, or the times it shows."""
+        customer, contact = self.pair.customer, self.pair.contact
+        if customer is None or self.local is Local.INSERT:
+            return False
+        is_news = contact is not None and customer.remote_updated_at != contact.updated_at
+        return bool(self.pull) or self.local in (Local.DELETE, Local.REVIVE) or is_news
+
+    @property
     def writes(self) -> bool:
         """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
         return bool(self.pull or self.push or self.remote) or self.local in _WRITING

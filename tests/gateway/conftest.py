@@ -19,6 +19,7 @@ import yaml
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
+from reconciler.core.errors import Transient
 from sandbox import start
 
 CASSETTES = Path(__file__).parents[2] / "cassettes" / "gateway"
@@ -37,6 +38,12 @@ class Unlimited:
 
     def block(self, delay: float, *, search: bool = False) -> None:
         self.blocked.append(delay)
+
+    def failed(self, error: Transient) -> None:
+        self.blocked.append(error.delay)
+
+    def answered(self) -> None:
+        pass
 
 
 @contextmanager

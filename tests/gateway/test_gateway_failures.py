@@ -23,6 +23,12 @@ class Budget:
     def block(self, delay: float, *, search: bool = False) -> None:
         self.blocked.append(delay)
 
+    def failed(self, error: Transient) -> None:
+        self.blocked.append(error.delay)
+
+    def answered(self) -> None:
+        pass
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:

@@ -53,6 +53,7 @@ def test_a_backfill_that_was_killed_goes_on_at_its_page(world: World) -> None:
         Backfill(world.parts).run()
     assert world.sql("select count(*) from customer")[0]["count"] == 200
     world.portal.calls.clear()
+    world.sql("update sync.outage set probe = now()")
     Backfill(world.parts).run()
     assert world.portal.calls.counts["GET /crm/v3/objects/contacts"] == 2
     world.quiet()

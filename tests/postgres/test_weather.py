@@ -36,6 +36,7 @@ def kai(world: World) -> Person:
 def _bring_forward(world: World, rounds: int) -> None:
     for _ in range(rounds):
         world.sql("update sync.mark set due = now()")
+        world.sql("update sync.outage set probe = now()")
         world.parts.reconciler.drain()
 
 

@@ -43,6 +43,10 @@ class Spender(Protocol):
 
     def block(self, delay: float, *, search: bool = False) -> None: ...
 
+    def failed(self, error: Transient) -> None: ...
+
+    def answered(self) -> None: ...
+
 
 class TooLate(Transient):
     """The call could not be sent in time; nothing was written."""
@@ -110,10 +114,21 @@ class Calls:
             raise TooLate("no HubSpot call free in time")
         try:
             with translated(writes=writes):
-                return call()
-        except RateLimited as error:
-            self._budget.block(error.delay, search=search)
+                answer = call()
+        except Refusal:
+            self._budget.answered()
             raise
+        except RateLimited as error:
+            if error.delay > TEN_SECONDS_DELAY:
+                self._budget.failed(error)
+            else:
+                self._budget.block(error.delay, search=search)
+            raise
+        except Transient as error:
+            self._budget.failed(error)
+            raise
+        self._budget.answered()
+        return answer
 
 
 def clock_of(reply: Reply) -> datetime:

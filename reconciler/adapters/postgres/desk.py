@@ -6,11 +6,10 @@ from enum import Enum, auto
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database, to_json
-from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import customer_of
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.fields import Values
-from reconciler.core.ports import Claim
+from reconciler.core.ports import LEASE, Claim
 
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated."""

@@ -5,17 +5,8 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Database, Work, to_json
 from reconciler.adapters.postgres.rows import claim_of
-from reconciler.core.ports import Claim, Ending, Lane, Subject
+from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
 from reconciler.core.step import RECORD, fingerprint
-
-LEASE = 45.0
-"""Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
-
-ATTEMPTS = 8
-"""Looks that may fail for a reason of the record's own before it is parked."""
-
-BACK_OFF = 2.0
-"""Base of the delay after a failed look, in seconds."""
 
 
 class PostgresMarks:
@@ -52,9 +43,9 @@ class PostgresMarks:
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
-            exhausted = [e for e in endings if _is_exhausted(e)]
-            settled = [e for e in endings if e.again is None or _is_exhausted(e)]
-            self._put_off(work, [e for e in endings if e.again is not None and not _is_exhausted(e)])
+            exhausted = [e for e in endings if e.is_exhausted]
+            settled = [e for e in endings if e.again is None or e.is_exhausted]
+            self._put_off(work, [e for e in endings if e.again is not None and not e.is_exhausted])
             work.run("finish", marks=to_json([_mark(s, g) for e in settled for s, g in e.claim.marks]))
             work.run("end_leases", claims=to_json([{"uuid": e.claim.uuid, "fence": e.claim.fence} for e in endings]))
             if exhausted:
@@ -64,21 +55,12 @@ class PostgresMarks:
     def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
         if not late:
             return
-        marks = [_mark(s, g, delay=_delay(e), spent=int(e.spend)) for e in late for s, g in e.claim.marks]
+        marks = [_mark(s, g, delay=e.delay, spent=int(e.spend)) for e in late for s, g in e.claim.marks]
         work.run("put_off", marks=to_json(marks))
         unmarked = [e for e in late if not e.claim.marks]
         if unmarked:
-            subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": _delay(e)} for e in unmarked]
+            subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": e.delay} for e in unmarked]
             work.run("mark_later", marks=to_json(subjects))
-
-
-def _is_exhausted(ending: Ending) -> bool:
-    return ending.spend and ending.claim.attempts + 1 >= ATTEMPTS
-
-
-def _delay(ending: Ending) -> float:
-    again = ending.again or 0.0
-    return max(again, BACK_OFF ** (ending.claim.attempts + 1)) if ending.spend else again
 
 
 def _mark(subject: str, generation: int, **more: Any) -> dict[str, Any]:

@@ -8,18 +8,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
-from reconciler.adapters.postgres.marks import LEASE
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
-from reconciler.core.ports import CALL_DEADLINE, Answer, Claim, Sent, Write
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
 """Tries of a transaction that commits HubSpot's answers."""
-
-INTENT_DEADLINE = CALL_DEADLINE + 15.0
-"""Seconds after which an open intent is due work."""
 
 
 class PostgresPairs:
@@ -95,7 +91,7 @@ class PostgresPairs:
             answers.settle(work, answered)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
-        changing = [step for step in steps if _changes_anything(step)]
+        changing = [step for step in steps if step.changes_anything]
         if not changing:
             return set()
         with self._database.own() as work:
@@ -118,27 +114,8 @@ class PostgresPairs:
             write_tombstones(self._tombstones, work, stones)
 
 
-def _changes_anything(step: Step) -> bool:
-    contact, link = step.pair.contact, step.pair.link
-    is_news = contact is not None and link.read != contact.updated_at
-    is_announced = step.pair.privacy and not link.privacy
-    is_remembered = bool(step.agree or step.closes or step.trouble or step.conflicts or link.unseen)
-    is_about_being = step.alive is not None or step.local is not None
-    return step.writes or is_news or is_announced or is_remembered or is_about_being or step.is_stale
-
-
 def _lock(step: Step) -> dict[str, Any]:
-    return {"uuid": step.pair.uuid, "fence": step.pair.fence, "at": _at(step), "believe": _believes(step)}
-
-
-def _at(step: Step) -> Any:
-    return None if step.pair.contact is None else step.pair.contact.updated_at
-
-
-def _believes(step: Step) -> bool:
-    """Whether a snapshot older than what was seen is taken for true: it was looked at often enough, or looks again."""
-    seen, at = step.pair.link.seen, _at(step)
-    return step.is_stale or (seen is not None and at is not None and at < seen)
+    return {"uuid": step.pair.uuid, "fence": step.pair.fence, "at": step.at, "believe": step.believes}
 
 
 def _intent(write: Write) -> dict[str, Any]:
@@ -159,7 +136,7 @@ def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
     inserted = _insert(work, [step for step in steps if step.local is Local.INSERT])
-    touched = [step for step in steps if step.local is not Local.INSERT and _touches_customer(step)]
+    touched = [step for step in steps if step.touches_customer]
     written, lived = _update(work, touched)
     written |= inserted
     left_out = {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
@@ -195,14 +172,6 @@ def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], d
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
     done = work.rows("write_customers", rows=to_json(rows))
     return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}
-
-
-def _touches_customer(step: Step) -> bool:
-    customer, contact = step.pair.customer, step.pair.contact
-    if customer is None:
-        return False
-    is_news = contact is not None and customer.remote_updated_at != contact.updated_at
-    return bool(step.pull) or step.local in (Local.DELETE, Local.REVIVE) or is_news
 
 
 def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
@@ -243,9 +212,9 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "base": settled,
         "alive": step.alive if whole else None,
         "looks": looks,
-        "at": _at(step),
-        "believe": _believes(step) and not step.is_stale,
-        "whole": whole and _is_whole(step),
+        "at": step.at,
+        "believe": step.believes and not step.is_stale,
+        "whole": whole and step.is_whole,
         "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": bool(step.pair.contact and step.pair.contact.history),
@@ -253,12 +222,6 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "privacy": step.pair.privacy,
         "attached": step.local is Local.REATTACH,
     }
-
-
-def _is_whole(step: Step) -> bool:
-    """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
-    is_held_back = step.is_stale or "email" in step.trouble or step.local is Local.DELETE
-    return step.pair.contact is not None and not is_held_back
 
 
 def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:

@@ -342,6 +342,7 @@ delete from sync.slot s using jsonb_to_recordset(%(rates)s::jsonb) as r(kind tex
 with free as materialized (
     select kind, n from sync.slot s
     where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'
+    and not exists (select from sync.outage where since is not null)
     and (n %% 20 = %(lane)s or not exists (select from sync.lane w where w.lane < %(lane)s and w.wanted > clock_timestamp() - interval '0.5 seconds'))
     order by at limit %(calls)s for update skip locked
 )
@@ -361,6 +362,22 @@ update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)
 
 -- block_slots: HubSpot said 429: nobody calls for a while
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
+
+-- fail_hubspot: HubSpot failed for a cause of its own; after so many in a row it counts as down, and the next probe is a pause ahead
+update sync.outage set failures = failures + 1,
+    since = case when failures + 1 >= %(after)s then coalesce(since, clock_timestamp()) else since end,
+    probe = case when failures + 1 >= %(after)s or since is not null then clock_timestamp() + %(pause)s * interval '1 second' else probe end
+
+-- recover_hubspot: HubSpot answers
+update sync.outage set failures = 0, since = null where failures > 0 or since is not null
+
+-- probe_hubspot: while HubSpot is down: 0 if this call is to look whether it is back, else the seconds until the next look
+with looking as (
+    update sync.outage set probe = clock_timestamp() + %(pause)s * interval '1 second' where since is not null and probe <= clock_timestamp() returning 0::float8 as wait
+)
+select wait from looking
+union all
+select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 from sync.outage where since is not null and not exists (select from looking)
 
 -- count_day: calls made today
 insert into sync.day (day, calls) values ((now() at time zone 'UTC')::date, %(calls)s) on conflict (day) do update set calls = sync.day.calls + excluded.calls returning calls

@@ -1,0 +1,150 @@
+"""HubSpot calls shared by all processes: so many in any window, urgent lanes first, none while HubSpot is down.
+
+A call takes the slot unused for longest, if that is a window ago: never more calls in any window than slots. When
+HubSpot fails several times in a row for causes of its own, nobody calls but one probe at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import monotonic
+
+from reconciler.core.errors import NotNow, RateLimited, Transient, Unauthorised
+from reconciler.core.ports import Lane, Slots
+
+WINDOWS = {"all": 10.2, "search": 1.05}
+"""Seconds of HubSpot's windows, with 2 % and more for calls that bunch on their way."""
+
+LONGEST_WAIT = 60.0
+"""Seconds to wait for a call before the work is put off."""
+
+FRESH = 0.1
+"""Seconds a reservation may be older than its call without being stamped again."""
+
+GIVE_BACK = 8.0
+"""Seconds after which what was not spent is not given back."""
+
+NAP = 0.05
+"""Shortest pause between two looks for a free slot, in seconds."""
+
+LOW_LANES_SHARE = 0.8
+"""Share of the day's calls at which bulk and audit work stops."""
+
+DAY_SPENT_DELAY = 300.0
+"""Seconds until another try when the day's calls are spent."""
+
+FAILURES = 3
+"""Failures in a row after which HubSpot counts as down."""
+
+PROBE_PAUSE = 30.0
+"""Seconds between two probes while HubSpot is down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The portal's limits."""
+
+    per_10s: int
+    search_per_second: int
+    daily: int
+
+
+@dataclass(slots=True)
+class _Permit:
+    """What one thread may call: its lane, the slots it has reserved and not used, or one look whether HubSpot is up."""
+
+    lane: Lane = Lane.FRESH
+    slots: list[int] = field(default_factory=list)
+    taken: float = 0.0
+    is_probe: bool = False
+
+
+class SharedBudget:
+    """Hands out calls. `sleep` waits a number of seconds, `clock` counts them."""
+
+    def __init__(
+        self, slots: Slots, limits: Limits, sleep: Callable[[float], None], clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._slots, self._limits, self._sleep, self._clock = slots, limits, sleep, clock
+        self._permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
+        self._has_failed = False
+
+    def shape(self) -> None:
+        """Make the slots fit the limits."""
+        self._slots.shape({"all": self._limits.per_10s, "search": self._limits.search_per_second})
+
+    @contextmanager
+    def reserve(self, lane: Lane, calls: int) -> Iterator[None]:
+        slots = self._take("all", lane, calls)
+        permit = _Permit(lane, slots, self._clock(), is_probe=len(slots) < calls)
+        outer = self._permit.set(permit)
+        try:
+            yield
+        finally:
+            self._permit.reset(outer)
+            # Slots held for longer than a window may be somebody else's by now.
+            if permit.slots and self._clock() - permit.taken < GIVE_BACK:
+                self._slots.give("all", permit.slots)
+
+    def spend(self, *, search: bool = False) -> None:
+        """Use one call, of those reserved by this thread while there are any."""
+        permit = self._permit.get() or _Permit()
+        if search:
+            self._take("search", permit.lane, 1)
+        if permit.slots:
+            slot = permit.slots.pop()
+            if self._clock() - permit.taken > FRESH:
+                # The window begins with the call, not with its reservation.
+                self._slots.stamp(slot)
+        elif permit.is_probe:
+            permit.is_probe = False
+        else:
+            self._take("all", permit.lane, 1)
+        self._count_day(permit.lane)
+
+    def block(self, delay: float, *, search: bool = False) -> None:
+        """Stop all calls for `delay` seconds: HubSpot said 429."""
+        kind = "search" if search else "all"
+        self._slots.block(kind, delay=delay, window=WINDOWS[kind])
+
+    def failed(self, error: Transient) -> None:
+        """Note that a call failed for a cause of HubSpot's own; a refused token or a spent day stops all at once."""
+        is_certain = isinstance(error, Unauthorised | RateLimited)
+        self._has_failed = True
+        self._slots.fail(after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
+
+    def answered(self) -> None:
+        """Note that HubSpot answered a call as agreed."""
+        if self._has_failed:
+            self._has_failed = False
+            self._slots.recover()
+
+    def _take(self, kind: str, lane: Lane, calls: int) -> list[int]:
+        slots: list[int] = []
+        deadline = self._clock() + LONGEST_WAIT
+        while True:
+            slots += self._slots.take(kind, lane=lane, calls=calls - len(slots), window=WINDOWS[kind])
+            if len(slots) == calls or self._is_probing():
+                return slots
+            if self._clock() > deadline:
+                self._slots.give(kind, slots)
+                raise NotNow("no HubSpot call free", delay=10.0)
+            self._slots.want(lane)
+            self._sleep(min(max(self._slots.next_free(kind, window=WINDOWS[kind]), NAP), 1.0))
+
+    def _is_probing(self) -> bool:
+        """Whether HubSpot is down and this call is the one that looks; raises `NotNow` when it is another's turn."""
+        pause = self._slots.probe(PROBE_PAUSE)
+        if pause is None:
+            return False
+        if pause > 0:
+            raise NotNow("HubSpot is down", delay=pause)
+        self._has_failed = True
+        return True
+
+    def _count_day(self, lane: Lane) -> None:
+        share = LOW_LANES_SHARE if lane >= Lane.BULK else 1.0
+        if self._slots.count_day(1) > self._limits.daily * share:
+            self._slots.count_day(-1)
+            raise NotNow("the day's HubSpot calls are spent", delay=DAY_SPENT_DELAY)

@@ -1,0 +1,89 @@
+"""What HubSpot's answer to a write means here: for the base, for the row, for the log. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.core.contact import Contact, IntentId, IntentKind, Trouble
+from reconciler.core.errors import Code, Refused
+from reconciler.core.fields import Value, Values, normalised
+from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.ports import Sent, Write
+from reconciler.core.step import fingerprint, troubles
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A write that HubSpot took: the contact with the properties it answered."""
+
+    sent: Sent
+    contact: Contact
+
+    @property
+    def write(self) -> Write:
+        return self.sent.write
+
+    @property
+    def pushed(self) -> Values:
+        """What the base moves to: the answered values of what was sent."""
+        return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}
+
+    @property
+    def columns(self) -> Values:
+        """What the row should take: its new values as HubSpot answered them, and what HubSpot added itself.
+
+        A value sent on the way to another one (an address freed, a stage cleared) is not the row's. What was not sent
+        is taken only where the row holds its base: a local edit that waits for its turn stays.
+        """
+        customer, sent = self.write.pair.customer, self.write.values
+        assert customer is not None
+        stored = normalised(customer.stored)
+        base = self.write.pair.link.base
+        passing = {c for c in sent if sent[c] != customer.values.get(c)}
+        edited = {c for c in self.contact.values if c not in sent and stored.get(c) != base.get(c)}
+        return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing | edited}
+
+    @property
+    def alive(self) -> bool | None:
+        """The new base of being alive; None: it stays."""
+        return {IntentKind.ARCHIVE: False, IntentKind.CREATE: True}.get(self.write.kind)
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the answer says nothing of the contact's times: an archived one is not shown."""
+        return self.write.kind is IntentKind.ARCHIVE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value sent was answered, so that the intent is settled."""
+        return set(self.write.values) <= set(self.pushed)
+
+    @property
+    def earlier(self) -> tuple[IntentId, ...]:
+        """The intents that this answer settles too: those whose calls ended long ago."""
+        return tuple(intent.id for intent in self.write.pair.intents if intent.is_overdue)
+
+    @property
+    def coerced(self) -> tuple[Conflict, ...]:
+        """What HubSpot made into something else."""
+        return tuple(
+            Conflict(column=column, winner=Verdict.REMOTE, kept=self.contact.values[column], lost=sent)
+            for column, sent in self.write.values.items()
+            if column in self.contact.values and sent is not None and self.contact.values[column] != sent
+        )
+
+    def coerced_again(self, columns: set[str]) -> dict[str, Trouble]:
+        """Return what parks the columns that HubSpot changed in the same way before."""
+        return {c: Trouble(code="coerced", fingerprint=fingerprint(c, self.write.values[c])) for c in columns}
+
+    def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
+        """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
+        if not self.write.is_direct:
+            return []
+        columns = [c for c in self.columns if c in self.pushed and c not in written]
+        return [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in columns]
+
+
+def parked_by(write: Write, refused: Refused) -> dict[str, Trouble]:
+    """Return what a refusal parks; an address that another contact has is for the caller to resolve."""
+    parks = refused.code not in (Code.TAKEN, Code.GONE) and not write.is_direct
+    return troubles(write.values, refused) if parks else {}
