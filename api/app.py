@@ -3,7 +3,7 @@
 Bottle routes; what it would answer by itself (HTML, 500s) never leaves this module.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.wsgi import Ambiguous, CutOff, TooLarge, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, CutOff, TooLarge, drop_body, read_body, refuse_ambiguous
 
 LONGEST_KEY = 255
 RETRY_AFTER = "2"
@@ -216,10 +216,11 @@ class Handlers:
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
         customer = self._found(email)
-        wanted = tags(bottle.request.environ, "HTTP_IF_MATCH")
-        if wanted and not wanted & {"*", etag_of(customer)}:
+        if "HTTP_IF_MATCH" not in bottle.request.environ:
+            return customer, False
+        if not tags(bottle.request.environ, "HTTP_IF_MATCH") & {"*", etag_of(customer)}:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
-        return customer, bool(wanted)
+        return customer, True
 
     def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> bottle.HTTPResponse:
         """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
@@ -248,9 +249,8 @@ class Handlers:
             result = run()
         except Answered as answer:
             result = answer.result
-        outcomes = result.body if result.status == 207 else [{"status": result.status}]
-        is_final = result.code != "in_flight" and all(outcome["status"] < 500 for outcome in outcomes)
-        if is_final:
+        outcomes = result.body if result.status == 207 else [{"status": result.status, "code": result.code}]
+        if all(map(_is_final, outcomes)):
             self._services.desk.end(**name, status=result.status, body=result.body)
         else:
             self._services.desk.fail(**name, body=result.body if result.status == 207 else None)
@@ -270,6 +270,8 @@ class _Shell:
             response = self._respond(environ)
         headers = [*response.headerlist, ("X-Request-Id", request_id), *_ALWAYS]
         start_response(response.status_line, headers)
+        if response.status_code >= 400:
+            drop_body(environ)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 
     def _respond(self, environ: dict[str, Any]) -> bottle.HTTPResponse:
@@ -316,6 +318,11 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> bot
         headers = {"Preference-Applied": "respond-async", **headers}
     kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}
     return bottle.HTTPResponse(body=data, status=result.status, **{**kind, **headers})
+
+
+def _is_final(outcome: Mapping[str, Any]) -> bool:
+    """Whether a repetition would end the same: not what failed on our side or is still open."""
+    return bool(outcome["status"] < 500 and outcome.get("code") != "in_flight")
 
 
 def _empty(result: Result) -> Result:

@@ -15,7 +15,7 @@ from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, Values
-from reconciler.write_through import Changed, Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
+from reconciler.write_through import Changed, Creating, Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
 
 CHUNK = 100
 """Items per write-through call: what one HubSpot batch takes."""
@@ -216,6 +216,8 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
         case Changed():
             return failure(412, "precondition_failed", "The customer has changed")
+        case Creating():
+            return failure(503, "in_progress", "The customer is just being created in HubSpot")
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
         case Invalid(refused):

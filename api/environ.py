@@ -3,10 +3,9 @@
 from hashlib import sha256
 from typing import Any
 
-Environ = dict[str, Any]
+from reconciler.wsgi import FORWARDED
 
-FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"}
-"""What proxies say about whom they speak for."""
+Environ = dict[str, Any]
 
 
 def digest(environ: Environ) -> str:

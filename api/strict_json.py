@@ -8,7 +8,8 @@ from typing import Any
 DEEPEST = 32
 LARGEST_INTEGER = 2**63 - 1
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# Possessive, and an unterminated string is taken to the end: each character is looked at once.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class BadJson(ValueError):

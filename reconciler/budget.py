@@ -106,6 +106,10 @@ class SharedBudget:
     def block(self, delay: float, *, search: bool = False) -> None:
         """Stop all calls for `delay` seconds: HubSpot said 429."""
         kind = "search" if search else "all"
+        permit = self._permit.get()
+        if permit is not None:
+            # What was reserved before is not to be used in the pause.
+            permit.slots.clear()
         self._slots.block(kind, delay=delay, window=WINDOWS[kind])
 
     def failed(self, error: Transient) -> None:

@@ -149,19 +149,21 @@ def _serve(host: _Host, data: Path, options: Sequence[str]) -> "tuple[subprocess
     if host.account:
         shutil.chown(sockets, host.account)
     flags = [f"--{option}" for option in ("listen_addresses=", f"unix_socket_directories={sockets}", *options)]
+    stale = _state(data)
     server = host.start("postgres", "-D", str(data), *flags)
     deadline = time.monotonic() + START_DEADLINE
-    while not _is_ready(data):
+    while (state := _state(data)) == stale or state[7:8] != ["ready"]:
         if server.poll() is not None or time.monotonic() > deadline:
             raise CannotStart(f"PostgreSQL ended at its start (exit code {server.returncode})")
         time.sleep(0.02)
     return server, sockets
 
 
-def _is_ready(data: Path) -> bool:
-    with suppress(OSError, IndexError):
-        return (data / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
-    return False
+def _state(data: Path) -> list[str]:
+    """Return the lines of the server's pid file; a killed one leaves its own behind."""
+    with suppress(OSError):
+        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+    return []
 
 
 def _supervise(folder: Path, options: Sequence[str]) -> None:

@@ -79,10 +79,17 @@ class Sender:
         except Transient:
             self._pairs.withdraw(sent)
             raise
-        self._pairs.withdraw([each for each, answer in zip(sent, answers, strict=True) if answer is Unanswered.UNSENT])
-        answers = [self._with_holder(each, answer) for each, answer in zip(sent, answers, strict=True)]
-        self._pairs.settle(list(zip(sent, answers, strict=True)))
-        return [(each.write, answer) for each, answer in zip(sent, answers, strict=True)]
+        try:
+            return self._settle(sent, answers)
+        except Transient as error:
+            # HubSpot has been called: whatever fails from here on is no refusal, the open intents settle it.
+            raise OutcomeUnknown(error.reason, delay=error.delay) from error
+
+    def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
+        self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
+        answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
+        self._pairs.settle(answered)
+        return [(each.write, answer) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find out who has an address when HubSpot refuses it without saying so."""

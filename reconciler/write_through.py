@@ -74,7 +74,12 @@ class Changed:
     """The customer is not any more as the caller saw it, or is being changed."""
 
 
-Outcome = Done | Missing | Taken | Erased | Invalid | Changed
+@dataclass(frozen=True, slots=True)
+class Creating:
+    """Somebody is just creating the customer's contact; nothing was written."""
+
+
+Outcome = Done | Missing | Taken | Erased | Invalid | Changed | Creating
 
 
 class WriteThrough:
@@ -118,24 +123,37 @@ class WriteThrough:
             return {}
         claims = self._desk.reserve(list(fresh))
         try:
-            writes = [
-                Write(pair=pair, kind=IntentKind.CREATE, values=fresh[pair.uuid], is_direct=True)
-                for pair in self._pairs.load(claims)
-            ]
-            with self._budget.reserve(Lane.INTERACTIVE, 1):
-                results = self._sender.create(writes)
+            pairs = self._pairs.load(claims)
+            results = self._send(pairs, fresh)
             outcomes = {write.pair.uuid: self._created(write, answer) for write, answer in results}
-            # What was not sent lost its address to another request between our look and our reservation.
-            late = [write.pair for write in writes if write.pair.uuid not in outcomes]
-            self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in late])
-            return {**outcomes, **{pair.uuid: Taken(None) for pair in late}}
+            self._forget([pair for pair in pairs if pair.uuid not in outcomes])
+            return {**outcomes, **self._late({u: v for u, v in fresh.items() if u not in outcomes})}
+        finally:
+            self._marks.finish([Ending(claim=claim) for claim in claims])
+
+    def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[tuple[Write, Answer]]:
+        """Create the contacts; what was certainly not sent leaves no reservation."""
+        writes = [Write(pair=p, kind=IntentKind.CREATE, values=fresh[p.uuid], is_direct=True) for p in pairs]
+        try:
+            with self._budget.reserve(Lane.INTERACTIVE, 1):
+                return self._sender.create(writes)
         except OutcomeUnknown:
             raise
         except Transient:
-            self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in self._pairs.load(claims)])
+            self._forget(pairs)
             raise
-        finally:
-            self._marks.finish([Ending(claim=claim) for claim in claims])
+
+    def _late(self, unsent: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
+        """Say why creates were not sent: another request got the address first, or our reservation had ended."""
+        if not unsent:
+            return {}
+        around = self._pairs.surroundings(addresses={_address(values) for values in unsent.values()}, contacts=())
+        if any(_address(values) not in around.holders for values in unsent.values()):
+            raise Transient("the reservation ended before the call")
+        return {uuid: Taken(None) for uuid in unsent}
+
+    def _forget(self, pairs: Sequence[Pair]) -> None:
+        self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in pairs])
 
     def settle(self, uuid: CustomerId) -> None:
         """Settle an open create of this uuid, if there is one, as the reconciler would: find it, then take it in."""
@@ -149,7 +167,7 @@ class WriteThrough:
             return Done(self._reread(write, answer))
         self._require(answer)
         assert isinstance(answer, Refused)
-        self._pairs.rearrange([Step(pair=write.pair, local=Local.FORGET)])
+        self._forget([write.pair])
         if answer.code is not Code.TAKEN:
             return Invalid(answer)
         if answer.holder is not None:
@@ -177,11 +195,13 @@ class WriteThrough:
     def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
         updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
-        creates = [_create_of(pair) for pair, _ in edited if pair.link.contact_id is None]
+        creating = {pair.uuid: Creating() for pair, _ in edited if _may_be_created_by_others(pair)}
+        unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in creating]
+        creates = [_create_of(pair) for pair in unlinked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
             results = self._sender.update(updates) if updates else []
             results += self._sender.create(creates) if creates else []
-        return {write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}
+        return {**creating, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
 
     def _updated(self, write: Write, answer: Answer, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
@@ -249,7 +269,8 @@ class WriteThrough:
         try:
             unclaimed = [Claim(uuid=uuid, fence=0) for uuid in uuids if uuid not in {claim.uuid for claim in claims}]
             pairs = self._pairs.load([*claims, *unclaimed])
-            gone = {uuid: Missing() for uuid in uuids if uuid not in {p.uuid for p in pairs if p.customer}}
+            pairs = [pair for pair in pairs if pair.customer is not None and pair.customer.is_alive]
+            gone = {uuid: Missing() for uuid in uuids if uuid not in {pair.uuid for pair in pairs}}
             changed = {pair.uuid for pair in pairs if pair.uuid in given and not _is_as(pair, given[pair.uuid])}
             outcomes = work([pair for pair in pairs if pair.uuid not in changed])
             found: dict[CustomerId, Outcome] = {**gone, **outcomes, **dict.fromkeys(changed, Changed())}
@@ -300,6 +321,12 @@ def _is_as(pair: Pair, given: Customer) -> bool:
     if pair.customer is None or pair.customer.stored != given.stored or pair.customer.is_deleted:
         return False
     return all(given.values.get(c) == v for intent in pair.intents for c, v in intent.values.items())
+
+
+def _may_be_created_by_others(pair: Pair) -> bool:
+    """Whether a second create might make a second contact: another worker has the claim, or a create is open."""
+    is_open = any(intent.kind is IntentKind.CREATE for intent in pair.intents)
+    return pair.link.contact_id is None and (pair.fence == 0 or is_open)
 
 
 def _address(values: Values) -> str:

@@ -15,6 +15,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 CHUNK = 64 * 1024
+LARGEST_DROPPED = 8 * 1024 * 1024
+FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"}
+"""What proxies say about whom they speak for."""
+
 BACKLOG = 1024
 LARGEST_HEAD = 32 * 1024
 """Bytes the server buffers; a request's head may reach twice that."""
@@ -54,6 +58,14 @@ def read_body(environ: dict[str, Any], cap: int) -> bytes:
     if length.isdigit() and size != int(length):
         raise CutOff
     return b"".join(parts)
+
+
+def drop_body(environ: dict[str, Any]) -> None:
+    """Read what is left of a refused request's body that a proxy has buffered: unread, it would cost the answer."""
+    if environ.keys() & FORWARDED:
+        left = LARGEST_DROPPED
+        while left > 0 and (part := environ["wsgi.input"].read(CHUNK)):
+            left -= len(part)
 
 
 def serve(target: str, *, host: str, port: int, processes: int, threads: int) -> None:

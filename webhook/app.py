@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.wsgi import Ambiguous, CutOff, TooLarge, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, CutOff, TooLarge, drop_body, read_body, refuse_ambiguous
 from webhook.alarm import Alarm
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier
@@ -67,6 +67,8 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     def shell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         response = _respond(app, environ)
         start_response(response.status_line, response.headerlist)
+        if response.status_code >= 400:
+            drop_body(environ)
         return [response.body]
 
     return shell

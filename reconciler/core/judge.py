@@ -1,5 +1,7 @@
 """Who wins a conflict, by the column's policy and the two edits' times; and what a push without a read overwrote."""
 
+from itertools import pairwise
+
 from reconciler.core.contact import Customer, Pair
 from reconciler.core.fields import Policy, Value
 from reconciler.core.merge import Conflict, Verdict
@@ -37,13 +39,13 @@ class Judge:
 
 
 def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
-    """Log what pushes without a read overwrote: history entries since the base that are neither ours nor the last."""
+    """Log what pushes without a read overwrote: the history entries right before ours, if they are not the base's."""
     assert pair.contact is not None
     found = []
     for column, push in pair.link.unseen.items():
-        entries = pair.contact.history.get(column, ())
-        ours = {*push.sent, *(entry.value for entry in entries[:1])}
-        lost = {e.value for e in entries if e.value not in ours and push.since is not None and e.at > push.since}
         kept = pair.contact.values.get(column)
-        found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
+        for newer, older in pairwise(pair.contact.history.get(column, ())):
+            is_news = older.value not in push.sent and (push.since is None or older.at > push.since)
+            if newer.value in push.sent and is_news:
+                found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=older.value))
     return tuple(found)

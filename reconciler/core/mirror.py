@@ -8,7 +8,7 @@ from reconciler.core.errors import Code, Refused
 from reconciler.core.fields import Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Sent, Write
-from reconciler.core.step import fingerprint, troubles
+from reconciler.core.step import RECORD, fingerprint, troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class Taken:
         return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing | edited}
 
     @property
+    def cured(self) -> list[str]:
+        """The troubles that this answer ends."""
+        return [*self.pushed, RECORD]
+
+    @property
     def alive(self) -> bool | None:
         """The new base of being alive; None: it stays."""
         return {IntentKind.ARCHIVE: False, IntentKind.CREATE: True}.get(self.write.kind)
@@ -51,6 +56,12 @@ class Taken:
     def is_archived(self) -> bool:
         """Whether the answer says nothing of the contact's times: an archived one is not shown."""
         return self.write.kind is IntentKind.ARCHIVE
+
+    @property
+    def freed_address(self) -> Value:
+        """The address that the contact had, and has no more."""
+        had = self.write.pair.link.base.get("email")
+        return had if self.is_archived or self.pushed.get("email", had) != had else None
 
     @property
     def is_whole(self) -> bool:

@@ -5,6 +5,7 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
 from reconciler.core.existence import Existence, existence
@@ -103,6 +104,15 @@ def _precedence(one: Neighbour, address: Value) -> tuple[bool, bool, float, str]
 
 
 def _linked(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    if not pair.link.unseen or pair.contact is None:
+        return _by_existence(pair, around, rules)
+    if not pair.contact.history:
+        return Step(pair=pair, needs_history=True)
+    step = _by_existence(pair, around, rules)
+    return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)))
+
+
+def _by_existence(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     match existence(pair):
         case Existence.MERGE:
             return _merge(pair, around, rules)
@@ -148,7 +158,9 @@ def _revive(pair: Pair, around: Surroundings) -> Step:
     if taken is not None:
         return taken
     local = Local.INSERT if pair.customer is None else Local.REVIVE
-    return Step(pair=pair, local=local, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
+    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.column)) for each in _unpushed(pair))
+    pull = dict(pair.contact.values)
+    return Step(pair=pair, local=local, pull=pull, alive=True, conflicts=conflicts, closes=_open(pair))
 
 
 def _insert(pair: Pair, around: Surroundings) -> Step:
@@ -195,7 +207,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         ahead=_values(intent for intent in pair.intents if intent.is_ahead),
         judge=judge,
     )
-    if (merged.undecided or pair.link.unseen) and not contact.history:
+    if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
     push = _sendable(pair, merged.push)
@@ -208,7 +220,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=(*merged.conflicts, *overwritten_unseen(pair)),
+        conflicts=tuple(merged.conflicts),
         trouble=pulled_trouble,
         closes=tuple(intent.id for intent in pair.intents if intent.is_overdue),
         again=STALE_LOOKS[0] if waiting else None,

@@ -33,6 +33,7 @@ class Neighbour:
     """Another link that matters to this pair: it holds a wanted address, or the same contact.
 
     `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact nobody knows yet.
+    `is_stuck`: its own address, or all of it, is parked.
     """
 
     uuid: CustomerId
@@ -43,10 +44,11 @@ class Neighbour:
     is_alive: bool = True
     is_placeholder: bool = False
     base_email: Value = None
+    is_stuck: bool = False
 
     def is_giving_up(self, address: Value, rules: Rules) -> bool:
         """Whether the address is about to leave the holder's contact: deleted or renamed here, not yet there."""
-        if self.is_placeholder:
+        if self.is_placeholder or self.is_stuck:
             return False
         if not self.is_alive:
             return rules.deletes_outbound
@@ -167,6 +169,13 @@ class Step:
             return False
         is_news = contact is not None and customer.remote_updated_at != contact.updated_at
         return bool(self.pull) or self.local in (Local.DELETE, Local.REVIVE) or is_news
+
+    @property
+    def freed_address(self) -> Value:
+        """The address that the contact had, and has no more."""
+        had = self.pair.link.base.get("email")
+        is_given_up = self.local is Local.DELETE or {**self.agree, **self.pull}.get("email", had) != had
+        return had if is_given_up else None
 
     @property
     def writes(self) -> bool:

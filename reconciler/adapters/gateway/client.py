@@ -41,7 +41,7 @@ from reconciler.adapters.gateway.parse import (
 )
 from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
-from reconciler.core.errors import OutcomeUnknown, Transient
+from reconciler.core.errors import OutcomeUnknown, Transient, Unavailable
 from reconciler.core.fields import PROPERTIES, Values
 from reconciler.core.ports import Answer, Page, Unanswered, Written
 
@@ -172,7 +172,11 @@ class Gateway:
         return {n: Written(contact=archived_contact(each)) for n, each in ids}
 
     def purge(self, contact_id: ContactId) -> None:
-        self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing)
+        try:
+            self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing)
+        except Refusal as error:
+            if error.reply.status != 404:
+                raise Unavailable(f"HubSpot refused to erase ({error.reply.status})") from error
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
         last_id, offset = after.split(":")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
-from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json
+from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
 from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
@@ -19,6 +19,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:
     moves = [_moved(each, _coerced_again(work, each)) for each in taken] + [_refused(s, why) for s, why in refused]
     if moves:
         work.run("move_pushed", answers=to_json(moves))
+    wake_waiting(work, [each.freed_address for each in taken])
     _mirror(work, taken)
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
@@ -61,7 +62,7 @@ def _moved(each: Taken, trouble: dict[str, Any]) -> dict[str, Any]:
         "at": None if each.is_archived else contact.updated_at,
         "alive": each.alive,
         "contact": contact.id,
-        "cured": list(each.pushed),
+        "cured": each.cured,
         "trouble": trouble,
     }
 

@@ -139,6 +139,9 @@ def _translated() -> Iterator[None]:
         if error.diag.constraint_name == "erased_subject":
             raise AddressErased("erased_subject") from error
         raise
+    except (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout) as error:
+        # A standby, or a primary that has just become one; pooled connections are dropped when they are refused.
+        raise DatabaseDown("database takes no writes", delay=2.0) from error
     except psycopg.OperationalError as error:
         raise DatabaseDown("database unavailable", delay=2.0) from error
     except psycopg.InterfaceError as error:

@@ -46,7 +46,10 @@ class PostgresDesk:
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         rows = self._database.rows("reserve_links", uuids=list(uuids), lease=LEASE)
-        return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
+        return [
+            Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"], marks=((row["subject"], row["generation"]),))
+            for row in rows
+        ]
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
         with self._database.own() as work:

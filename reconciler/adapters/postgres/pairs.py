@@ -8,7 +8,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
-from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json
+from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json, wake_waiting
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
@@ -103,6 +103,8 @@ class PostgresPairs:
     def rearrange(self, steps: Sequence[Step]) -> None:
         for step in steps:
             with self._database.own() as work:
+                if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
+                    continue
                 _rearrange(work, step)
                 if step.local is Local.ERASE:
                     self._erase(work, step.pair.uuid)
@@ -143,6 +145,7 @@ def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
     left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
     moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
     work.run("move_links", steps=to_json(moves))
+    wake_waiting(work, [step.freed_address for step in steps])
     closes = [intent for step in steps for intent in step.closes]
     if closes:
         work.run("close_intents", ids=closes)

@@ -74,20 +74,21 @@ left join lateral (
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
 
--- holders: who has these addresses: live customers, and open creates of customers that are not there (yet, or any more)
+-- holders: who has these addresses: live customers, and open creates under an address that their customers have not (yet, or any more)
 select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
-    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder, coalesce(l.trouble ?| '{email,*}', false) as stuck
 from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
 union all
 select i.vals ->> 'email', i.uuid, l.contact, i.vals ->> 'email', l.base ->> 'email', null,
-    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false, false
 from sync.intent i join sync.link l on l.uuid = i.uuid
-where i.kind = 'create' and i.vals ->> 'email' = any(%(addresses)s::text[]) and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null)
+where i.kind = 'create' and i.vals ->> 'email' = any(%(addresses)s::text[])
+and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null and lower(btrim(c.email)) = i.vals ->> 'email')
 
 -- owners: who is linked with these contacts
 select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
-    c.uuid is null and l.alive is null and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder
+    c.uuid is null and l.alive is null and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder, l.trouble ?| '{email,*}' as stuck
 from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
 
 -- tombstoned: which of these addresses were erased
@@ -200,9 +201,20 @@ where l.uuid = a.uuid
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
 
+-- wake_waiting: links whose customers want these addresses, which their contacts have just given up
+with waiting as (
+    update sync.link l set trouble = trouble - 'email' from customer c
+    where l.trouble <> '{}' and l.trouble -> 'email' ->> 'code' = 'address_taken' and c.uuid = l.uuid and lower(btrim(c.email)) = any(%(addresses)s::text[])
+    returning l.uuid
+)
+select sync.mark(array_agg('u:' || uuid), 1) from waiting having count(*) > 0
+
 -- log_history: what was written where
 insert into sync.history (uuid, side, action, changes)
 select uuid, side, action, changes from jsonb_to_recordset(%(rows)s::jsonb) as h(uuid uuid, side text, action text, changes jsonb)
+
+-- hold_claim: make sure that a claim still holds, until this transaction ends
+select uuid from sync.link where uuid = %(uuid)s and fence = %(fence)s for update
 
 -- attach: a link's contact is another id from now on; the old one leads here still
 with moved as (
@@ -357,8 +369,8 @@ update sync.lane set wanted = clock_timestamp() where lane = %(lane)s
 -- stamp_slot: a call is made now that was reserved before
 update sync.slot set at = greatest(at, clock_timestamp()) where kind = 'all' and n = %(slot)s
 
--- give_slots: calls that were taken and not made
-update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)s::integer[])
+-- give_slots: calls that were taken and not made; a slot ahead of now is blocked, not taken
+update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)s::integer[]) and at <= clock_timestamp()
 
 -- block_slots: HubSpot said 429: nobody calls for a while
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
@@ -443,9 +455,15 @@ from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.d
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where c.uuid = any(%(uuids)s::uuid[])
 
--- reserve_links: leased links for customers about to be created
-insert into sync.link (uuid, fence, lease_until) select uuid, nextval('sync.number'), now() + %(lease)s * interval '1 second' from unnest(%(uuids)s::uuid[]) as uuid
-on conflict (uuid) do update set fence = excluded.fence, lease_until = excluded.lease_until returning uuid, fence
+-- reserve_links: leased links for customers about to be created; their marks see that nothing stays if the caller dies
+with links as (
+    insert into sync.link (uuid, fence, lease_until) select uuid, nextval('sync.number'), now() + %(lease)s * interval '1 second' from unnest(%(uuids)s::uuid[]) as uuid order by uuid
+    on conflict (uuid) do update set fence = excluded.fence, lease_until = excluded.lease_until returning uuid, fence
+), marks as (
+    insert into sync.mark (subject, due) select 'u:' || uuid, now() + %(lease)s * interval '1 second' from links order by 1
+    on conflict (subject) do update set generation = nextval('sync.number') returning subject, generation
+)
+select uuid, fence, subject, generation from links join marks on subject = 'u:' || uuid
 
 -- insert_plain: insert a customer as any SQL writer would
 insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from reconciler.adapters.postgres.database import Work
 from reconciler.core.contact import (
     ContactId,
     Customer,
@@ -16,7 +17,7 @@ from reconciler.core.contact import (
     Trouble,
     Unseen,
 )
-from reconciler.core.fields import COLUMNS, Values, normalised
+from reconciler.core.fields import COLUMNS, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
 from reconciler.core.step import Neighbour
@@ -99,6 +100,7 @@ def neighbour_of(row: Mapping[str, Any]) -> Neighbour:
         is_alive=row["alive"],
         is_placeholder=row["placeholder"],
         base_email=row["base_email"],
+        is_stuck=row["stuck"],
     )
 
 
@@ -137,3 +139,10 @@ def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]
 def changes(before: Values, after: Values) -> Json:
     """Return what a history row keeps: column -> [before, after]."""
     return {column: [before.get(column), value] for column, value in after.items()}
+
+
+def wake_waiting(work: Work, freed: Sequence[Value]) -> None:
+    """Look again at those who want an address that its contact has given up."""
+    addresses = [address for address in freed if address is not None]
+    if addresses:
+        work.run("wake_waiting", addresses=addresses)

@@ -1,0 +1,107 @@
+"""Commits HubSpot's answers in memory."""
+
+from collections.abc import Sequence
+
+from reconciler.core.contact import CustomerId, IntentKind, Trouble
+from reconciler.core.errors import Refused
+from reconciler.core.fields import Value
+from reconciler.core.mirror import Taken, parked_by
+from reconciler.core.ports import Answer, Sent, Written
+from simulation.memory.rows import RowWrite, drop_placeholder, insert_customer, write_customers
+from simulation.memory.tables import LinkRow, Tables, later
+
+
+def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
+    """Commit the answers of one call."""
+    taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
+    tables.refuse_erased([each.contact.values.get("email") for each in fresh])
+    taken = [each for each in taken if _is_linkable(tables, each)]
+    kept = [each for each in taken if each.write.pair.customer is not None]
+    written, _ = write_customers(tables, [_row_write(each) for each in kept])
+    for each in taken:
+        again = each.coerced_again(_columns(each) - tables.log(each.write.pair.uuid, each.coerced))
+        _move_pushed(tables, each, again)
+    tables.wake_waiting([each.freed_address for each in taken])
+    for each in kept:
+        tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
+        row = tables.customers.get(each.write.pair.uuid)
+        if row is not None:
+            tables.log(row.uuid, each.left_out(written.get(row.uuid, {}), row.stored))
+    for each in [each for each in taken if each in fresh]:
+        _insert(tables, each)
+    for each in taken:
+        tables.close([*([each.sent.intent] if each.is_whole else []), *each.earlier])
+        _keep_open(tables, each)
+    for sent, answer in answered:
+        if isinstance(answer, Refused):
+            link = tables.links.get(sent.write.pair.uuid)
+            if link is not None:
+                link.trouble.update(parked_by(sent.write, answer))
+            tables.close([sent.intent])
+
+
+def _columns(each: Taken) -> set[str]:
+    return {conflict.column for conflict in each.coerced}
+
+
+def _is_linkable(tables: Tables, each: Taken) -> bool:
+    """Take a new contact from the placeholder its own webhook made; not what somebody else links."""
+    uuid = each.write.pair.uuid
+    if each.write.kind is not IntentKind.CREATE:
+        return uuid in tables.links
+    drop_placeholder(tables, each.contact.id, uuid)
+    owner = tables.owner(each.contact.id)
+    if owner is None or owner.uuid == uuid:
+        return uuid in tables.links
+    tables.mark({f"c:{each.contact.id}"}, 0)
+    tables.close([intent.id for intent in tables.intents_of(uuid)])
+    if uuid not in tables.customers:
+        tables.links.pop(uuid, None)
+    return False
+
+
+def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:
+    """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
+    link: LinkRow = tables.links[each.write.pair.uuid]
+    at = int(each.contact.updated_at.timestamp() * 1000)
+    moving: dict[str, Value] = {c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}
+    link.settle(moving)
+    link.base_at.update(dict.fromkeys(moving, at))
+    link.seen = link.seen if each.is_archived else later(link.seen, each.contact.updated_at)
+    link.alive = link.alive if each.alive is None else each.alive
+    link.contact = each.contact.id if link.contact is None else link.contact
+    link.trouble = {**{c: why for c, why in link.trouble.items() if c not in each.cured}, **trouble}
+
+
+def _row_write(each: Taken) -> RowWrite:
+    customer = each.write.pair.customer
+    assert customer is not None
+    is_new = each.write.kind is IntentKind.CREATE
+    return RowWrite(
+        uuid=each.write.pair.uuid,
+        values=each.columns,
+        stored=customer.stored,
+        was_alive=customer.is_alive,
+        becomes_alive=False if each.is_archived else None,
+        contact=each.contact.id,
+        created=each.contact.created_at if is_new else None,
+        updated=None if each.is_archived else each.contact.updated_at,
+    )
+
+
+def _insert(tables: Tables, each: Taken) -> None:
+    """Give an API create its customer. Who took the address meanwhile adopts the contact at its next look."""
+    uuid: CustomerId = each.write.pair.uuid
+    if insert_customer(tables, uuid, each.contact.values, each.contact):
+        tables.links[uuid].settle(each.contact.values)
+    else:
+        tables.links.pop(uuid, None)
+        tables.mark({f"c:{each.contact.id}"}, 0)
+
+
+def _keep_open(tables: Tables, each: Taken) -> None:
+    """What was not answered stays open."""
+    intent = tables.intents.get(each.sent.intent)
+    if intent is not None:
+        intent.values = {c: v for c, v in intent.values.items() if c not in each.pushed}

@@ -1,0 +1,41 @@
+"""Customers as the API sees them, in memory."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.ports import LEASE, Claim
+from simulation.memory.pairs import lease
+from simulation.memory.tables import MarkRow, Tables
+
+
+class MemoryDesk:
+    """Reads by address; reservations and leases for the write-through."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
+        rows = ((address, self._tables.holder(address)) for address in addresses)
+        return {address: row.value() for address, row in rows if row is not None}
+
+    def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
+        return [row.value() for uuid in uuids if (row := self._tables.customers.get(uuid)) is not None]
+
+    def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
+        return [self._reserve(uuid) for uuid in uuids]
+
+    def _reserve(self, uuid: CustomerId) -> Claim:
+        claim = lease(self._tables, self._tables.ensure_link(uuid))
+        due = self._tables.now() + timedelta(seconds=LEASE)
+        mark = self._tables.marks.setdefault(f"u:{uuid}", MarkRow(0, due))
+        mark.generation = next(self._tables.numbers)
+        return replace(claim, marks=((f"u:{uuid}", mark.generation),))
+
+    def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
+        links = [self._tables.ensure_link(uuid) for uuid in sorted(uuids)]
+        return [lease(self._tables, link) for link in links if not self._tables.is_leased(link)]
+
+    def remove(self, uuid: CustomerId) -> None:
+        self._tables.remove(uuid)

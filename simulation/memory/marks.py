@@ -1,0 +1,182 @@
+"""Marks and leases in memory."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from reconciler.core.contact import ContactId, CustomerId, Trouble
+from reconciler.core.fields import normalise_email
+from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
+from reconciler.core.step import RECORD, fingerprint
+from simulation.memory.tables import LinkRow, MarkRow, Tables
+
+BULK = 500
+"""Customers changed at once from which on the work is bulk work."""
+
+
+class MemoryMarks:
+    """The work list."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
+        self._tables.mark({subject.key for subject in subjects}, int(lane), privacy=privacy)
+
+    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
+        self._fold()
+        now = self._tables.now()
+        due = {mark.lane for mark in self._tables.marks.values() if mark.due <= now}
+        return next((lane for lane in lanes if int(lane) in due), None)
+
+    def _fold(self) -> None:
+        """Turn what the triggers captured, and intents whose answer never came, into marks."""
+        tables, now = self._tables, self._tables.now()
+        changed: dict[CustomerId, None] = {}
+        for uuid, edited, at in tables.dirty:
+            link = tables.ensure_link(uuid)
+            link.edited.update((column, max(at, link.edited.get(column, at))) for column in edited)
+            why = link.trouble.get(RECORD)
+            if edited and why is not None and why.code == "attempts_exhausted":
+                del link.trouble[RECORD]
+            changed[uuid] = None
+        tables.dirty.clear()
+        for uuid in changed:
+            if f"u:{uuid}" in tables.marks:
+                tables.mark({f"u:{uuid}"}, 1)
+            else:
+                tables.mark({f"u:{uuid}"}, 2 if len(changed) > BULK else 1)
+        for intent in [each for each in tables.intents.values() if each.deadline < now]:
+            if intent.uuid not in tables.links:
+                del tables.intents[intent.id]
+                continue
+            intent.is_overdue, intent.deadline = True, now + timedelta(minutes=1)
+            mark = tables.marks.get(f"u:{intent.uuid}")
+            if mark is None:
+                tables.marks[f"u:{intent.uuid}"] = MarkRow(next(tables.numbers), now)
+            else:
+                mark.due = min(mark.due, now)
+
+    def claim(
+        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+    ) -> list[Claim]:
+        picked = self._picked(limit, lanes) if only is None else self._wanted(only)
+        self._give_links(picked)
+        led = {subject: self._resolved(subject) for subject in picked}
+        won = {
+            uuid: self._lease(self._tables.links[uuid])
+            for uuid in sorted(set(filter(None, led.values())))
+            if self._is_free(uuid)
+        }
+        claims: dict[CustomerId, list[tuple[str, MarkRow]]] = {}
+        for subject, uuid in led.items():
+            if uuid is None:
+                del self._tables.marks[subject]
+            elif uuid not in won:
+                self._tables.marks[subject].due = self._tables.now() + timedelta(seconds=1)
+            else:
+                claims.setdefault(uuid, []).append((subject, self._tables.marks[subject]))
+        return [self._claim(uuid, won[uuid], claims[uuid]) for uuid in won]
+
+    def _claim(self, uuid: CustomerId, fence: int, marks: Sequence[tuple[str, MarkRow]]) -> Claim:
+        attempts = max(max(mark.attempts, mark.crashes) for _, mark in marks)
+        for _, mark in marks:
+            mark.due, mark.crashes = self._tables.now() + timedelta(seconds=LEASE), mark.crashes + 1
+        return Claim(
+            uuid=uuid,
+            fence=fence,
+            marks=tuple((subject, mark.generation) for subject, mark in marks),
+            attempts=attempts,
+            privacy=any(mark.privacy for _, mark in marks),
+        )
+
+    def _picked(self, limit: int, lanes: Collection[Lane]) -> list[str]:
+        now = self._tables.now()
+        due = [(s, m) for s, m in self._tables.marks.items() if m.due <= now and m.lane in lanes and s[0] != "e"]
+        healthy = sorted((m.lane, m.due, s) for s, m in due if m.crashes < 2)
+        return [subject for _, _, subject in healthy[:limit]] or [subject for subject, _ in due[:1]]
+
+    def _wanted(self, only: Collection[Subject]) -> list[str]:
+        return sorted(subject.key for subject in only if subject.key in self._tables.marks)
+
+    def _give_links(self, picked: Sequence[str]) -> None:
+        """Give an unknown contact, and a customer without one, the link a lease sits on."""
+        tables = self._tables
+        for subject in picked:
+            if subject[0] == "c":
+                contact = ContactId(int(subject[2:]))
+                kind = tables.aliases.get(contact, (None, "former"))[1]
+                if kind == "former" and tables.owner(contact) is None:
+                    uuid = tables.new_uuid()
+                    tables.links[uuid] = LinkRow(uuid, contact)
+            elif CustomerId(UUID(subject[2:])) in tables.customers:
+                tables.ensure_link(CustomerId(UUID(subject[2:])))
+
+    def _resolved(self, subject: str) -> CustomerId | None:
+        tables = self._tables
+        if subject[0] == "c":
+            link = tables.owner(ContactId(int(subject[2:])))
+            uuid, kind = tables.aliases.get(ContactId(int(subject[2:])), (None, ""))
+            found = link.uuid if link is not None else uuid if kind == "merged" else None
+            return found if found in tables.links else None
+        uuid = CustomerId(UUID(subject[2:]))
+        if uuid not in tables.links:
+            return None
+        row = tables.customers.get(uuid)
+        found = row.merged_into if row is not None and row.merged_into is not None else uuid
+        return found if found in tables.links else None
+
+    def _is_free(self, uuid: CustomerId) -> bool:
+        link = self._tables.links.get(uuid)
+        return link is not None and not self._tables.is_leased(link)
+
+    def _lease(self, link: LinkRow) -> int:
+        link.lease_until = self._tables.now() + timedelta(seconds=LEASE)
+        link.fence = next(self._tables.numbers)
+        return link.fence
+
+    def addresses(self, limit: int) -> list[tuple[str, int]]:
+        tables = self._tables
+        due = sorted((m.due, s) for s, m in tables.marks.items() if s[0] == "e" and m.due <= tables.now())[:limit]
+        taken = [(subject[2:], tables.marks[subject].generation) for _, subject in due]
+        for _, subject in due:
+            tables.marks[subject].due = tables.now() + timedelta(seconds=LEASE)
+        found = [row for row in (tables.holder(normalise_email(address)) for address, _ in taken) if row is not None]
+        tables.mark({f"u:{row.uuid}" for row in found}, 1)
+        return taken
+
+    def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
+        self._clear([(Subject.address(address).key, generation) for address, generation in taken])
+
+    def finish(self, endings: Sequence[Ending]) -> None:
+        self._put_off([e for e in endings if e.again is not None and not e.is_exhausted])
+        self._clear([m for e in endings if e.again is None or e.is_exhausted for m in e.claim.marks])
+        for ending in endings:
+            link = self._tables.links.get(ending.claim.uuid)
+            if link is not None and link.fence == ending.claim.fence:
+                link.lease_until = None
+            if link is not None and ending.is_exhausted:
+                why = Trouble(code="attempts_exhausted", fingerprint=fingerprint(RECORD, None))
+                link.trouble[RECORD] = why
+
+    def _put_off(self, late: Sequence[Ending]) -> None:
+        now = self._tables.now()
+        for ending in late:
+            due = now + timedelta(seconds=ending.delay)
+            for subject, generation in ending.claim.marks:
+                mark = self._tables.marks.get(subject)
+                if mark is not None:
+                    mark.due = due if mark.generation == generation else min(mark.due, now)
+                    mark.crashes, mark.attempts = 0, mark.attempts + ending.spend
+            if not ending.claim.marks:
+                subject = Subject.customer(ending.claim.uuid).key
+                mark = self._tables.marks.setdefault(subject, MarkRow(next(self._tables.numbers), due))
+                mark.due = min(mark.due, due)
+
+    def _clear(self, marks: Sequence[tuple[str, int]]) -> None:
+        for subject, generation in marks:
+            mark = self._tables.marks.get(subject)
+            if mark is not None and mark.generation == generation:
+                del self._tables.marks[subject]
+            elif mark is not None:
+                mark.crashes = 0

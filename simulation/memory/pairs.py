@@ -1,0 +1,331 @@
+"""Customers and links in memory: what is known about a pair, and every change to it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair, Unseen
+from reconciler.core.fields import COLUMNS, Values, normalise_email
+from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
+from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
+from simulation.memory import answers
+from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
+from simulation.memory.tables import CustomerRow, IntentRow, LinkRow, Tables, Taken, later
+
+
+class MemoryPairs:
+    """The store of the reconcile."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def load(self, claims: Sequence[Claim]) -> list[Pair]:
+        return [self._pair(claim) for claim in claims if claim.uuid in self._tables.links]
+
+    def _pair(self, claim: Claim) -> Pair:
+        tables, link = self._tables, self._tables.links[claim.uuid]
+        row = tables.customers.get(claim.uuid)
+        return Pair(
+            link=link.value(),
+            customer=None if row is None else row.value(),
+            intents=tuple(intent.value(tables.now()) for intent in tables.intents_of(claim.uuid)),
+            fence=claim.fence,
+            privacy=claim.privacy or link.privacy,
+        )
+
+    def surroundings(
+        self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
+    ) -> Surroundings:
+        tables = self._tables
+        holders: dict[str, Neighbour] = {}
+        for address in addresses:
+            row = tables.holder(address)
+            if row is not None:
+                holders[address] = self._holder(row, ours)
+        for intent in tables.intents.values():
+            wanted = intent.values.get("email")
+            row, link = tables.customers.get(intent.uuid), tables.links.get(intent.uuid)
+            is_shown = row is not None and row.is_alive and row.address == wanted
+            is_open = intent.kind is IntentKind.CREATE and not is_shown
+            if is_open and link is not None and wanted is not None and wanted in addresses:
+                holders[wanted] = replace(self._neighbour(link, ours), email=wanted, is_stuck=False)
+        links = [link for link in tables.links.values() if link.contact in contacts]
+        return Surroundings(
+            holders=holders,
+            owners={link.contact: self._owner(link, ours) for link in links if link.contact is not None},
+            tombstoned=frozenset(tables.tombstones.intersection(addresses)),
+            former=frozenset(c for c in contacts if tables.aliases.get(c, (None, ""))[1] == "former"),
+            has_nameless_create=any(
+                i.kind is IntentKind.CREATE and "email" not in i.values for i in tables.intents.values()
+            ),
+        )
+
+    def _neighbour(self, link: LinkRow, ours: Collection[CustomerId]) -> Neighbour:
+        is_busy = link.lease_until is not None and link.lease_until > self._tables.now() and link.uuid not in ours
+        return Neighbour(
+            uuid=link.uuid,
+            contact_id=link.contact,
+            email=None,
+            created_at=None,
+            is_busy=is_busy,
+            base_email=link.base.get("email"),
+            is_stuck=bool({"email", "*"} & link.trouble.keys()),
+        )
+
+    def _holder(self, row: CustomerRow, ours: Collection[CustomerId]) -> Neighbour:
+        link = self._tables.links.get(row.uuid, LinkRow(row.uuid))
+        return replace(self._neighbour(link, ours), email=row.address, created_at=row.created)
+
+    def _owner(self, link: LinkRow, ours: Collection[CustomerId]) -> Neighbour:
+        row = self._tables.customers.get(link.uuid)
+        is_placeholder = row is None and link.alive is None and not any(self._tables.intents_of(link.uuid))
+        return replace(
+            self._neighbour(link, ours),
+            email=None if row is None else row.address,
+            created_at=None if row is None else row.created,
+            is_alive=row is not None and row.is_alive,
+            is_placeholder=is_placeholder,
+        )
+
+    def join(self, steps: Sequence[Step]) -> list[Claim]:
+        tables = self._tables
+        pulled = {s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.trouble}
+        pushed = {a for s in steps if (a := s.push.get("email")) is not None and s.pair.link.contact_id}
+        wanted = {row.uuid for row in map(tables.holder, pulled) if row is not None}
+        wanted |= {link.uuid for link in tables.links.values() if link.base.get("email", None) in pushed}
+        present = {step.pair.uuid for step in steps}
+        claims = []
+        for uuid in sorted(wanted - present):
+            link = tables.links.get(uuid)
+            if link is not None and link.contact is not None and not tables.is_leased(link):
+                claims.append(lease(tables, link))
+        return claims
+
+    def intend(self, writes: Sequence[Write]) -> list[Sent]:
+        for write in writes:
+            self._tables.log(write.pair.uuid, write.conflicts)
+            if write.kind is IntentKind.CREATE and write.pair.link.contact_id:
+                self._make_former(write.pair.uuid)
+        ordered = sorted(writes, key=lambda write: str(write.pair.uuid))
+        return [sent for write in ordered if (sent := self._intend(write)) is not None]
+
+    def _make_former(self, uuid: CustomerId) -> None:
+        link = self._tables.links.get(uuid)
+        if link is not None and link.contact is not None:
+            self._tables.aliases[link.contact] = (uuid, "former")
+            link.contact, link.seen, link.read, link.base, link.base_at = None, None, None, {}, {}
+
+    def _intend(self, write: Write) -> Sent | None:
+        tables, link = self._tables, self._tables.links.get(write.pair.uuid)
+        is_new = write.kind is IntentKind.CREATE and write.pair.customer is None
+        reserved = write.values.get("email") if is_new else None
+        if link is None or (write.fenced and link.fence != write.pair.fence):
+            return None
+        if write.fenced:
+            link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
+        if write.is_direct and write.kind is IntentKind.UPDATE:
+            _note_unseen(link, write.values)
+        if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
+            return None
+        intent = IntentRow(
+            id=IntentId(next(tables.numbers)),
+            uuid=link.uuid,
+            kind=write.kind,
+            values=dict(write.values),
+            at=tables.now(),
+            deadline=tables.now() + timedelta(seconds=INTENT_DEADLINE),
+            is_ahead=write.is_direct,
+            reserved=reserved,
+        )
+        tables.intents[intent.id] = intent
+        return Sent(intent=intent.id, write=write)
+
+    def withdraw(self, sent: Sequence[Sent]) -> None:
+        self._tables.close([each.intent for each in sent])
+
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+        answers.settle(self._tables, answered)
+
+    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        changing = [step for step in steps if step.changes_anything]
+        ours = [step for step in changing if self._is_ours(step)]
+        left_out = {step.pair.uuid for step in changing} - {step.pair.uuid for step in ours}
+        self._tables.refuse_erased([s.pull.get("email") for s in ours if s.local is Local.INSERT or s.touches_customer])
+        return left_out | self._merge(ours)
+
+    def _is_ours(self, step: Step) -> bool:
+        link = self._tables.links.get(step.pair.uuid)
+        if link is None or link.fence != step.pair.fence:
+            return False
+        return step.at is None or link.seen is None or step.believes or link.seen <= step.at
+
+    def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        tables = self._tables
+        touched = [step for step in steps if step.touches_customer]
+        released = _released(tables, touched)
+        writes = [_row_write(step, is_released=step.pair.uuid in released) for step in touched]
+        written, lived = write_customers(tables, writes, released)
+        for step in steps:
+            tables.log(step.pair.uuid, step.conflicts)
+            if step.local is Local.INSERT and insert_customer(tables, step.pair.uuid, step.pull, step.pair.contact):
+                written[step.pair.uuid] = dict(step.pull)
+        left_out = {s.pair.uuid for s in steps if set(s.pull) - written.get(s.pair.uuid, {}).keys()}
+        left_out |= {s.pair.uuid for s in touched if not lived.get(s.pair.uuid, False)}
+        for step in steps:
+            uuid = step.pair.uuid
+            _move(tables.links[uuid], step, written.get(uuid, {}), whole=uuid not in left_out)
+            tables.close(step.closes)
+        tables.wake_waiting([step.freed_address for step in steps])
+        return left_out
+
+    def rearrange(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            link = self._tables.links.get(step.pair.uuid)
+            if link is None or link.fence != step.pair.fence:
+                continue
+            self._tables.log(step.pair.uuid, step.conflicts)
+            self._tables.close(step.closes)
+            match step.identity:
+                case Attach() as attached:
+                    self._attach(step, attached)
+                case Adopt(owner, contact):
+                    self._adopt(owner, contact)
+                case Absorb() as merged:
+                    self._absorb(merged)
+                case None:
+                    self._end(step)
+
+    def _attach(self, step: Step, attached: Attach) -> None:
+        tables, uuid = self._tables, step.pair.uuid
+        if attached.former is not None:
+            former = tables.links[attached.former]
+            if former.contact == attached.contact_id:
+                former.contact, former.alive, former.base, former.base_at = None, False, {}, {}
+                former.seen = former.read = None
+            self._show(attached.former)
+        drop_placeholder(tables, attached.contact_id, uuid)
+        link = tables.links[uuid]
+        if link.contact is not None and link.contact != attached.contact_id:
+            tables.aliases[link.contact] = (uuid, "merged")
+        owner = tables.owner(attached.contact_id)
+        if owner is None or owner.uuid == uuid:
+            link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
+        self._show(uuid)
+
+    def _adopt(self, owner: CustomerId, contact: ContactId) -> None:
+        tables = self._tables
+        drop_placeholder(tables, contact, owner)
+        link = tables.ensure_link(owner)
+        if link.contact is None and tables.owner(contact) is None:
+            link.contact, link.seen, link.read = contact, None, None
+        self._show(owner)
+        tables.mark({f"u:{owner}"}, 1)
+
+    def _absorb(self, merged: Absorb) -> None:
+        tables = self._tables
+        owner = tables.owner(merged.contact_id)
+        if owner is not None and owner.uuid not in (merged.winner, merged.loser):
+            raise Taken("link_contact_is_unique", delay=1.0)
+        winner, loser = tables.links.get(merged.winner), tables.links.get(merged.loser)
+        old = {link.contact for link in (winner, loser) if link and link.contact not in (None, merged.contact_id)}
+        old |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid == merged.loser}
+        tables.aliases.update((contact, (merged.winner, "merged")) for contact in old if contact is not None)
+        tables.close([intent.id for intent in tables.intents_of(merged.loser)])
+        row = tables.customers.get(merged.loser)
+        if loser is not None:
+            tables.log(merged.loser, [] if row is None else _unsent(row, loser))
+            loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
+            loser.fence = next(tables.numbers)
+        for each in tables.customers.values():
+            if each.uuid == merged.loser or each.merged_into == merged.loser:
+                each.merged_into, each.contact = merged.winner, None
+                each.deleted = each.deleted or tables.now()
+        if winner is not None:
+            winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
+            self._show(merged.winner)
+        tables.mark({f"u:{merged.winner}"}, 1)
+
+    def _show(self, uuid: CustomerId) -> None:
+        row = self._tables.customers.get(uuid)
+        if row is not None:
+            row.contact = self._tables.links[uuid].contact
+
+    def _end(self, step: Step) -> None:
+        tables = self._tables
+        link = tables.links[step.pair.uuid]
+        if step.local is Local.ERASE:
+            erase(tables, step.pair.uuid)
+        elif step.local is Local.DETACH:
+            link.detached = True
+        elif step.local in (Local.FORGET, Local.IGNORE):
+            del tables.links[link.uuid]
+            if step.local is Local.IGNORE and link.contact is not None:
+                tables.aliases[link.contact] = (None, "ignored")
+
+
+def lease(tables: Tables, link: LinkRow) -> Claim:
+    """Lease a link, whatever lease it has."""
+    link.lease_until = tables.now() + timedelta(seconds=LEASE)
+    link.fence = next(tables.numbers)
+    return Claim(uuid=link.uuid, fence=link.fence)
+
+
+def _note_unseen(link: LinkRow, values: Values) -> None:
+    """Remember what is pushed without a read: its history is looked at later."""
+    for column, value in values.items():
+        known = link.unseen.get(column)
+        at = link.base_at.get(column)
+        based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
+        since = later(link.read, based) if known is None else known.since
+        link.unseen[column] = Unseen(since=since, sent=(*(known.sent if known else ()), value))
+
+
+def _unsent(row: CustomerRow, link: LinkRow) -> list[Conflict]:
+    """Return what the loser of a merge had not sent to HubSpot yet."""
+    values = {**row.stored, "email": normalise_email(row.stored["email"])}
+    return [
+        Conflict(column=column, winner=Verdict.REMOTE, kept=None, lost=values[column])
+        for column in COLUMNS
+        if values[column] and values[column] != link.base.get(column)
+    ]
+
+
+def _released(tables: Tables, steps: Sequence[Step]) -> set[CustomerId]:
+    """Two addresses that change hands would clash row by row: take them all off first."""
+    moving = [s.pair.customer for s in steps if "email" in s.pull and s.pair.customer is not None]
+    if len(moving) < 2:
+        return set()
+    return {c.uuid for c in moving if tables.customers[c.uuid].stored["email"] == c.stored["email"]}
+
+
+def _row_write(step: Step, *, is_released: bool) -> RowWrite:
+    assert step.pair.customer is not None
+    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
+    contact = step.pair.contact
+    return RowWrite(
+        uuid=step.pair.uuid,
+        values=step.pull,
+        stored={**step.pair.customer.stored, **({"email": None} if is_released else {})},
+        was_alive=step.pair.customer.is_alive,
+        becomes_alive=becomes,
+        contact=None if contact is None else contact.id,
+        created=None if contact is None else contact.created_at,
+        updated=None if contact is None else contact.updated_at,
+    )
+
+
+def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
+    """The base follows what was agreed, written or inserted; the read is remembered when nothing was left out."""
+    settled = {**step.agree, **written}
+    link.settle(settled)
+    link.alive = step.alive if whole and step.alive is not None else link.alive
+    link.looks = step.pair.link.looks + 1 if step.is_stale else 0
+    link.seen = step.at if step.believes and not step.is_stale else later(link.seen, step.at)
+    link.read = step.at if whole and step.is_whole else link.read
+    cured = {*settled, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
+    link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
+    if step.pair.contact and step.pair.contact.history and link.unseen == step.pair.link.unseen:
+        link.unseen = {}
+    link.detached = link.detached and step.local is not Local.REATTACH
+    link.privacy = link.privacy or step.pair.privacy

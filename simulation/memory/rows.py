@@ -1,0 +1,152 @@
+"""Writes to customers that the sync itself makes, and erasing."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.contact import Contact, ContactId, CustomerId
+from reconciler.core.fields import COLUMNS, Value, Values, normalise_email
+from simulation.memory.tables import CustomerRow, Tables, Taken, later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowWrite:
+    """A compare-and-set of columns (against `stored`) and of being alive; what it shows of the contact goes along."""
+
+    uuid: CustomerId
+    values: Values
+    stored: Values
+    was_alive: bool
+    becomes_alive: bool | None
+    contact: ContactId | None
+    created: datetime | None
+    updated: datetime | None
+
+
+def write_customers(
+    tables: Tables, writes: Sequence[RowWrite], released: Collection[CustomerId] = ()
+) -> tuple[dict[CustomerId, dict[str, Value]], dict[CustomerId, bool]]:
+    """Write what still holds; return which columns took, and whether being alive did. Raises `Taken`, then nothing."""
+    kept = {uuid: tables.customers[uuid].stored["email"] for uuid in released}
+    for uuid in released:
+        tables.customers[uuid].stored["email"] = None
+    passing = {write.uuid: _passing(tables, write) for write in writes if write.uuid in tables.customers}
+    if _clashes(tables, writes, passing):
+        for uuid, address in kept.items():
+            tables.customers[uuid].stored["email"] = address
+        raise Taken("customer_email_is_unique_among_live", delay=1.0)
+    lived = {}
+    for write in writes:
+        if write.uuid in passing:
+            lived[write.uuid] = _write(tables, tables.customers[write.uuid], write, passing[write.uuid])
+    return passing, lived
+
+
+def _passing(tables: Tables, write: RowWrite) -> dict[str, Value]:
+    row = tables.customers[write.uuid]
+    return {
+        column: value
+        for column, value in write.values.items()
+        if row.stored[column] == write.stored.get(column) and not (column == "email" and _is_held(tables, row, value))
+    }
+
+
+def _is_held(tables: Tables, row: CustomerRow, address: Value) -> bool:
+    holder = tables.holder(address)
+    return holder is not None and holder.uuid != row.uuid
+
+
+def _clashes(tables: Tables, writes: Sequence[RowWrite], passing: dict[CustomerId, dict[str, Value]]) -> bool:
+    """Whether two live customers would have one address."""
+    becoming = {write.uuid: write.becomes_alive for write in writes}
+    held = set()
+    for row in tables.customers.values():
+        alive = row.is_alive if becoming.get(row.uuid) is None else becoming[row.uuid]
+        address = normalise_email(passing.get(row.uuid, {}).get("email", row.stored["email"]))
+        if alive and address is not None:
+            if address in held:
+                return True
+            held.add(address)
+    return False
+
+
+def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) -> bool:
+    is_change = any(row.stored[column] != value for column, value in values.items())
+    row.stored.update(values)
+    may_turn = row.is_alive == write.was_alive
+    if may_turn and write.becomes_alive is not None:
+        is_change = is_change or row.is_alive != write.becomes_alive
+        row.deleted = None if write.becomes_alive else row.deleted or tables.now()
+    row.updated = tables.now() if is_change else row.updated
+    row.contact = row.contact if write.contact is None else write.contact
+    row.hubspot_created = row.hubspot_created if write.created is None else write.created
+    row.hubspot_updated = later(row.hubspot_updated, write.updated)
+    return write.becomes_alive is None or may_turn
+
+
+def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: Contact | None) -> bool:
+    """Insert a customer for a contact; False when somebody has its address or uuid by now."""
+    address = values.get("email")
+    if uuid in tables.customers or tables.holder(address) is not None:
+        return False
+    row = CustomerRow(uuid, {column: values.get(column) for column in COLUMNS}, tables.now(), tables.now())
+    if contact is not None:
+        row.contact, row.hubspot_created, row.hubspot_updated = contact.id, contact.created_at, contact.updated_at
+    tables.customers[uuid] = row
+    return True
+
+
+def drop_placeholder(tables: Tables, contact: ContactId, owner: CustomerId) -> None:
+    """Drop the link of a contact that turned out to belong to a customer."""
+    link = tables.owner(contact)
+    if link is not None and link.uuid != owner and link.alive is None and link.uuid not in tables.customers:
+        del tables.links[link.uuid]
+
+
+def erase(tables: Tables, subject: CustomerId) -> None:
+    """Erase a person by closure: every row, link, alias, log and mark with one of the addresses or ids."""
+    people, addresses = {subject}, set[str]()
+    known = 0
+    while len(people) > known:
+        known = len(people)
+        addresses |= _addresses_of(tables, people)
+        people |= _people_with(tables, people, addresses)
+    ids = {link.contact for link in tables.links.values() if link.uuid in people and link.contact is not None}
+    ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
+    for uuid in people & tables.customers.keys():
+        row = tables.customers[uuid]
+        row.stored = dict.fromkeys(COLUMNS)
+        row.contact, row.deleted, row.erased = None, row.deleted or tables.now(), row.erased or tables.now()
+    for uuid in people:
+        tables.links.pop(uuid, None)
+        tables.close([intent.id for intent in tables.intents_of(uuid)])
+    gone = {normalise_email(address) for address in addresses}
+    for loser in list(tables.losers):
+        if loser.uuid in people or {normalise_email(loser.kept), normalise_email(loser.lost)} & gone:
+            del tables.losers[loser]
+    tables.dirty = [each for each in tables.dirty if each[0] not in people]
+    for key in [*(f"u:{p}" for p in people), *(f"e:{a}" for a in addresses), *(f"c:{i}" for i in ids)]:
+        tables.marks.pop(key, None)
+    tables.aliases.update((contact, (None, "ignored")) for contact in ids)
+    tables.tombstones |= addresses
+
+
+def _addresses_of(tables: Tables, people: set[CustomerId]) -> set[str]:
+    rows = {row.address for row in tables.customers.values() if row.uuid in people}
+    bases = {link.base.get("email") for link in tables.links.values() if link.uuid in people}
+    sent = {intent.values.get("email") for intent in tables.intents.values() if intent.uuid in people}
+    logged = {
+        normalise_email(value)
+        for loser in tables.losers
+        if loser.uuid in people and loser.column == "email"
+        for value in (loser.kept, loser.lost)
+    }
+    return {address for address in rows | bases | sent | logged if address is not None}
+
+
+def _people_with(tables: Tables, people: set[CustomerId], addresses: set[str]) -> set[CustomerId]:
+    found = {row.uuid for row in tables.customers.values() if row.address in addresses or row.merged_into in people}
+    found |= {
+        row.merged_into for row in tables.customers.values() if row.uuid in people and row.merged_into is not None
+    }
+    return found | {link.uuid for link in tables.links.values() if link.base.get("email") in addresses}

@@ -1,0 +1,74 @@
+"""The call budget's memory, in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.core.ports import Lane
+
+NEVER = float("-inf")
+PATIENCE = 0.5
+"""Seconds for which a waiting lane keeps the less urgent ones back."""
+
+
+class MemorySlots:
+    """Slots, the day's count and the outage, shared by the simulated processes. `clock` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._slots: dict[str, dict[int, float]] = {}
+        self._wanted = dict.fromkeys(Lane, NEVER)
+        self._days: dict[int, int] = {}
+        self._failures, self._down, self._probe = 0, False, NEVER
+
+    def shape(self, rates: Mapping[str, int]) -> None:
+        for kind, rate in rates.items():
+            known = self._slots.get(kind, {})
+            self._slots[kind] = {n: known.get(n, NEVER) for n in range(1, rate + 1)}
+
+    def take(self, kind: str, *, lane: Lane, calls: int, window: float) -> list[int]:
+        now = self._clock()
+        if self._down:
+            return []
+        waits = any(self._wanted[each] > now - PATIENCE for each in Lane if each < lane)
+        slots = self._slots[kind]
+        free = sorted((at, n) for n, at in slots.items() if at <= now - window and (not waits or n % 20 == lane))
+        for _, n in free[:calls]:
+            slots[n] = now
+        return [n for _, n in free[:calls]]
+
+    def next_free(self, kind: str, *, window: float) -> float:
+        return max(min(self._slots[kind].values()) + window - self._clock(), 0.0)
+
+    def want(self, lane: Lane) -> None:
+        self._wanted[lane] = self._clock()
+
+    def stamp(self, slot: int) -> None:
+        self._slots["all"][slot] = max(self._slots["all"][slot], self._clock())
+
+    def give(self, kind: str, slots: Sequence[int]) -> None:
+        free = [n for n in slots if self._slots[kind][n] <= self._clock()]
+        self._slots[kind].update(dict.fromkeys(free, NEVER))
+
+    def block(self, kind: str, *, delay: float, window: float) -> None:
+        until = self._clock() + delay - window
+        self._slots[kind] = {n: max(at, until) for n, at in self._slots[kind].items()}
+
+    def count_day(self, calls: int) -> int:
+        day = int(self._clock() // 86_400)
+        self._days[day] = self._days.get(day, 0) + calls
+        return self._days[day]
+
+    def fail(self, *, after: int, pause: float) -> None:
+        self._failures += 1
+        if self._failures >= after or self._down:
+            self._down, self._probe = True, self._clock() + pause
+
+    def recover(self) -> None:
+        self._failures, self._down = 0, False
+
+    def probe(self, pause: float) -> float | None:
+        if not self._down:
+            return None
+        if self._probe <= self._clock():
+            self._probe = self._clock() + pause
+            return 0.0
+        return max(self._probe - self._clock(), 0.001)

@@ -1,0 +1,315 @@
+"""The rows, and what the triggers do when a person writes to `customer`."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from random import Random
+from uuid import UUID
+
+from reconciler.core.contact import (
+    ContactId,
+    Customer,
+    CustomerId,
+    Intent,
+    IntentId,
+    IntentKind,
+    Link,
+    Trouble,
+    Unseen,
+)
+from reconciler.core.errors import Transient
+from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
+from reconciler.core.merge import Conflict, Verdict
+
+
+class Refusal(Exception):
+    """The database refuses what a person writes: the address is taken, or was erased."""
+
+
+class Erased(Transient):
+    """The address belongs to an erased person."""
+
+
+class Taken(Transient):
+    """A live customer got this address first."""
+
+
+@dataclass(slots=True)
+class CustomerRow:
+    """A row of `customer`."""
+
+    uuid: CustomerId
+    stored: dict[str, Value]
+    created: datetime
+    updated: datetime
+    contact: ContactId | None = None
+    hubspot_created: datetime | None = None
+    hubspot_updated: datetime | None = None
+    deleted: datetime | None = None
+    erased: datetime | None = None
+    merged_into: CustomerId | None = None
+
+    @property
+    def address(self) -> Value:
+        return normalise_email(self.stored["email"])
+
+    @property
+    def is_alive(self) -> bool:
+        return self.deleted is None
+
+    def value(self) -> Customer:
+        """Return the row as the core sees it."""
+        return Customer(
+            uuid=self.uuid,
+            stored=dict(self.stored),
+            values=normalised(self.stored),
+            created_at=self.created,
+            updated_at=self.updated,
+            contact_id=self.contact,
+            remote_created_at=self.hubspot_created,
+            remote_updated_at=self.hubspot_updated,
+            is_deleted=not self.is_alive,
+            is_erased=self.erased is not None,
+            merged_into=self.merged_into,
+        )
+
+
+@dataclass(slots=True)
+class LinkRow:
+    """A row of `sync.link`."""
+
+    uuid: CustomerId
+    contact: ContactId | None = None
+    base: dict[str, Value] = field(default_factory=dict)
+    base_at: dict[str, int] = field(default_factory=dict)
+    alive: bool | None = None
+    seen: datetime | None = None
+    read: datetime | None = None
+    looks: int = 0
+    edited: dict[str, datetime] = field(default_factory=dict)
+    trouble: dict[str, Trouble] = field(default_factory=dict)
+    unseen: dict[str, Unseen] = field(default_factory=dict)
+    detached: bool = False
+    privacy: bool = False
+    fence: int = 0
+    lease_until: datetime | None = None
+
+    def value(self) -> Link:
+        """Return the row as the core sees it."""
+        return Link(
+            uuid=self.uuid,
+            contact_id=self.contact,
+            base=dict(self.base),
+            alive=self.alive,
+            seen=self.seen,
+            read=self.read,
+            looks=self.looks,
+            edited=dict(self.edited),
+            trouble=dict(self.trouble),
+            unseen=dict(self.unseen),
+            is_detached=self.detached,
+            privacy=self.privacy,
+        )
+
+    def settle(self, values: Mapping[str, Value]) -> None:
+        """Move the base; empty values are not kept."""
+        for column, value in values.items():
+            if value is None:
+                self.base.pop(column, None)
+            else:
+                self.base[column] = value
+
+
+@dataclass(slots=True)
+class IntentRow:
+    """A row of `sync.intent`."""
+
+    id: IntentId
+    uuid: CustomerId
+    kind: IntentKind
+    values: dict[str, Value]
+    at: datetime
+    deadline: datetime
+    is_overdue: bool = False
+    is_ahead: bool = False
+    reserved: Value = None
+
+    def value(self, now: datetime) -> Intent:
+        """Return the row as the core sees it."""
+        return Intent(
+            id=self.id,
+            kind=self.kind,
+            values=dict(self.values),
+            at=self.at,
+            is_overdue=self.is_overdue or self.deadline < now,
+            is_ahead=self.is_ahead,
+            reserved=self.reserved is not None,
+        )
+
+
+@dataclass(slots=True)
+class MarkRow:
+    """A row of `sync.mark`."""
+
+    generation: int
+    due: datetime
+    lane: int = 1
+    attempts: int = 0
+    crashes: int = 0
+    privacy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoserRow:
+    """A row of `sync.conflict`."""
+
+    uuid: CustomerId
+    column: str
+    winner: Verdict | None
+    kept: Value
+    lost: Value
+
+
+class Tables:
+    """Everything the database holds. `now` is its clock."""
+
+    def __init__(self, now: Callable[[], datetime], random: Random) -> None:
+        self.now, self._random = now, random
+        self.customers: dict[CustomerId, CustomerRow] = {}
+        self.links: dict[CustomerId, LinkRow] = {}
+        self.aliases: dict[ContactId, tuple[CustomerId | None, str]] = {}
+        self.intents: dict[IntentId, IntentRow] = {}
+        self.marks: dict[str, MarkRow] = {}
+        self.dirty: list[tuple[CustomerId, list[str], datetime]] = []
+        self.cursors: dict[str, Mapping[str, object]] = {}
+        self.losers: dict[LoserRow, None] = {}
+        self.tombstones: set[str] = set()
+        self.dangers: list[tuple[str, datetime, int]] = []
+        self.numbers = count(1)
+
+    def new_uuid(self) -> CustomerId:
+        """Return a uuid that was never used."""
+        return CustomerId(UUID(int=self._random.getrandbits(128), version=4))
+
+    # What people do with SQL; each is captured as the triggers would.
+
+    def insert(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
+        """INSERT a customer; raises `Refusal`."""
+        stored = {column: values.get(column) for column in COLUMNS}
+        self._refuse(stored["email"], uuid)
+        self.customers[uuid] = CustomerRow(uuid, stored, self.now(), self.now())
+        self._capture(uuid, [column for column in COLUMNS if stored[column] is not None])
+
+    def update(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
+        """UPDATE columns of a customer; raises `Refusal`."""
+        row = self.customers[uuid]
+        changed = [column for column, value in values.items() if row.stored[column] != value]
+        if "email" in changed and values["email"] is not None and row.is_alive:
+            self._refuse(values["email"], uuid)
+        row.stored.update(values)
+        if changed:
+            row.updated = self.now()
+            self._capture(uuid, changed)
+
+    def remove(self, uuid: CustomerId) -> None:
+        """Set `deletedat`, if it is not set."""
+        row = self.customers.get(uuid)
+        if row is not None and row.is_alive:
+            row.deleted = row.updated = self.now()
+            self._capture(uuid, [])
+
+    def restore(self, uuid: CustomerId) -> None:
+        """Clear `deletedat`; raises `Refusal`."""
+        row = self.customers[uuid]
+        self._refuse(row.stored["email"], uuid)
+        row.deleted, row.updated = None, self.now()
+        self._capture(uuid, [])
+
+    def delete(self, uuid: CustomerId) -> None:
+        """DELETE the row."""
+        if self.customers.pop(uuid, None) is not None:
+            self._capture(uuid, [])
+
+    def _capture(self, uuid: CustomerId, edited: list[str]) -> None:
+        self.dirty.append((uuid, edited, self.now()))
+
+    def _refuse(self, email: Value, uuid: CustomerId) -> None:
+        address = normalise_email(email)
+        if address in self.tombstones:
+            raise Refusal("erased_subject")
+        holder = self.holder(address)
+        if holder is not None and holder.uuid != uuid:
+            raise Refusal("customer_email_is_unique_among_live")
+
+    # What several ports look up or do.
+
+    def holder(self, address: Value) -> CustomerRow | None:
+        """Return the live customer with this address."""
+        if address is None:
+            return None
+        return next((row for row in self.customers.values() if row.is_alive and row.address == address), None)
+
+    def owner(self, contact: ContactId) -> LinkRow | None:
+        """Return the link of this contact."""
+        return next((link for link in self.links.values() if link.contact == contact), None)
+
+    def ensure_link(self, uuid: CustomerId) -> LinkRow:
+        """Return the link of this customer, made now if there is none."""
+        if uuid not in self.links:
+            self.links[uuid] = LinkRow(uuid)
+        return self.links[uuid]
+
+    def is_leased(self, link: LinkRow) -> bool:
+        return link.lease_until is not None and link.lease_until >= self.now()
+
+    def mark(self, subjects: Collection[str], lane: int, *, privacy: bool = False) -> None:
+        """Mark subjects due now."""
+        for subject in sorted(subjects):
+            row = self.marks.get(subject)
+            if row is None:
+                self.marks[subject] = MarkRow(next(self.numbers), self.now(), lane, privacy=privacy)
+            else:
+                row.generation = next(self.numbers)
+                row.due, row.lane = min(row.due, self.now()), min(row.lane, lane)
+                row.privacy = row.privacy or privacy
+
+    def log(self, uuid: CustomerId, conflicts: Collection[Conflict]) -> set[str]:
+        """Log the losers, each once; return the columns of those that are new."""
+        fresh = set()
+        for conflict in conflicts:
+            row = LoserRow(uuid, conflict.column, None, conflict.kept or "", conflict.lost or "")
+            if row not in self.losers:
+                self.losers[row] = None
+                fresh.add(conflict.column)
+        return fresh
+
+    def refuse_erased(self, addresses: Collection[Value]) -> None:
+        """Raise `Erased` if one of these addresses was erased."""
+        if self.tombstones.intersection(address for address in addresses if address is not None):
+            raise Erased("erased_subject")
+
+    def intents_of(self, uuid: CustomerId) -> Iterator[IntentRow]:
+        """Yield the open intents of a link."""
+        return (intent for intent in self.intents.values() if intent.uuid == uuid)
+
+    def wake_waiting(self, freed: Collection[Value]) -> None:
+        """Look again at those who want an address that its contact has given up."""
+        for link in self.links.values():
+            row, why = self.customers.get(link.uuid), link.trouble.get("email")
+            is_waiting = row is not None and row.address is not None and row.address in freed
+            if is_waiting and why is not None and why.code == "address_taken":
+                del link.trouble["email"]
+                self.mark({f"u:{link.uuid}"}, 1)
+
+    def close(self, intents: Collection[IntentId]) -> None:
+        """Forget settled intents."""
+        for intent in intents:
+            self.intents.pop(intent, None)
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later of two times; None is no time."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other)

@@ -1,0 +1,67 @@
+"""What people wrote and what became of it.
+
+That both sides agree proves nothing: they may agree on the wrong value. Here every edit remembers the value it
+replaced. A value is accounted for when a record has it at the end, when somebody wrote over it having it before his
+eyes, or when it stands in the conflict log. Everything else is a lost edit.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values
+
+Entity = str
+"""Whose value it is: `u:` and a customer's uuid, or `c:` and a contact's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An acknowledged value, and who wrote it where."""
+
+    column: str
+    value: Value
+    entity: Entity
+    by: str
+
+
+class Oracle:
+    """Remembers edits; says at the end which are lost."""
+
+    def __init__(self) -> None:
+        self._edits: list[Edit] = []
+        self._seen: set[tuple[str, Value]] = set()
+        self.deaths: dict[Entity, None] = {}
+        self.revivals: set[Entity] = set()
+
+    def wrote(self, entity: Entity, by: str, values: Values, before: Values) -> None:
+        """Note an acknowledged write over the values that its author had before his eyes."""
+        self.looked_past(entity, values, before)
+        for column, value in values.items():
+            kept = NORMALISE[column](value)
+            if kept is not None and kept != NORMALISE[column](before.get(column)):
+                self._edits.append(Edit(column, kept, entity, by))
+
+    def looked_past(self, entity: Entity, columns: Iterable[str], before: Values) -> None:
+        """Note that somebody, acknowledged or not, replaced these values knowingly."""
+        self._seen.update((column, NORMALISE[column](before.get(column))) for column in columns)
+
+    def ended(self, entity: Entity, before: Values) -> None:
+        """Note that somebody deleted a record with these values."""
+        self.deaths[entity] = None
+        self.looked_past(entity, COLUMNS, before)
+
+    def revived(self, entity: Entity) -> None:
+        """Note that somebody brought a record back."""
+        self.revivals.add(entity)
+
+    def lost(
+        self,
+        *,
+        present: Collection[tuple[str, Value]],
+        logged: Collection[tuple[str, Value]],
+        excused: Collection[tuple[str, Value]],
+        erased: Collection[Entity],
+    ) -> list[Edit]:
+        """Return the edits that nothing accounts for; `excused` were overwritten in the window that remains."""
+        known = {*self._seen, *present, *logged, *excused}
+        return [e for e in self._edits if (e.column, e.value) not in known and e.entity not in erased]

@@ -1,0 +1,337 @@
+"""What people do on both sides and through the API. Values are new each time, so that each can be traced."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from reconciler.core.contact import ContactId
+from reconciler.core.errors import Transient
+from reconciler.core.fields import COLUMNS, NORMALISE, Value, normalised
+from reconciler.write_through import Done
+from sandbox.contact import Contact as Record
+from sandbox.errors import HubSpotError
+from simulation.memory.tables import CustomerRow, Refusal
+from simulation.oracle import Oracle
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+TEXTS = ("firstname", "lastname", "phone", "company", "website")
+STAGES = ("subscriber", "lead", "customer", "evangelist")
+
+
+class People:
+    """Each method is one thing somebody does; it answers whether there was anything to do it to."""
+
+    def __init__(self, world: "World", random: Random, *, wild: bool) -> None:
+        self._world, self._random, self._is_wild = world, random, wild
+        self._oracle: Oracle = world.oracle
+        self._count = 0
+        calm: list[tuple[Callable[[], bool], int]] = [
+            (self.insert, 3),
+            (self.change, 10),
+            (self.remove, 1),
+            (self.create_there, 3),
+            (self.edit_there, 10),
+            (self.delete_there, 1),
+            (self.post, 2),
+            (self.put, 5),
+            (self.delete_by_api, 1),
+        ]
+        wild_: list[tuple[Callable[[], bool], int]] = [
+            (self.restore, 1),
+            (self.drop, 1),
+            (self.swap, 1),
+            (self.restore_there, 2),
+            (self.merge_there, 1),
+            (self.erase_there, 1),
+            (self.swap_there, 1),
+            (self.reinsert, 1),
+        ]
+        self.acts = calm + wild_ if wild else calm
+
+    # In SQL.
+
+    def insert(self) -> bool:
+        return self._insert(self._new_address())
+
+    def reinsert(self) -> bool:
+        """Somebody enters a person again who was deleted, or is on the other side."""
+        addresses = [r.stored["email"] for r in self._rows(alive=False)] + [r.get("email") for r in self._records()]
+        known = [address for address in addresses if address]
+        return bool(known) and self._insert(self._random.choice(known))
+
+    def _insert(self, address: Value) -> bool:
+        values = self._some_values(address)
+        uuid = self._world.tables.new_uuid()
+        try:
+            self._world.tables.insert(uuid, values)
+        except Refusal:
+            return True
+        self._oracle.wrote(f"u:{uuid}", "sql", values, {})
+        return True
+
+    def change(self) -> bool:
+        row = self._pick(self._rows())
+        if row is None:
+            return False
+        return self._change(row, self._edit(row.stored))
+
+    def _change(self, row: CustomerRow, values: dict[str, Value]) -> bool:
+        before = dict(row.stored)
+        try:
+            self._world.tables.update(row.uuid, values)
+        except Refusal:
+            return True
+        self._oracle.wrote(f"u:{row.uuid}", "sql", values, before)
+        return True
+
+    def swap(self) -> bool:
+        """Two customers change addresses, in one transaction."""
+        rows = [row for row in self._rows() if row.stored["email"]]
+        if len(rows) < 2:
+            return False
+        one, other = self._random.sample(rows, 2)
+        mine, theirs = one.stored["email"], other.stored["email"]
+        self._world.tables.update(one.uuid, {"email": None})
+        self._world.tables.update(other.uuid, {"email": mine})
+        self._world.tables.update(one.uuid, {"email": theirs})
+        self._oracle.wrote(f"u:{one.uuid}", "sql", {"email": theirs}, {"email": mine})
+        self._oracle.wrote(f"u:{other.uuid}", "sql", {"email": mine}, {"email": theirs})
+        return True
+
+    def remove(self) -> bool:
+        row = self._pick(self._rows())
+        if row is not None:
+            self._oracle.ended(f"u:{row.uuid}", row.stored)
+            self._world.tables.remove(row.uuid)
+        return row is not None
+
+    def drop(self) -> bool:
+        row = self._pick(self._rows())
+        if row is not None:
+            self._oracle.ended(f"u:{row.uuid}", row.stored)
+            self._world.tables.delete(row.uuid)
+        return row is not None
+
+    def restore(self) -> bool:
+        row = self._pick([r for r in self._rows(alive=False) if r.merged_into is None and r.erased is None])
+        if row is None:
+            return False
+        try:
+            self._world.tables.restore(row.uuid)
+        except Refusal:
+            return True
+        self._oracle.revived(f"u:{row.uuid}")
+        return True
+
+    # In HubSpot.
+
+    def create_there(self) -> bool:
+        address = self._new_address()
+        if self._is_wild and self._random.random() < 0.3:
+            address = self._random.choice([row.stored["email"] for row in self._rows()] or [address])
+        values = self._some_values(address)
+
+        def act() -> None:
+            record = self._world.portal.create({column: value for column, value in values.items() if value})
+            self._oracle.wrote(f"c:{record.id}", "hubspot", values, {})
+
+        return self._there(act)
+
+    def edit_there(self) -> bool:
+        record = self._pick(self._records())
+        if record is None:
+            return False
+        before = normalised(record.values)
+        return self._edit_there(record, self._edit(before))
+
+    def _edit_there(self, record: Record, values: dict[str, Value]) -> bool:
+        before = normalised({**dict.fromkeys(values), **record.values})
+
+        def act() -> None:
+            after = self._world.portal.edit(record.id, {column: value or "" for column, value in values.items()})
+            kept = {c: v for c, v in values.items() if NORMALISE[c](after.get(c)) == NORMALISE[c](v)}
+            self._oracle.wrote(f"c:{record.id}", "hubspot", kept, before)
+
+        return self._there(act)
+
+    def swap_there(self) -> bool:
+        records = [record for record in self._records() if record.get("email")]
+        if len(records) < 2:
+            return False
+        one, other = self._random.sample(records, 2)
+        mine, theirs = one.get("email"), other.get("email")
+        self._edit_there(one, {"email": None})
+        self._edit_there(other, {"email": mine})
+        return self._edit_there(one, {"email": theirs})
+
+    def delete_there(self) -> bool:
+        record = self._pick(self._records())
+        if record is not None:
+            self._end_there(record)
+            self._world.portal.delete(record.id)
+        return record is not None
+
+    def _end_there(self, record: Record) -> None:
+        self._oracle.ended(f"c:{record.id}", normalised({**dict.fromkeys(TEXTS), **record.values}))
+        link = self._world.tables.owner(ContactId(record.id))
+        if link is not None:
+            self._oracle.deaths[f"u:{link.uuid}"] = None
+
+    def restore_there(self) -> bool:
+        record = self._pick(self._records(alive=False))
+        if record is None:
+            return False
+
+        def act() -> None:
+            self._world.portal.restore(record.id)
+            self._oracle.revived(f"c:{record.id}")
+            link = self._world.tables.owner(ContactId(record.id))
+            if link is not None:
+                self._oracle.revived(f"u:{link.uuid}")
+
+        return self._there(act)
+
+    def merge_there(self) -> bool:
+        records = self._records()
+        if len(records) < 2:
+            return False
+        one, other = self._random.sample(records, 2)
+        for record in (one, other):
+            self._oracle.looked_past(f"c:{record.id}", [*TEXTS, "email", "lifecyclestage"], normalised(record.values))
+        return self._there(lambda: self._world.portal.merge(one.id, other.id))
+
+    def erase_there(self) -> bool:
+        record = self._pick(self._records())
+        if record is None:
+            return False
+        self._world.erased_contacts.add(record.id)
+        self._world.portal.erase(record.id)
+        return True
+
+    # Through the API; the caller waits, and may never hear.
+
+    def post(self) -> bool:
+        uuid, address = self._world.tables.new_uuid(), f"p{self._next()}@example.com"
+        if self._is_wild and self._random.random() < 0.3:
+            records = self._records()
+            address = (self._random.choice(records).get("email") if records else None) or address
+        values = {c: v for c, v in normalised(self._some_values(address)).items() if v is not None}
+
+        def create(note: Callable[[str], Any]) -> None:
+            (outcome,) = self._world.api.create([(uuid, values)])
+            if isinstance(outcome, Done):
+                (contact,) = self._world.wire.created[uuid]
+                self._oracle.wrote(f"c:{contact}", "api", values, {})
+
+        return self._by_api("post", create)
+
+    def put(self) -> bool:
+        row = self._pick([row for row in self._rows() if row.address])
+        if row is None:
+            return False
+        address = row.address or ""
+        values = {c: NORMALISE[c](v) for c, v in self._edit(row.stored).items()}
+        if values.get("email", "") is None:
+            return False
+
+        def update(note: Callable[[str], Any]) -> None:
+            customer = self._world.desk.by_address([address]).get(address)
+            if customer is None:
+                return
+            entity = f"u:{customer.uuid}"
+            outcome: object = None
+            try:
+                (outcome,) = self._world.api.update([(customer, values)])
+            finally:
+                seen = next((pair.customer.values for pair in note("load") or () if pair.customer), customer.values)
+                self._oracle.looked_past(entity, values, customer.values)
+                self._oracle.looked_past(entity, values, seen)
+            if isinstance(outcome, Done):
+                self._oracle.wrote(entity, "api", values, {})
+
+        return self._by_api("put", update)
+
+    def delete_by_api(self) -> bool:
+        row = self._pick([row for row in self._rows() if row.address])
+        if row is None:
+            return False
+        address = row.address or ""
+
+        def delete(note: Callable[[str], Any]) -> None:
+            customer = self._world.desk.by_address([address]).get(address)
+            if customer is None:
+                return
+            entity = f"u:{customer.uuid}"
+            outcome: object = None
+            try:
+                (outcome,) = self._world.api.delete([customer])
+            finally:
+                seen = next((pair.customer.values for pair in note("load") or () if pair.customer), customer.values)
+                self._oracle.looked_past(entity, COLUMNS, seen)
+            if isinstance(outcome, Done):
+                self._oracle.deaths[entity] = None
+
+        return self._by_api("delete", delete)
+
+    def _by_api(self, name: str, act: Callable[[Callable[[str], Any]], None]) -> bool:
+        def work() -> None:
+            task = self._world.stage.current
+            assert task is not None
+            with suppress(Transient):
+                act(task.notes.get)
+
+        self._world.stage.start(name, work)
+        return True
+
+    # What they choose.
+
+    def _there(self, act: Callable[[], object]) -> bool:
+        with suppress(HubSpotError):
+            act()
+        return True
+
+    def _rows(self, *, alive: bool = True) -> list[CustomerRow]:
+        return [row for row in self._world.tables.customers.values() if row.is_alive is alive]
+
+    def _records(self, *, alive: bool = True) -> list[Record]:
+        return [r for r in self._world.portal.ledger.records.contacts.values() if r.archived is not alive]
+
+    def _pick(self, among: list[Any]) -> Any:
+        return self._random.choice(among) if among else None
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _new_address(self) -> Value:
+        number = self._next()
+        form = self._random.randrange(8)
+        if form == 0 and self._is_wild:
+            return None
+        return f"  P{number}@Example.com " if form == 1 else f"p{number}@example.com"
+
+    def _some_values(self, address: Value) -> dict[str, Value]:
+        values: dict[str, Value] = {"email": address, "firstname": f"f{self._next()}"}
+        for column in TEXTS[1:]:
+            if self._random.random() < 0.3:
+                values[column] = f"{column}{self._next()}"
+        return values
+
+    def _edit(self, before: Any) -> dict[str, Value]:
+        column = self._random.choice(TEXTS)
+        values: dict[str, Value] = {column: f"{column}{self._next()}"}
+        kind = self._random.randrange(12)
+        if kind == 0:
+            values = {"email": self._new_address()}
+        elif kind == 1:
+            values = {"lifecyclestage": self._random.choice(STAGES)}
+        elif kind == 2:
+            values[column] = self._random.choice([None, ""])
+        elif kind == 3:
+            values[self._random.choice(TEXTS)] = f"{column}{self._next()}"
+        elif kind == 4:
+            values[column] = before.get(column)
+        return values

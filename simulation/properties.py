@@ -1,0 +1,198 @@
+"""What must hold after a run, one sentence for each thing that does not."""
+
+from collections.abc import Iterator
+
+from reconciler.core.contact import ContactId, CustomerId
+from reconciler.core.fields import COLUMNS, NORMALISE, Policy, Value, normalised
+from reconciler.core.step import RECORD
+from sandbox.contact import Contact as Record
+from simulation.memory.tables import CustomerRow, LinkRow
+from simulation.world import World
+
+Problems = list[str]
+
+
+def examine(world: World, steps: int) -> Problems:
+    """Run a world and return everything that is wrong with it."""
+    problems: Problems = []
+    world.run(steps)
+    problems += [f"P15 {each}" for each in forgotten(world)]
+    world.calm_down()
+    if not world.settle():
+        return [*problems, f"P1 it does not come to rest: {sorted(world.tables.marks)}"]
+    if not world.is_lossy:
+        problems += [f"P1 without poll and sweep: {each}" for each in differences(world)]
+    world.search_all()
+    if not world.settle():
+        return [*problems, f"P1 it does not come to rest after the sweep: {sorted(world.tables.marks)}"]
+    problems += [f"P1 {each}" for each in differences(world)]
+    problems += [f"P2 {each}" for each in lost(world)]
+    problems += [f"P7 {each}" for each in created_twice(world)]
+    problems += [f"P8 {each}" for each in resurrected(world)]
+    problems += [f"P11 {each}" for each in spent(world)]
+    problems += [f"P13 {world.wire.burst}"] if world.wire.burst else []
+    problems += [f"P18 {each}" for each in undead(world)]
+    problems += [f"P5 {each}" for each in restless(world)]
+    return problems
+
+
+def forgotten(world: World) -> Iterator[str]:
+    """Changed rows that nothing would ever look at again, but for the sweep."""
+    tables = world.tables
+    dirty = {uuid for uuid, _, _ in tables.dirty}
+    busy = {intent.uuid for intent in tables.intents.values()}
+    for row in tables.customers.values():
+        link = tables.links.get(row.uuid)
+        if row.merged_into or row.erased or _is_held_back(world, link) or row.uuid in dirty | busy:
+            continue
+        is_marked = f"u:{row.uuid}" in tables.marks or (link is not None and f"c:{link.contact}" in tables.marks)
+        is_leased = link is not None and tables.is_leased(link)
+        if not is_marked and not is_leased and _has_news(world, row, link):
+            yield f"customer {row.uuid} has changed, and nothing is to look at it"
+
+
+def _is_held_back(world: World, link: LinkRow | None) -> bool:
+    return link is not None and bool(link.trouble or link.detached)
+
+
+def _has_news(world: World, row: CustomerRow, link: LinkRow | None) -> bool:
+    if not row.is_alive or link is None:
+        return row.is_alive != bool(link is not None and link.alive)
+    decided = [column for column in COLUMNS if world.rules.policies[column] is not Policy.MANUAL]
+    return any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in decided)
+
+
+def differences(world: World) -> Iterator[str]:
+    """Pairs that are not equal, and records without a counterpart; what is parked for a reason is left out."""
+    live = {r.id: r for r in world.portal.ledger.records.contacts.values() if not r.archived}
+    linked: set[int] = set()
+    for row in world.tables.customers.values():
+        if not row.is_alive:
+            continue
+        link = world.tables.links.get(row.uuid)
+        record = None if link is None or link.contact is None else live.get(link.contact)
+        if link is not None and record is not None:
+            linked.add(record.id)
+            yield from _unequal(world, row, link, record)
+        elif not _is_excused(world, link):
+            yield f"customer {row.uuid} has no contact"
+    for record in live.values():
+        link = world.tables.owner(ContactId(record.id))
+        if record.id not in linked and not _is_excused(world, link) and record.id not in _ignored(world):
+            yield f"contact {record.id} has no customer"
+
+
+def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> Iterator[str]:
+    here, there = normalised(row.stored), {c: NORMALISE[c](record.get(c)) for c in COLUMNS}
+    if RECORD in link.trouble and world.wild:
+        return
+    for column in COLUMNS:
+        is_undecided = world.rules.policies[column] is Policy.MANUAL and here[column] != there[column]
+        if (column in link.trouble and world.wild) or is_undecided:
+            continue
+        if not here[column] == there[column] == link.base.get(column):
+            values = f"here {here[column]!r}, there {there[column]!r}, base {link.base.get(column)!r}"
+            yield f"customer {row.uuid}, contact {record.id}, {column}: {values}"
+    if row.contact != record.id:
+        yield f"customer {row.uuid} shows contact {row.contact} instead of {record.id}"
+
+
+def _is_excused(world: World, link: LinkRow | None) -> bool:
+    """Parked: only where addresses collide or records come back from the dead, never in a calm world."""
+    return link is not None and world.wild and bool(link.trouble)
+
+
+def _ignored(world: World) -> set[int]:
+    return {contact for contact, (_, kind) in world.tables.aliases.items() if kind == "ignored"}
+
+
+def lost(world: World) -> Iterator[str]:
+    """Acknowledged edits that are on neither side, in no log, and that nobody wrote over knowingly."""
+    tables = world.tables
+    present: set[tuple[str, Value]] = set()
+    for row in tables.customers.values():
+        present |= set(normalised(row.stored).items())
+    for record in world.portal.ledger.records.contacts.values():
+        if not record.archived:
+            present |= {(column, NORMALISE[column](record.get(column))) for column in COLUMNS}
+            present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
+    logged = {(loser.column, NORMALISE[loser.column](loser.lost)) for loser in tables.losers}
+    lost_ = world.oracle.lost(present=present, logged=logged, excused=world.wire.overwritten, erased=_erased(world))
+    return (f"lost: {e.column} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
+
+
+def _erased(world: World) -> set[str]:
+    """Entities of which nothing may be left."""
+    rows = {f"u:{row.uuid}" for row in world.tables.customers.values() if row.erased}
+    return rows | {f"c:{contact}" for contact in world.erased_contacts | _ignored(world)}
+
+
+def created_twice(world: World) -> Iterator[str]:
+    """Customers for whom two of the contacts we made live at the same time.
+
+    Whose address a person has changed before we heard of it cannot be found again: that one does not count.
+    """
+    records = world.portal.ledger.records.contacts
+    for uuid, contacts in world.wire.created.items():
+        living = [records[each] for each in contacts if each in records and not records[each].archived]
+        if len([record for record in living if not _was_renamed(record)]) > 1:
+            yield f"customer {uuid} was created as contacts {contacts}"
+
+
+def _was_renamed(record: Record) -> bool:
+    return len(record.entries("email")) > 1
+
+
+def resurrected(world: World) -> Iterator[str]:
+    """Erased people of whom an address is still, or again, in some table."""
+    tables = world.tables
+    for row in tables.customers.values():
+        if row.address in tables.tombstones:
+            yield f"customer {row.uuid} has an erased address"
+    for link in tables.links.values():
+        if link.base.get("email") in tables.tombstones:
+            yield f"the base of {link.uuid} has an erased address"
+        if link.contact in world.erased_contacts:
+            yield f"erased contact {link.contact} is linked"
+
+
+def spent(world: World) -> Iterator[str]:
+    """Attempts spent, or records parked, for causes that were not the record's own."""
+    for link in world.tables.links.values():
+        codes = {why.code for why in link.trouble.values()}
+        if codes and (not world.wild or "attempts_exhausted" in codes):
+            yield f"link {link.uuid} is parked: {sorted(codes)}"
+
+
+def undead(world: World) -> Iterator[str]:
+    """Customers that were deleted, were never brought back by anybody, and live."""
+    for entity in world.oracle.deaths.keys() - world.oracle.revivals:
+        row = world.tables.customers.get(CustomerId(_uuid_of(entity))) if entity.startswith("u:") else None
+        if row is not None and row.is_alive and not world.wild:
+            yield f"customer {row.uuid} was deleted and lives"
+
+
+def restless(world: World) -> Iterator[str]:
+    """Writes on either side although nothing has happened (P5: the fixpoint)."""
+    before, revision = _rows(world), world.portal.revision
+    world.tell_again()
+    world.search_all()
+    if not world.settle():
+        yield "it does not come to rest when told everything again"
+    if world.portal.revision != revision:
+        yield f"{world.portal.revision - revision} contacts were written for nothing"
+    if _rows(world) != before:
+        yield "customers were written for nothing"
+
+
+def _rows(world: World) -> list[object]:
+    return [
+        (row.uuid, tuple(row.stored.items()), row.deleted, row.contact, row.updated)
+        for row in world.tables.customers.values()
+    ]
+
+
+def _uuid_of(entity: str) -> object:
+    from uuid import UUID
+
+    return UUID(entity[2:])
