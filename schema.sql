@@ -363,7 +363,8 @@ begin
     -- A mass change is bulk work; a person's edit is not to wait behind it.
     insert into sync.mark (subject, lane) select 'u:' || uuid, case when (select count(*) from linked) > 500 then 2 else 1 end from linked order by 1
     on conflict (subject) do update set generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1);
-    delete from sync.intent i where deadline < now() and not exists (select from sync.link l where l.uuid = i.uuid);
+    delete from sync.intent i where deadline < now()
+        and (not exists (select from sync.link l where l.uuid = i.uuid) or exists (select from customer c where c.uuid = i.uuid and c.mergedinto is not null));
     with late as (
         update sync.intent set overdue = true, deadline = now() + interval '1 minute' where deadline < now() returning uuid
     )
@@ -427,16 +428,18 @@ end $$;
 
 -- The pair each subject leads to; null where it leads nowhere (an ignored or former contact, a vanished uuid).
 create or replace function sync.resolved(subjects text[]) returns table (subject text, uuid uuid) language sql stable as $$
-    select s, coalesce(l.uuid, a.uuid)
+    select s, coalesce(l.uuid, survivor.uuid)
     from unnest(subjects) s
     left join sync.link l on l.contact = substr(s, 3)::bigint
     left join sync.alias a on a.contact = substr(s, 3)::bigint and a.kind = 'merged'
+    left join sync.link survivor on survivor.uuid = a.uuid
     where s like 'c:%'
     union all
-    select s, coalesce(c.mergedinto, l.uuid)
+    select s, case when c.mergedinto is null then l.uuid else winner.uuid end
     from unnest(subjects) s
     left join sync.link l on l.uuid = substr(s, 3)::uuid
     left join customer c on c.uuid = l.uuid
+    left join sync.link winner on winner.uuid = c.mergedinto
     where s like 'u:%';
 $$;
 

@@ -60,6 +60,12 @@ LEFT_OUT_DELAY = 1.0
 LOGGED = 10
 """Pairs of a batch that are logged one by one."""
 
+PATIENCE = 6
+"""Looks for which an address is waited for that its holder is giving up."""
+
+OPEN_CREATE_DELAY = 5.0
+"""Seconds until another look at a create that an open one is in the way of."""
+
 SILENCE = 60.0
 """Seconds between two words about the same wait."""
 
@@ -248,12 +254,21 @@ class Reconciler:
     def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
         """Link with the holder of the address, wait until it gives it up, or park the address."""
         uuid, holder, address = write.pair.uuid, refused.holder, write.values["email"]
-        owner = None if holder is None else self._owner(holder, endings)
+        around = self._pairs.surroundings(
+            addresses=[address] if address else [], contacts=[holder] if holder else [], ours=endings
+        )
+        owner = None if holder is None else around.owners.get(holder)
+        claimant = around.holders.get(address or "")
+        if owner is None and claimant is not None and claimant.uuid != uuid:
+            # The contact comes of a create of somebody else's that is still open: wait until that is settled.
+            again(endings, uuid, OPEN_CREATE_DELAY)
+            return
         rules = self._rules()
         again(endings, uuid, 0)
         if owner is not None and owner.uuid == uuid:
             return
-        if holder is not None and owner is not None and owner.is_giving_up(address, rules):
+        is_patient = endings[uuid].claim.attempts < PATIENCE
+        if holder is not None and owner is not None and is_patient and owner.is_giving_up(address, rules):
             self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
             endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
         elif holder is not None and write.kind is IntentKind.CREATE and _is_free(owner):
@@ -261,9 +276,6 @@ class Reconciler:
             self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))])
         else:
             self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
-
-    def _owner(self, holder: ContactId, ours: Collection[CustomerId]) -> Neighbour | None:
-        return self._pairs.surroundings(addresses=(), contacts=[holder], ours=ours).owners.get(holder)
 
 
 def _is_free(owner: Neighbour | None) -> bool:

@@ -226,7 +226,11 @@ class WriteThrough:
         if owner is not None and not owner.is_placeholder:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
-        pair = replace(write.pair, link=replace(write.pair.link, contact_id=holder))
+        linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
+        if not linked or linked[0].link.contact_id != holder:
+            # Somebody else has linked it at this moment.
+            return Taken(holder)
+        pair = replace(write.pair, link=linked[0].link)
         update = _update_of(pair, values_of[pair.uuid])
         ((_, answer),) = self._sender.update([update]) or [(update, Unanswered.UNSENT)]
         return self._updated(update, answer, values_of)

@@ -187,6 +187,7 @@ class People:
 
         def act() -> None:
             self._world.portal.restore(record.id)
+            self._world.restored_contacts.add(record.id)
             self._oracle.revived(f"c:{record.id}")
             link = self._world.tables.owner(ContactId(record.id))
             if link is not None:

@@ -97,6 +97,7 @@ class World:
         self.rules = Rules(policies=self._policies(), skew=self.clock.skew)
         self.oracle = Oracle()
         self.erased_contacts: set[int] = set()
+        self.restored_contacts: set[int] = set()
         self.events: list[Event] = []
         self.waiting: list[Event] = []
         self.is_lossy = False
@@ -240,8 +241,7 @@ class World:
             due = self._next_due()
             if due is None:
                 return True
-            pause = 1.0 if process.reconciler.is_postponed else 0.001
-            self.clock.forward(max((due - self.clock.now()).total_seconds(), 0) + pause)
+            self.clock.forward(max((due - self.clock.now()).total_seconds(), 0.5))
         return False
 
     def _next_due(self) -> datetime | None:

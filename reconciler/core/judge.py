@@ -1,7 +1,5 @@
 """Who wins a conflict, by the column's policy and the two edits' times; and what a push without a read overwrote."""
 
-from itertools import pairwise
-
 from reconciler.core.contact import Customer, Pair
 from reconciler.core.fields import Policy, Value
 from reconciler.core.merge import Conflict, Verdict
@@ -39,13 +37,15 @@ class Judge:
 
 
 def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
-    """Log what pushes without a read overwrote: the history entries right before ours, if they are not the base's."""
+    """Log what pushes without a read overwrote: entries of the history since the base, neither ours nor the last.
+
+    Where nothing was ever agreed, all of them.
+    """
     assert pair.contact is not None
     found = []
     for column, push in pair.link.unseen.items():
         kept = pair.contact.values.get(column)
-        for newer, older in pairwise(pair.contact.history.get(column, ())):
-            is_news = older.value not in push.sent and (push.since is None or older.at > push.since)
-            if newer.value in push.sent and is_news:
-                found.append(Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=older.value))
+        older = [e for e in pair.contact.history.get(column, ())[1:] if e.value not in push.sent]
+        lost = [e.value for e in older if push.since is None or e.at > push.since]
+        found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)

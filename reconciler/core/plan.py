@@ -30,7 +30,14 @@ from reconciler.core.step import (
 
 
 def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
-    """Decide about one pair."""
+    """Decide about one pair. What is settled by it ends the intents whose calls are long over."""
+    step = _decide(pair, around, rules)
+    overdue = [intent.id for intent in pair.intents if intent.is_overdue and intent.id not in step.closes]
+    is_open = step.again is not None or step.identity is not None or step.needs_history
+    return replace(step, closes=(*step.closes, *overdue)) if overdue and not is_open else step
+
+
+def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
@@ -68,7 +75,7 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, local=Local.FORGET, closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:
         return Step(pair=pair, closes=closes)
-    if creates and pair.customer.values.get("email") is None:
+    if any(intent.values.get("email") is None for intent in creates):
         # No key would show a second contact to be one: never repeat such a create.
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "create_outcome_unknown", None), closes=closes)
     return _create(pair, closes)
@@ -222,7 +229,6 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         remote=Remote.UPDATE if push else None,
         conflicts=tuple(merged.conflicts),
         trouble=pulled_trouble,
-        closes=tuple(intent.id for intent in pair.intents if intent.is_overdue),
         again=STALE_LOOKS[0] if waiting else None,
     )
 

@@ -191,6 +191,11 @@ def fingerprint(column: str, value: Value) -> str:
     return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def waiting_for(address: str) -> tuple[str, str]:
+    """Return how a property and a record are recognised that are parked because somebody else has the address."""
+    return fingerprint("email", address), fingerprint(RECORD, address)
+
+
 def digest(values: Values) -> str:
     """Return one text for a set of values, for the fingerprint of a whole record."""
     return repr(sorted(values.items()))

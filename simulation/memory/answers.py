@@ -7,16 +7,21 @@ from reconciler.core.errors import Refused
 from reconciler.core.fields import Value
 from reconciler.core.mirror import Taken, parked_by
 from reconciler.core.ports import Answer, Sent, Written
-from simulation.memory.rows import RowWrite, drop_placeholder, insert_customer, write_customers
-from simulation.memory.tables import LinkRow, Tables, later
+from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
+from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
 def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     """Commit the answers of one call."""
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    for each in taken:
+        if each.write.kind is IntentKind.CREATE and tables.aliases.get(each.contact.id, (None, ""))[1] == "ignored":
+            erase(tables, each.write.pair.uuid)
+    taken = [each for each in taken if each.write.pair.uuid not in tables.erased]
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
     taken = [each for each in taken if _is_linkable(tables, each)]
+    _refuse_second_owners(tables, taken)
     kept = [each for each in taken if each.write.pair.customer is not None]
     written, _ = write_customers(tables, [_row_write(each) for each in kept])
     for each in taken:
@@ -59,6 +64,17 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
     if uuid not in tables.customers:
         tables.links.pop(uuid, None)
     return False
+
+
+def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
+    for each in taken:
+        owner = tables.owner(each.contact.id)
+        if (
+            owner is not None
+            and owner.uuid != each.write.pair.uuid
+            and tables.links[each.write.pair.uuid].contact is None
+        ):
+            raise Clash("link_contact_is_unique", delay=1.0)
 
 
 def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:

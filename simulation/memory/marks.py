@@ -47,7 +47,8 @@ class MemoryMarks:
             else:
                 tables.mark({f"u:{uuid}"}, 2 if len(changed) > BULK else 1)
         for intent in [each for each in tables.intents.values() if each.deadline < now]:
-            if intent.uuid not in tables.links:
+            row = tables.customers.get(intent.uuid)
+            if intent.uuid not in tables.links or (row is not None and row.merged_into is not None):
                 del tables.intents[intent.id]
                 continue
             intent.is_overdue, intent.deadline = True, now + timedelta(minutes=1)
@@ -149,15 +150,20 @@ class MemoryMarks:
         self._clear([(Subject.address(address).key, generation) for address, generation in taken])
 
     def finish(self, endings: Sequence[Ending]) -> None:
+        endings = [ending for ending in endings if self._holds(ending.claim)]
         self._put_off([e for e in endings if e.again is not None and not e.is_exhausted])
         self._clear([m for e in endings if e.again is None or e.is_exhausted for m in e.claim.marks])
         for ending in endings:
             link = self._tables.links.get(ending.claim.uuid)
-            if link is not None and link.fence == ending.claim.fence:
+            if link is not None:
                 link.lease_until = None
             if link is not None and ending.is_exhausted:
                 why = Trouble(code="attempts_exhausted", fingerprint=fingerprint(RECORD, None))
                 link.trouble[RECORD] = why
+
+    def _holds(self, claim: Claim) -> bool:
+        link = self._tables.links.get(claim.uuid)
+        return link is None or link.fence == claim.fence
 
     def _put_off(self, late: Sequence[Ending]) -> None:
         now = self._tables.now()

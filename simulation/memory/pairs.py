@@ -11,7 +11,7 @@ from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, W
 from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
-from simulation.memory.tables import CustomerRow, IntentRow, LinkRow, Tables, Taken, later
+from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Tables, later
 
 
 class MemoryPairs:
@@ -211,14 +211,23 @@ class MemoryPairs:
         owner = tables.owner(attached.contact_id)
         if owner is None or owner.uuid == uuid:
             link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
+            link.alive = True if link.alive is None and self._is_alive(uuid) else link.alive
         self._show(uuid)
 
     def _adopt(self, owner: CustomerId, contact: ContactId) -> None:
         tables = self._tables
+        row, known = tables.customers.get(owner), tables.links.get(owner)
+        is_creating = any(intent.kind is IntentKind.CREATE for intent in tables.intents_of(owner))
+        is_over = row is not None and (row.merged_into is not None or (not row.is_alive and not is_creating))
+        if is_over or (known is not None and known.contact is not None):
+            tables.mark({f"c:{contact}"}, 1)
+            return
         drop_placeholder(tables, contact, owner)
         link = tables.ensure_link(owner)
-        if link.contact is None and tables.owner(contact) is None:
+        if tables.owner(contact) is None:
             link.contact, link.seen, link.read = contact, None, None
+            link.fence, link.lease_until = next(tables.numbers), None
+            link.alive = True if self._is_alive(owner) else None
         self._show(owner)
         tables.mark({f"u:{owner}"}, 1)
 
@@ -226,7 +235,7 @@ class MemoryPairs:
         tables = self._tables
         owner = tables.owner(merged.contact_id)
         if owner is not None and owner.uuid not in (merged.winner, merged.loser):
-            raise Taken("link_contact_is_unique", delay=1.0)
+            raise Clash("link_contact_is_unique", delay=1.0)
         winner, loser = tables.links.get(merged.winner), tables.links.get(merged.loser)
         old = {link.contact for link in (winner, loser) if link and link.contact not in (None, merged.contact_id)}
         old |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid == merged.loser}
@@ -243,8 +252,14 @@ class MemoryPairs:
                 each.deleted = each.deleted or tables.now()
         if winner is not None:
             winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
+            winner.fence, winner.lease_until = next(tables.numbers), None
+            winner.unseen = {**(loser.unseen if loser is not None else {}), **winner.unseen}
             self._show(merged.winner)
         tables.mark({f"u:{merged.winner}"}, 1)
+
+    def _is_alive(self, uuid: CustomerId) -> bool:
+        row = self._tables.customers.get(uuid)
+        return row is not None and row.is_alive
 
     def _show(self, uuid: CustomerId) -> None:
         row = self._tables.customers.get(uuid)
@@ -259,7 +274,8 @@ class MemoryPairs:
         elif step.local is Local.DETACH:
             link.detached = True
         elif step.local in (Local.FORGET, Local.IGNORE):
-            del tables.links[link.uuid]
+            if step.local is Local.IGNORE or link.uuid not in tables.customers:
+                del tables.links[link.uuid]
             if step.local is Local.IGNORE and link.contact is not None:
                 tables.aliases[link.contact] = (None, "ignored")
 
@@ -296,7 +312,8 @@ def _released(tables: Tables, steps: Sequence[Step]) -> set[CustomerId]:
     moving = [s.pair.customer for s in steps if "email" in s.pull and s.pair.customer is not None]
     if len(moving) < 2:
         return set()
-    return {c.uuid for c in moving if tables.customers[c.uuid].stored["email"] == c.stored["email"]}
+    rows = ((tables.customers.get(customer.uuid), customer.stored["email"]) for customer in moving)
+    return {row.uuid for row, address in rows if row is not None and row.stored["email"] == address}
 
 
 def _row_write(step: Step, *, is_released: bool) -> RowWrite:

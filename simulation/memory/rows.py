@@ -6,7 +6,7 @@ from datetime import datetime
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, Value, Values, normalise_email
-from simulation.memory.tables import CustomerRow, Tables, Taken, later
+from simulation.memory.tables import Clash, CustomerRow, Tables, later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class RowWrite:
 def write_customers(
     tables: Tables, writes: Sequence[RowWrite], released: Collection[CustomerId] = ()
 ) -> tuple[dict[CustomerId, dict[str, Value]], dict[CustomerId, bool]]:
-    """Write what still holds; return which columns took, and whether being alive did. Raises `Taken`, then nothing."""
+    """Write what still holds; return which columns took, and whether being alive did. Raises `Clash`, then nothing."""
     kept = {uuid: tables.customers[uuid].stored["email"] for uuid in released}
     for uuid in released:
         tables.customers[uuid].stored["email"] = None
@@ -34,7 +34,7 @@ def write_customers(
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
             tables.customers[uuid].stored["email"] = address
-        raise Taken("customer_email_is_unique_among_live", delay=1.0)
+        raise Clash("customer_email_is_unique_among_live", delay=1.0)
     lived = {}
     for write in writes:
         if write.uuid in passing:
@@ -129,6 +129,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
         tables.marks.pop(key, None)
     tables.aliases.update((contact, (None, "ignored")) for contact in ids)
     tables.tombstones |= addresses
+    tables.erased |= people
 
 
 def _addresses_of(tables: Tables, people: set[CustomerId]) -> set[str]:

@@ -21,6 +21,10 @@ from reconciler.core.contact import (
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.step import waiting_for
+
+WAITING = frozenset({"address_taken", "duplicate"})
+"""Why somebody is parked who wants another's address."""
 
 
 class Refusal(Exception):
@@ -31,7 +35,7 @@ class Erased(Transient):
     """The address belongs to an erased person."""
 
 
-class Taken(Transient):
+class Clash(Transient):
     """A live customer got this address first."""
 
 
@@ -187,6 +191,7 @@ class Tables:
         self.tombstones: set[str] = set()
         self.dangers: list[tuple[str, datetime, int]] = []
         self.numbers = count(1)
+        self.erased: set[CustomerId] = set()
 
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""
@@ -295,12 +300,12 @@ class Tables:
 
     def wake_waiting(self, freed: Collection[Value]) -> None:
         """Look again at those who want an address that its contact has given up."""
+        keys = {key for address in freed if address is not None for key in waiting_for(address)}
         for link in self.links.values():
-            row, why = self.customers.get(link.uuid), link.trouble.get("email")
-            is_waiting = row is not None and row.address is not None and row.address in freed
-            if is_waiting and why is not None and why.code == "address_taken":
-                del link.trouble["email"]
-                self.mark({f"u:{link.uuid}"}, 1)
+            woken = [c for c, why in link.trouble.items() if why.fingerprint in keys and why.code in WAITING]
+            for column in woken:
+                del link.trouble[column]
+            self.mark({f"u:{link.uuid}" for _ in woken}, 1)
 
     def close(self, intents: Collection[IntentId]) -> None:
         """Forget settled intents."""

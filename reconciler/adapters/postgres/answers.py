@@ -12,9 +12,11 @@ from reconciler.core.mirror import Taken, parked_by
 from reconciler.core.ports import Answer, Sent, Written
 
 
-def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:
-    """Commit the answers of one call in one transaction."""
-    taken = _linkable(work, [Taken(s, answer.contact) for s, answer in answered if isinstance(answer, Written)])
+def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> list[CustomerId]:
+    """Commit the answers of one call in one transaction; return those who were erased while they were created."""
+    written = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    erased = _erased(work, written)
+    taken = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
     refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
     moves = [_moved(each, _coerced_again(work, each)) for each in taken] + [_refused(s, why) for s, why in refused]
     if moves:
@@ -24,6 +26,13 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> None:
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
+    return erased
+
+
+def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
+    owners = {each.contact.id: each.write.pair.uuid for each in written if each.write.kind is IntentKind.CREATE}
+    rows = work.rows("ignored", contacts=list(owners)) if owners else []
+    return [owners[row["contact"]] for row in rows]
 
 
 def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:

@@ -43,11 +43,14 @@ class PostgresMarks:
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
+            claims = to_json([{"uuid": each.claim.uuid, "fence": each.claim.fence} for each in endings])
+            held = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
+            # Whoever has lost his claim has nothing to say about the marks: another one works on them.
+            endings = [ending for ending in endings if ending.claim.uuid in held]
             exhausted = [e for e in endings if e.is_exhausted]
             settled = [e for e in endings if e.again is None or e.is_exhausted]
             self._put_off(work, [e for e in endings if e.again is not None and not e.is_exhausted])
             work.run("finish", marks=to_json([_mark(s, g) for e in settled for s, g in e.claim.marks]))
-            work.run("end_leases", claims=to_json([{"uuid": e.claim.uuid, "fence": e.claim.fence} for e in endings]))
             if exhausted:
                 why = {RECORD: {"code": "attempts_exhausted", "fingerprint": fingerprint(RECORD, None)}}
                 work.run("exhaust", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))

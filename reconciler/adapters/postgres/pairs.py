@@ -88,7 +88,8 @@ class PostgresPairs:
 
     def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
         with self._database.own() as work:
-            answers.settle(work, answered)
+            for uuid in answers.settle(work, answered):
+                self._erase(work, uuid)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
@@ -252,6 +253,8 @@ def _rearrange(work: Work, step: Step) -> None:
             row = {"uuid": step.pair.uuid, "fence": step.pair.fence, "contact": contact_id}
             work.run("attach", rows=to_json([row]))
             work.run("show_contacts", uuids=[step.pair.uuid])
+        case Adopt(owner, contact_id) if work.row("may_adopt", owner=owner) is None:
+            work.run("mark", subjects=[f"c:{contact_id}"], lane=1, privacy=False)
         case Adopt(owner, contact_id):
             work.run("drop_placeholder", contact=contact_id, owner=owner)
             work.run("ensure_links", uuids=[owner])

@@ -56,8 +56,13 @@ where m.subject = late.subject
 insert into sync.mark (subject, due) select subject, now() + delay * interval '1 second' from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision) order by subject
 on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
 
--- end_leases: give the pairs free
-update sync.link l set lease_until = null from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint) where l.uuid = c.uuid and l.fence = c.fence
+-- end_leases: give the pairs free; returns those whose claim still held, or that are gone
+with claimed as (
+    select * from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint)
+), held as (
+    update sync.link l set lease_until = null from claimed c where l.uuid = c.uuid and l.fence = c.fence returning l.uuid
+)
+select uuid from held union all select c.uuid from claimed c where not exists (select from sync.link l where l.uuid = c.uuid)
 
 -- exhaust: park records whose attempts are spent
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
@@ -93,6 +98,9 @@ from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%
 
 -- tombstoned: which of these addresses were erased
 select address from unnest(%(addresses)s::text[]) as address where exists (select from sync.tombstone) and exists (select from sync.tombstone where hash = sync.hash_of(address))
+
+-- ignored: which of these contacts are erased people's
+select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and kind = 'ignored'
 
 -- former: which of these contacts were archived and replaced by another
 select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and kind = 'former'
@@ -201,13 +209,14 @@ where l.uuid = a.uuid
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
 
--- wake_waiting: links whose customers want these addresses, which their contacts have just given up
+-- wake_waiting: links that were parked because others had these addresses (by fingerprint), which were just given up
 with waiting as (
-    update sync.link l set trouble = trouble - 'email' from customer c
-    where l.trouble <> '{}' and l.trouble -> 'email' ->> 'code' = 'address_taken' and c.uuid = l.uuid and lower(btrim(c.email)) = any(%(addresses)s::text[])
-    returning l.uuid
+    select l.uuid, array_agg(t.key) as keys from sync.link l, jsonb_each(l.trouble) t
+    where l.trouble <> '{}' and t.value ->> 'code' in ('address_taken', 'duplicate') and t.value ->> 'fingerprint' = any(%(fingerprints)s::text[]) group by l.uuid
+), woken as (
+    update sync.link l set trouble = l.trouble - w.keys from waiting w where l.uuid = w.uuid returning l.uuid
 )
-select sync.mark(array_agg('u:' || uuid), 1) from waiting having count(*) > 0
+select sync.mark(array_agg('u:' || uuid), 1) from woken having count(*) > 0
 
 -- log_history: what was written where
 insert into sync.history (uuid, side, action, changes)
@@ -216,14 +225,15 @@ select uuid, side, action, changes from jsonb_to_recordset(%(rows)s::jsonb) as h
 -- hold_claim: make sure that a claim still holds, until this transaction ends
 select uuid from sync.link where uuid = %(uuid)s and fence = %(fence)s for update
 
--- attach: a link's contact is another id from now on; the old one leads here still
+-- attach: a link's contact is another id from now on; the old one leads here still. Both sides are seen alive at this moment
 with moved as (
     select * from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint)
 ), old as (
     insert into sync.alias (contact, uuid, kind) select l.contact, l.uuid, 'merged' from sync.link l join moved r using (uuid)
     where l.fence = r.fence and l.contact is not null and l.contact <> r.contact order by 1 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
 )
-update sync.link l set contact = r.contact, seen = null, read = null, looks = 0 from moved r
+update sync.link l set contact = r.contact, seen = null, read = null, looks = 0,
+    alive = case when exists (select from customer c where c.uuid = l.uuid and c.deletedat is null) then coalesce(l.alive, true) else l.alive end from moved r
 where l.uuid = r.uuid and l.fence = r.fence and not exists (select from sync.link o where o.contact = r.contact and o.uuid <> l.uuid)
 returning l.uuid
 
@@ -233,8 +243,13 @@ update customer c set contactid = l.contact from sync.link l where l.uuid = c.uu
 -- drop_placeholder: the link of a contact that turned out to belong to a customer
 delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
 
--- adopt: the customer takes the contact, if it has none
-update sync.link set contact = %(contact)s, seen = null, read = null where uuid = %(owner)s and contact is null
+-- may_adopt: whether somebody can take a contact: he has none, and is not deleted, but for a create that is still open
+select %(owner)s as uuid where not exists (select from sync.link where uuid = %(owner)s and contact is not null)
+and not exists (select from customer where uuid = %(owner)s and (mergedinto is not null or deletedat is not null and not exists (select from sync.intent where uuid = %(owner)s and kind = 'create')))
+
+-- adopt: the customer takes the contact; whoever was deciding about it without is void
+update sync.link set contact = %(contact)s, seen = null, read = null, fence = nextval('sync.number'), lease_until = null,
+    alive = case when exists (select from customer where uuid = %(owner)s and deletedat is null) then true end where uuid = %(owner)s and contact is null
 and not exists (select from sync.link o where o.contact = %(contact)s) returning uuid
 
 -- absorb_loser: the loser of a merge has no link any more; its worker's claim is void
@@ -251,14 +266,15 @@ with old as (
 insert into sync.alias (contact, uuid, kind) select contact, %(winner)s, 'merged' from old order by 1
 on conflict (contact) do update set uuid = excluded.uuid, kind = 'merged'
 
--- absorb_winner: the winner has the survivor
-update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0 where uuid = %(winner)s
+-- absorb_winner: the winner has the survivor, and what was pushed unseen to either; its worker's claim is void, too
+update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0, unseen = coalesce((select unseen from sync.link where uuid = %(loser)s), '{}') || unseen,
+    fence = nextval('sync.number'), lease_until = null where uuid = %(winner)s
 
 -- drop_intents: a loser's intents go with its link
 delete from sync.intent where uuid = any(%(uuids)s::uuid[])
 
 -- forget: links that connect nothing
-delete from sync.link l using jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint) where l.uuid = r.uuid and l.fence = r.fence returning l.uuid
+delete from sync.link l using jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint) where l.uuid = r.uuid and l.fence = r.fence and not exists (select from customer c where c.uuid = l.uuid) returning l.uuid
 
 -- ignore: contacts of erased people are looked at no more
 with gone as (

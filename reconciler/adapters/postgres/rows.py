@@ -20,7 +20,7 @@ from reconciler.core.contact import (
 from reconciler.core.fields import COLUMNS, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
-from reconciler.core.step import Neighbour
+from reconciler.core.step import Neighbour, waiting_for
 
 Json = dict[str, Any]
 
@@ -145,4 +145,4 @@ def wake_waiting(work: Work, freed: Sequence[Value]) -> None:
     """Look again at those who want an address that its contact has given up."""
     addresses = [address for address in freed if address is not None]
     if addresses:
-        work.run("wake_waiting", addresses=addresses)
+        work.run("wake_waiting", fingerprints=[key for address in addresses for key in waiting_for(address)])
