@@ -23,7 +23,7 @@ FRESH = 0.1
 """Seconds a reservation may be older than its call without being stamped again."""
 
 GIVE_BACK = 8.0
-"""Seconds after which what was not spent is not given back."""
+"""Seconds after which what was reserved and not spent is neither used nor given back."""
 
 NAP = 0.05
 """Shortest pause between two looks for a free slot, in seconds."""
@@ -83,7 +83,6 @@ class SharedBudget:
             yield
         finally:
             self._permit.reset(outer)
-            # Slots held for longer than a window may be somebody else's by now.
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
                 self._slots.give("all", permit.slots)
 
@@ -92,6 +91,9 @@ class SharedBudget:
         permit = self._permit.get() or _Permit()
         if search:
             self._take("search", permit.lane, 1)
+        if self._clock() - permit.taken > GIVE_BACK:
+            # Slots held for longer than a window may be somebody else's by now.
+            permit.slots.clear()
         if permit.slots:
             slot = permit.slots.pop()
             if self._clock() - permit.taken > FRESH:

@@ -259,7 +259,7 @@ class Reconciler:
         )
         owner = None if holder is None else around.owners.get(holder)
         claimant = around.holders.get(address or "")
-        if owner is None and claimant is not None and claimant.uuid != uuid:
+        if (owner is None or owner.is_placeholder) and claimant is not None and claimant.uuid != uuid:
             # The contact comes of a create of somebody else's that is still open: wait until that is settled.
             again(endings, uuid, OPEN_CREATE_DELAY)
             return

@@ -223,13 +223,13 @@ class WriteThrough:
         if holder is None:
             return Taken(None)
         owner = self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)
-        if owner is not None and not owner.is_placeholder:
+        if owner is not None and not owner.is_placeholder and owner.uuid != write.pair.uuid:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
         if not linked or linked[0].link.contact_id != holder:
-            # Somebody else has linked it at this moment.
-            return Taken(holder)
+            # Somebody else is just linking it.
+            return Creating()
         pair = replace(write.pair, link=linked[0].link)
         update = _update_of(pair, values_of[pair.uuid])
         ((_, answer),) = self._sender.update([update]) or [(update, Unanswered.UNSENT)]
@@ -328,9 +328,12 @@ def _is_as(pair: Pair, given: Customer) -> bool:
 
 
 def _may_be_created_by_others(pair: Pair) -> bool:
-    """Whether a second create might make a second contact: another worker has the claim, or a create is open."""
-    is_open = any(intent.kind is IntentKind.CREATE for intent in pair.intents)
-    return pair.link.contact_id is None and (pair.fence == 0 or is_open)
+    """Whether a create might make a second contact: HubSpot refuses it only under the address of the first."""
+    if pair.link.contact_id is not None:
+        return False
+    wanted = None if pair.customer is None else pair.customer.values.get("email")
+    creates = [intent.values.get("email") for intent in pair.intents if intent.kind is IntentKind.CREATE]
+    return (pair.fence == 0 and not creates) or any(address is None or address != wanted for address in creates)
 
 
 def _address(values: Values) -> str:

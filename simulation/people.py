@@ -209,6 +209,7 @@ class People:
         if record is None:
             return False
         self._world.erased_contacts.add(record.id)
+        self._world.lost_in_erased |= set(record.merged)
         self._world.portal.erase(record.id)
         return True
 
@@ -250,7 +251,8 @@ class People:
                 seen = next((pair.customer.values for pair in note("load") or () if pair.customer), customer.values)
                 self._oracle.looked_past(entity, values, customer.values)
                 self._oracle.looked_past(entity, values, seen)
-            if isinstance(outcome, Done):
+            row = self._world.tables.customers.get(customer.uuid)
+            if isinstance(outcome, Done) and row is not None and row.is_alive:
                 self._oracle.wrote(entity, "api", values, {})
 
         return self._by_api("put", update)

@@ -124,9 +124,8 @@ def lost(world: World) -> Iterator[str]:
 
 def _erased(world: World) -> set[str]:
     """Entities of which nothing may be left."""
-    return {f"u:{uuid}" for uuid in world.tables.erased} | {
-        f"c:{contact}" for contact in world.erased_contacts | _ignored(world)
-    }
+    contacts = world.erased_contacts | world.lost_in_erased | _ignored(world)
+    return {f"u:{uuid}" for uuid in world.tables.erased} | {f"c:{contact}" for contact in contacts}
 
 
 def created_twice(world: World) -> Iterator[str]:

@@ -98,6 +98,7 @@ class World:
         self.oracle = Oracle()
         self.erased_contacts: set[int] = set()
         self.restored_contacts: set[int] = set()
+        self.lost_in_erased: set[int] = set()
         self.events: list[Event] = []
         self.waiting: list[Event] = []
         self.is_lossy = False

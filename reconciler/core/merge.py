@@ -6,7 +6,7 @@ Change is judged against the base, never against the other side or a clock:
     a     b      b                          agree: only the base moves
     a     b      a                          push b
     a     b      an open intent's           push b, and the base moves to the intent's
-    a     a      an API write's intent's    pull it: the row was to follow
+    a     a, b   an API write's intent's    pull it: the row was to follow; b was there before and goes to the log
     a     a      b                          pull b
     a     b      c                          conflict: `judge` says who wins, the loser is logged
     -     (remote not in the answer)        nothing: unknown is not empty
@@ -58,7 +58,8 @@ Judge = Callable[[str, Value, Value], Verdict]
 def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge) -> Merged:
     """Merge the properties that `remote` answered.
 
-    `ours` are the values of open intents: not a person's edit. `ahead` are those that the row was to take as well.
+    `ours` are the values of open intents: not a person's edit. `ahead` are those that the row was to take as well,
+    if it was not edited since.
     """
     merged = Merged()
     for column in COLUMNS:
@@ -70,7 +71,9 @@ def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Our
                 merged.agree[column] = mine
         elif theirs == last:
             merged.push[column] = mine
-        elif theirs in ours.get(column, ()) and not (mine == last and theirs in ahead.get(column, ())):
+        elif theirs in ahead.get(column, ()) and mine != last:
+            _settle(merged, column, mine, theirs, Verdict.REMOTE)
+        elif theirs in ours.get(column, ()) and theirs not in ahead.get(column, ()):
             # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
             merged.agree[column] = theirs
             merged.push[column] = mine

@@ -91,7 +91,8 @@ class Taken:
         if not self.write.is_direct:
             return []
         columns = [c for c in self.columns if c in self.pushed and c not in written]
-        return [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in columns]
+        lost = [c for c in columns if normalised(row).get(c) != self.pushed[c]]
+        return [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in lost]
 
 
 def parked_by(write: Write, refused: Refused) -> dict[str, Trouble]:

@@ -211,7 +211,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         local=customer.values,
         remote=contact.values,
         ours=_values(pair.intents),
-        ahead=_values(intent for intent in pair.intents if intent.is_ahead),
+        ahead=_ahead(pair),
         judge=judge,
     )
     if merged.undecided:
@@ -253,6 +253,17 @@ def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
         for column, value in intent.values.items():
             ours.setdefault(column, set()).add(value)
     return ours
+
+
+def _ahead(pair: Pair) -> dict[str, set[Value]]:
+    """Return what API writes brought to HubSpot and the row is to take: not where it was edited since they began."""
+    edited = pair.link.edited
+    newer = (
+        replace(each, values={c: v for c, v in each.values.items() if c not in edited or edited[c] <= each.at})
+        for each in pair.intents
+        if each.is_ahead
+    )
+    return _values(newer)
 
 
 def _open(pair: Pair) -> tuple[IntentId, ...]:

@@ -8,7 +8,7 @@ from reconciler.core.brake import Danger
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE
 from reconciler.core.ports import Lane
-from simulation.memory.tables import CustomerRow, Tables
+from simulation.memory.tables import WAITING, CustomerRow, Tables
 
 LEAST_ALLOWANCE = 100
 HOUR = timedelta(hours=1)
@@ -60,6 +60,8 @@ class MemoryRecords:
             return row.is_alive
         if link.detached:
             return False
+        if any(why.code in WAITING for why in link.trouble.values()):
+            return True
         if link.contact is None:
             return row.is_alive and not link.trouble
         is_alive = True if link.alive is None else link.alive

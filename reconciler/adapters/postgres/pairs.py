@@ -274,7 +274,7 @@ def _absorb(work: Work, merged: Absorb) -> None:
     work.run("log_unsent", loser=merged.loser)
     work.run("absorb_loser", loser=merged.loser)
     work.run("absorb_customer", winner=merged.winner, loser=merged.loser)
-    work.run("absorb_winner", winner=merged.winner, contact=merged.contact_id)
+    work.run("absorb_winner", **names)
     work.run("show_contacts", uuids=[merged.winner])
     work.run("mark", subjects=[f"u:{merged.winner}"], lane=1, privacy=False)
 

@@ -321,7 +321,7 @@ with missing as (
 )
 select count(*) as count from missing where (select count(*) from marked) >= 0
 
--- mark_drifted: mark, among the next customers, those that differ from their base or have no link: what no trigger saw
+-- mark_drifted: mark, among the next customers, those that differ from their base, have no link, or wait for an address: what no trigger saw
 with page as (
     select * from customer where uuid > %(after)s order by uuid limit %(limit)s
 ), drifted as (
@@ -329,6 +329,7 @@ with page as (
     where c.mergedinto is null and c.erasedat is null and (
         l.uuid is null and c.deletedat is null
         or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
+        or l.trouble <> '{}' and exists (select from jsonb_each(l.trouble) t where t.value ->> 'code' in ('address_taken', 'duplicate'))
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
             or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
