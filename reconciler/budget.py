@@ -89,21 +89,20 @@ class SharedBudget:
     def spend(self, *, search: bool = False) -> None:
         """Use one call, of those reserved by this thread while there are any."""
         permit = self._permit.get() or _Permit()
-        if search:
-            self._take("search", permit.lane, 1)
+        self._count_day(permit.lane)
         if self._clock() - permit.taken > GIVE_BACK:
             # Slots held for longer than a window may be somebody else's by now.
             permit.slots.clear()
-        if permit.slots:
-            slot = permit.slots.pop()
-            if self._clock() - permit.taken > FRESH:
-                # The window begins with the call, not with its reservation.
-                self._slots.stamp(slot)
-        elif permit.is_probe:
-            permit.is_probe = False
-        else:
-            self._take("all", permit.lane, 1)
-        self._count_day(permit.lane)
+        since, slots = permit.taken, permit.slots[-1:]
+        del permit.slots[-1:]
+        if not slots and not permit.is_probe:
+            slots, since = self._take("all", permit.lane, 1), self._clock()
+        permit.is_probe = False
+        if search:
+            self._take("search", permit.lane, 1)
+        if slots and self._clock() - since > FRESH:
+            # The window begins with the call, not with its reservation.
+            self._slots.stamp(slots[0])
 
     def block(self, delay: float, *, search: bool = False) -> None:
         """Stop all calls for `delay` seconds: HubSpot said 429."""

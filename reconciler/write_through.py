@@ -222,7 +222,12 @@ class WriteThrough:
         holder = refused.holder
         if holder is None:
             return Taken(None)
-        owner = self._pairs.surroundings(addresses=(), contacts=[holder]).owners.get(holder)
+        address = write.values.get("email")
+        around = self._pairs.surroundings(addresses=[address] if address else [], contacts=[holder])
+        owner, claimant = around.owners.get(holder), around.holders.get(address or "")
+        if claimant is not None and claimant.uuid != write.pair.uuid:
+            # The contact comes of a create of somebody else's that is still open.
+            return Creating()
         if owner is not None and not owner.is_placeholder and owner.uuid != write.pair.uuid:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])

@@ -111,12 +111,15 @@ class SimulatedHubSpot:
     def _overwrite(self, before: Record, columns: Collection[str], *, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
-        An update that read nothing has no such window, what it overwrites is in the history; a delete means all.
+        An update that read nothing has no such window, what it overwrites is in the history, unless it was another
+        API write's; a delete means all.
         """
         known = self._stage.current.notes.get("known", {}).get(before.id, {}) if self._stage.current else {}
         for column in columns:
             value = NORMALISE[column](before.get(column))
-            if (column in known or not (is_read or known)) and known.get(column) != value:
+            is_ours = any(entry.origin == self._portal.app for entry in before.entries(column)[:1])
+            is_blind = not known and (is_ours or not is_read)
+            if (column in known or is_blind) and known.get(column) != value:
                 self._wire.overwritten.add((column, value))
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:

@@ -44,7 +44,7 @@ class Process:
 
     def __init__(self, world: "World") -> None:
         stage, clock = world.stage, world.clock
-        slots, weather = world.watched(world.slots), world.wire_weather
+        slots, weather = world.slots, world.wire_weather
         marks, pairs = world.watched(world.marks), world.watched(world.pairs)
         records, self.desk = world.watched(world.records), world.watched(world.desk)
         limits = Limits(per_10s=PER_10S, search_per_second=PER_SECOND, daily=10**9)

@@ -136,8 +136,9 @@ class Step:
 
     @property
     def at(self) -> datetime | None:
-        """HubSpot's time of the contact that was read."""
-        return None if self.pair.contact is None else self.pair.contact.updated_at
+        """HubSpot's time of the linked contact that was read."""
+        contact = self.pair.contact
+        return None if contact is None or contact.id != self.pair.link.contact_id else contact.updated_at
 
     @property
     def believes(self) -> bool:
@@ -149,7 +150,7 @@ class Step:
     def is_whole(self) -> bool:
         """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
         is_held_back = self.is_stale or "email" in self.trouble or self.local is Local.DELETE
-        return self.pair.contact is not None and not is_held_back
+        return self.at is not None and not is_held_back
 
     @property
     def changes_anything(self) -> bool:

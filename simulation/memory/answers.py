@@ -20,7 +20,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     taken = [each for each in taken if each.write.pair.uuid not in tables.erased]
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
-    taken = [each for each in taken if _is_linkable(tables, each)]
+    taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
     _refuse_second_owners(tables, taken)
     kept = [each for each in taken if each.write.pair.customer is not None]
     written, _ = write_customers(tables, [_row_write(each) for each in kept])
@@ -31,6 +31,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     for each in kept:
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
         row = tables.customers.get(each.write.pair.uuid)
+        if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
+            tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         if row is not None:
             tables.log(row.uuid, each.left_out(written.get(row.uuid, {}), row.stored))
     for each in [each for each in taken if each in fresh]:
@@ -66,6 +68,16 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
     return False
 
 
+def _is_at_home(tables: Tables, each: Taken) -> bool:
+    """Leave out a create whose customer has another contact by now: what came late is looked at for itself."""
+    contact = tables.links[each.write.pair.uuid].contact
+    if each.write.kind is not IntentKind.CREATE or contact in (None, each.contact.id):
+        return True
+    tables.mark({f"c:{each.contact.id}"}, 0)
+    tables.close([each.sent.intent])
+    return False
+
+
 def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
     for each in taken:
         owner = tables.owner(each.contact.id)
@@ -80,6 +92,8 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
 def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:
     """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
     link: LinkRow = tables.links[each.write.pair.uuid]
+    if link.contact not in (None, each.contact.id):
+        return
     at = int(each.contact.updated_at.timestamp() * 1000)
     moving: dict[str, Value] = {c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}
     link.settle(moving)

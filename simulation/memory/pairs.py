@@ -79,7 +79,8 @@ class MemoryPairs:
 
     def _owner(self, link: LinkRow, ours: Collection[CustomerId]) -> Neighbour:
         row = self._tables.customers.get(link.uuid)
-        is_placeholder = row is None and link.alive is None and not any(self._tables.intents_of(link.uuid))
+        is_nobody = row is None and link.alive is None and not link.unseen
+        is_placeholder = is_nobody and not any(self._tables.intents_of(link.uuid))
         return replace(
             self._neighbour(link, ours),
             email=None if row is None else row.address,
@@ -209,7 +210,8 @@ class MemoryPairs:
         if link.contact is not None and link.contact != attached.contact_id:
             tables.aliases[link.contact] = (uuid, "merged")
         owner = tables.owner(attached.contact_id)
-        if owner is None or owner.uuid == uuid:
+        is_ignored = tables.aliases.get(attached.contact_id, (None, ""))[1] == "ignored"
+        if (owner is None or owner.uuid == uuid) and not is_ignored:
             link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
             link.alive = True if link.alive is None and self._is_alive(uuid) else link.alive
         self._show(uuid)

@@ -99,7 +99,8 @@ def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: C
 def drop_placeholder(tables: Tables, contact: ContactId, owner: CustomerId) -> None:
     """Drop the link of a contact that turned out to belong to a customer."""
     link = tables.owner(contact)
-    if link is not None and link.uuid != owner and link.alive is None and link.uuid not in tables.customers:
+    is_nobody = link is not None and link.alive is None and not link.unseen and link.uuid not in tables.customers
+    if link is not None and is_nobody and link.uuid != owner:
         del tables.links[link.uuid]
 
 

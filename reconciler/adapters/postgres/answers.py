@@ -50,7 +50,18 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
         work.run("mark", subjects=[f"c:{row['linked']}" for row in rows], lane=0, privacy=False)
         work.run("drop_intents", uuids=lost)
         work.run("drop_reservations", uuids=lost)
-    return [each for each in taken if each.write.pair.uuid not in lost]
+    return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])
+
+
+def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
+    """Leave out creates whose customers have another contact by now: what came late is looked at for itself."""
+    creates = [each for each in taken if each.write.kind is IntentKind.CREATE]
+    named = [{"uuid": each.write.pair.uuid, "contact": each.contact.id} for each in creates]
+    rows = work.rows("elsewhere", rows=to_json(named)) if named else []
+    if rows:
+        work.run("mark", subjects=[f"c:{row['contact']}" for row in rows], lane=0, privacy=False)
+        work.run("close_intents", ids=[e.sent.intent for e in creates if e.contact.id in {r["contact"] for r in rows}])
+    return [each for each in taken if each.contact.id not in {row["contact"] for row in rows}]
 
 
 def _coerced_again(work: Work, each: Taken) -> dict[str, Any]:
@@ -96,6 +107,15 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
         _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
+        _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
+
+
+def _look_again(work: Work, kept: Sequence[Taken], living: set[CustomerId]) -> None:
+    """A contact that was made for a customer who was deleted meanwhile is to be archived."""
+    creates = [each.write.pair.uuid for each in kept if each.write.kind is IntentKind.CREATE]
+    dead = [f"u:{uuid}" for uuid in creates if uuid not in living]
+    if dead:
+        work.run("mark", subjects=dead, lane=1, privacy=False)
 
 
 def _log_left_out(work: Work, kept: Sequence[Taken], written: Mapping[CustomerId, Values]) -> None:

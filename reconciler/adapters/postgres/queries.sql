@@ -93,7 +93,7 @@ and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is 
 -- owners: who is linked with these contacts
 select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
-    c.uuid is null and l.alive is null and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder, l.trouble ?| '{email,*}' as stuck
+    c.uuid is null and l.alive is null and l.unseen = '{}' and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder, l.trouble ?| '{email,*}' as stuck
 from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
 
 -- tombstoned: which of these addresses were erased
@@ -173,7 +173,7 @@ update customer c set
     contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
     hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
 from passing p where c.uuid = p.uuid
-returning c.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived
+returning c.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, c.deletedat is null as alive
 
 -- insert_customers: new customers for contacts; an address that somebody has by now is left out
 insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
@@ -197,14 +197,17 @@ delete from sync.intent where id = any(%(ids)s::bigint[])
 -- answer_intents: what HubSpot answered is settled, the rest stays open
 update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
 
--- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
+-- elsewhere: creates whose customers have another contact by now
+select r.uuid, r.contact from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint) join sync.link l using (uuid) where l.contact <> r.contact
+
+-- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim; only those of the link's own contact
 update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
     trouble = (l.trouble - a.cured) || a.trouble
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
-where l.uuid = a.uuid
+where l.uuid = a.uuid and (a.contact is null or coalesce(l.contact, a.contact) = a.contact)
 
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
@@ -235,13 +238,14 @@ with moved as (
 update sync.link l set contact = r.contact, seen = null, read = null, looks = 0,
     alive = case when exists (select from customer c where c.uuid = l.uuid and c.deletedat is null) then coalesce(l.alive, true) else l.alive end from moved r
 where l.uuid = r.uuid and l.fence = r.fence and not exists (select from sync.link o where o.contact = r.contact and o.uuid <> l.uuid)
+and not exists (select from sync.alias a where a.contact = r.contact and a.kind = 'ignored')
 returning l.uuid
 
 -- show_contacts: show the contact id in the customer row
 update customer c set contactid = l.contact from sync.link l where l.uuid = c.uuid and c.uuid = any(%(uuids)s::uuid[]) and c.contactid is distinct from l.contact
 
 -- drop_placeholder: the link of a contact that turned out to belong to a customer
-delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
+delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and unseen = '{}' and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
 
 -- may_adopt: whether somebody can take a contact: he has none, and is not deleted, but for a create that is still open
 select %(owner)s as uuid where not exists (select from sync.link where uuid = %(owner)s and contact is not null)
