@@ -50,7 +50,7 @@ class Sender:
         refused = {write.pair.uuid: answer for write, answer in answers if isinstance(answer, Refused)}
         back = [_stage_write(each.write, stage) for each, stage in ignored if each.write.pair.uuid in refused]
         restored, _ = self._update(back) if back else ([], [])
-        self._read_back([*(each for each, _ in ignored), *cleared, *again, *restored], is_last=True)
+        self._read_back([each for each, _ in ignored], passing=[*cleared, *again, *restored])
         return [(write, refused.get(write.pair.uuid, answer)) for write, answer in results]
 
     def archive(self, writes: Sequence[Write]) -> list[Result]:
@@ -99,8 +99,11 @@ class Sender:
         holder = self._hubspot.find([address]).get(address)
         return answer if holder is None else replace(answer, holder=holder.id)
 
-    def _read_back(self, moved: Sequence[Sent], *, is_last: bool = False) -> list[tuple[Sent, Value]]:
-        """Commit the stages that HubSpot has; return the writes it ignored with the stage it kept (at last: accept)."""
+    def _read_back(self, moved: Sequence[Sent], *, passing: Sequence[Sent] | None = None) -> list[tuple[Sent, Value]]:
+        """Commit the stages that HubSpot has; return the writes it ignored with the stage it kept.
+
+        With the `passing` writes of a second try, what HubSpot has is accepted, and these end with it.
+        """
         if not moved:
             return []
         read = self._hubspot.read({contact_id(each.write) for each in moved})
@@ -110,10 +113,16 @@ class Sender:
             if contact is None:
                 continue
             stage = contact.values.get(STAGE)
-            if is_last or stage == each.write.values[STAGE]:
+            if passing is not None or stage == each.write.values[STAGE]:
                 taken.append((each, Written(contact=replace(contact, values={STAGE: stage}))))
             else:
                 ignored.append((each, stage))
+        for each in passing or ():
+            contact = read[contact_id(each.write)].contact
+            if contact is not None:
+                values = {STAGE: contact.values.get(STAGE)}
+                ended = Sent(intent=each.intent, write=replace(each.write, values=values))
+                taken.append((ended, Written(contact=replace(contact, values=values))))
         self._pairs.settle(taken)
         return ignored
 

@@ -102,6 +102,7 @@ class World:
         self.events: list[Event] = []
         self.waiting: list[Event] = []
         self.is_lossy = False
+        self.has_swept = False
         self.portal.ledger.deliver_to(self._hear)
         self.processes = [Process(self) for _ in range(3)]
         self.people = People(self, random, wild=self.wild)
@@ -183,6 +184,7 @@ class World:
 
     def look_at_all(self) -> bool:
         process = self.random.choice(self.processes)
+        self.has_swept = True
         return self._alone("sweep", process.sweep.run)
 
     def _begin(self, name: str, work: Callable[[], object]) -> bool:

@@ -66,6 +66,9 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
     if any(not intent.is_overdue for intent in creates):
         return Step(pair=pair, again=STALE_LOOKS[1])
     closes = tuple(intent.id for intent in creates)
+    if creates and pair.contact is not None and pair.contact.id in around.ignored:
+        address = pair.contact.values.get("email")
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address), closes=closes)
     if creates and pair.contact is not None:
         owner = around.owners.get(pair.contact.id)
         if owner is None or owner.is_placeholder:
@@ -91,6 +94,8 @@ def _create(pair: Pair, closes: tuple[IntentId, ...] = ()) -> Step:
 
 
 def _merged_away(pair: Pair, contact_id: ContactId, address: Value, around: Surroundings) -> Step:
+    if contact_id in around.ignored:
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address))
     rival = around.owners.get(contact_id)
     if rival is None or rival.uuid == pair.uuid:
         return Step(pair=pair, identity=Attach(contact_id), again=0)

@@ -59,13 +59,15 @@ class Neighbour:
 class Surroundings:
     """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
 
-    `former` contacts were archived and replaced: one that is alive again was restored beside its successor.
+    `former` contacts were archived and replaced: one that is alive again was restored beside its successor. `ignored`
+    ones belong to erased people.
     """
 
     holders: Mapping[str, Neighbour] = field(default_factory=dict)
     owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
     tombstoned: frozenset[str] = frozenset()
     former: frozenset[ContactId] = frozenset()
+    ignored: frozenset[ContactId] = frozenset()
     has_nameless_create: bool = False
 
 

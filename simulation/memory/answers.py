@@ -126,7 +126,8 @@ def _insert(tables: Tables, each: Taken) -> None:
     if insert_customer(tables, uuid, each.contact.values, each.contact):
         tables.links[uuid].settle(each.contact.values)
     else:
-        tables.links.pop(uuid, None)
+        if uuid not in tables.customers:
+            tables.links.pop(uuid, None)
         tables.mark({f"c:{each.contact.id}"}, 0)
 
 

@@ -56,6 +56,7 @@ class MemoryPairs:
             owners={link.contact: self._owner(link, ours) for link in links if link.contact is not None},
             tombstoned=frozenset(tables.tombstones.intersection(addresses)),
             former=frozenset(c for c in contacts if tables.aliases.get(c, (None, ""))[1] == "former"),
+            ignored=frozenset(c for c in contacts if tables.aliases.get(c, (None, ""))[1] == "ignored"),
             has_nameless_create=any(
                 i.kind is IntentKind.CREATE and "email" not in i.values for i in tables.intents.values()
             ),
@@ -207,6 +208,8 @@ class MemoryPairs:
             self._show(attached.former)
         drop_placeholder(tables, attached.contact_id, uuid)
         link = tables.links[uuid]
+        if link.contact != step.pair.link.contact_id:
+            return
         if link.contact is not None and link.contact != attached.contact_id:
             tables.aliases[link.contact] = (uuid, "merged")
         owner = tables.owner(attached.contact_id)

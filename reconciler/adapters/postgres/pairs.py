@@ -36,12 +36,14 @@ class PostgresPairs:
         owners = self._database.rows("owners", contacts=list(contacts), ours=list(ours)) if contacts else []
         erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
         former = self._database.rows("former", contacts=list(contacts)) if contacts else []
+        ignored = self._database.rows("ignored", contacts=list(contacts)) if contacts else []
         nameless = self._database.row("nameless_create")
         return Surroundings(
             holders={row["address"]: neighbour_of(row) for row in holders},
             owners={row["linked"]: neighbour_of(row) for row in owners},
             tombstoned=frozenset(row["address"] for row in erased),
             former=frozenset(ContactId(row["contact"]) for row in former),
+            ignored=frozenset(ContactId(row["contact"]) for row in ignored),
             has_nameless_create=bool(nameless and nameless["open"]),
         )
 
@@ -250,7 +252,8 @@ def _rearrange(work: Work, step: Step) -> None:
                 work.run("hand_over", contact=contact_id, former=former)
                 work.run("show_contacts", uuids=[former])
             work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
-            row = {"uuid": step.pair.uuid, "fence": step.pair.fence, "contact": contact_id}
+            link = step.pair.link
+            row = {"uuid": link.uuid, "fence": step.pair.fence, "contact": contact_id, "known": link.contact_id}
             work.run("attach", rows=to_json([row]))
             work.run("show_contacts", uuids=[step.pair.uuid])
         case Adopt(owner, contact_id) if work.row("may_adopt", owner=owner) is None:

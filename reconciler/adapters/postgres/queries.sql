@@ -230,7 +230,7 @@ select uuid from sync.link where uuid = %(uuid)s and fence = %(fence)s for updat
 
 -- attach: a link's contact is another id from now on; the old one leads here still. Both sides are seen alive at this moment
 with moved as (
-    select * from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint)
+    select r.* from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint, known bigint) join sync.link l using (uuid) where l.contact is not distinct from r.known
 ), old as (
     insert into sync.alias (contact, uuid, kind) select l.contact, l.uuid, 'merged' from sync.link l join moved r using (uuid)
     where l.fence = r.fence and l.contact is not null and l.contact <> r.contact order by 1 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
@@ -303,8 +303,8 @@ select hash, contact from sync.erase(%(uuid)s)
 -- refuse_erased: fail if one of these addresses was erased, and keep erases out until this transaction ends
 select sync.refuse_erased(%(addresses)s::text[])
 
--- drop_links: links whose customer could not be inserted
-delete from sync.link where uuid = any(%(uuids)s::uuid[])
+-- drop_links: links whose customer could not be inserted (and was not inserted by a worker meanwhile)
+delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
 
 -- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows
 with page as (
