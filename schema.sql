@@ -550,7 +550,10 @@ begin
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Others' logs and remembered answers may name the addresses too.
-    delete from sync.conflict where uuid = any(people) or lower(btrim(kept)) = any(addresses) or lower(btrim(lost)) = any(addresses);
+    delete from sync.conflict c where uuid = any(people) or lower(btrim(lost)) = any(addresses)
+        or lower(btrim(kept)) = any(addresses) and exists (
+            select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
+    update sync.conflict set kept = null where lower(btrim(kept)) = any(addresses);
     delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(changes::text)) > 0);
     delete from sync.idempotency where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(body::text)) > 0);
     delete from sync.dirty where uuid = any(people);

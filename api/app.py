@@ -165,7 +165,7 @@ class Handlers:
         outcomes: dict[int, Any] = dict(enumerate(earlier.body or [])) if earlier else {}
         good: dict[int, BatchItem] = {}
         for n, item in enumerate(items):
-            if n in outcomes and outcomes[n]["status"] < 500:
+            if n in outcomes and _is_final(outcomes[n]):
                 continue
             try:
                 good[n] = _item(item)

@@ -75,7 +75,9 @@ class Schedule:
         listener = threading.Thread(target=self._listen, daemon=True, name="listen")
         listener.start()
         log.info("reconciler.started")
-        self._stopped.wait()
+        # A wait without an end might never see a signal that another thread was given.
+        while not self._stopped.wait(1.0):
+            pass
         self._scheduler.shutdown(wait=True)
         return 0
 

@@ -312,6 +312,8 @@ class WriteThrough:
     def _reread(self, write: Write, answer: Written) -> Customer:
         """Return the customer as it is now; another row may have adopted the contact."""
         mine = self._desk.by_uuid([write.pair.uuid])
+        if mine and write.kind is IntentKind.CREATE and mine[0].contact_id != answer.contact.id:
+            raise OutcomeUnknown("the customer has another contact by now")
         if mine:
             return mine[0]
         address = answer.contact.values.get("email") or ""

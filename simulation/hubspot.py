@@ -41,7 +41,7 @@ class Wire:
         self.searches: list[float] = []
         self.overwritten: set[tuple[str, Value]] = set()
         self.created: dict[CustomerId, list[int]] = {}
-        self.cleared: set[int] = set()
+        self.staged: set[int] = set()
         self.burst = ""
 
     def note(self, seconds: float, *, search: bool) -> None:
@@ -106,8 +106,8 @@ class SimulatedHubSpot:
         if before is None:
             return Refused(code=Code.GONE)
         self._overwrite(before, values)
-        if "lifecyclestage" in values and values["lifecyclestage"] is None:
-            self._wire.cleared.add(contact_id)
+        if "lifecyclestage" in values:
+            self._wire.staged.add(contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
         return Written(contact=contact_of(record, set(values)))
 

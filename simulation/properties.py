@@ -76,7 +76,7 @@ def differences(world: World) -> Iterator[str]:
         if link is not None and record is not None:
             linked.add(record.id)
             yield from _unequal(world, row, link, record)
-        elif not _is_excused(world, link):
+        elif not _is_excused(world, link) and any(normalised(row.stored).values()):
             yield f"customer {row.uuid} has no contact"
     for record in live.values():
         link = world.tables.owner(ContactId(record.id))
@@ -118,11 +118,15 @@ def lost(world: World) -> Iterator[str]:
         if not record.archived:
             present |= {(column, NORMALISE[column](record.get(column))) for column in COLUMNS}
             present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
-    # A stage that HubSpot does not set back at once is cleared and set again, in calls of their own.
-    windows = {(f"c:{contact}", "lifecyclestage") for contact in world.wire.cleared}
+    # A stage is set, read back, and where HubSpot does not set it back cleared and set again: several calls.
+    windows = {(f"c:{contact}", "lifecyclestage") for contact in world.wire.staged}
     logged = {(loser.column, NORMALISE[loser.column](loser.lost)) for loser in tables.losers}
     lost_ = world.oracle.lost(
-        present=present, logged=logged, excused=world.wire.overwritten, erased=_erased(world), windows=windows
+        present=present,
+        logged=logged | tables.erased_losers,
+        excused=world.wire.overwritten,
+        erased=_erased(world),
+        windows=windows,
     )
     return (f"lost: {e.column} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
 

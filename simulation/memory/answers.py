@@ -34,7 +34,9 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
         if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
             tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         if row is not None:
-            tables.log(row.uuid, each.left_out(written.get(row.uuid, {}), row.stored))
+            lost = each.left_out(written.get(row.uuid, {}), row.stored)
+            tables.log(row.uuid, lost)
+            tables.mark({f"u:{row.uuid}" for _ in lost}, 1)
     for each in [each for each in taken if each in fresh]:
         _insert(tables, each)
     for each in taken:

@@ -1,7 +1,7 @@
 """Writes to customers that the sync itself makes, and erasing."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
@@ -123,8 +123,12 @@ def erase(tables: Tables, subject: CustomerId) -> None:
         tables.close([intent.id for intent in tables.intents_of(uuid)])
     gone = {normalise_email(address) for address in addresses}
     for loser in list(tables.losers):
-        if loser.uuid in people or {normalise_email(loser.kept), normalise_email(loser.lost)} & gone:
+        if loser.uuid in people or normalise_email(loser.lost) in gone:
             del tables.losers[loser]
+            tables.erased_losers.add((loser.column, loser.lost or None))
+        elif normalise_email(loser.kept) in gone:
+            del tables.losers[loser]
+            tables.losers[replace(loser, kept="")] = None
     tables.dirty = [each for each in tables.dirty if each[0] not in people]
     for key in [*(f"u:{p}" for p in people), *(f"e:{a}" for a in addresses), *(f"c:{i}" for i in ids)]:
         tables.marks.pop(key, None)

@@ -192,6 +192,7 @@ class Tables:
         self.dangers: list[tuple[str, datetime, int]] = []
         self.numbers = count(1)
         self.erased: set[CustomerId] = set()
+        self.erased_losers: set[tuple[str, Value]] = set()
 
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""

@@ -125,6 +125,7 @@ def _log_left_out(work: Work, kept: Sequence[Taken], written: Mapping[CustomerId
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 losers = each.left_out(written.get(uuid, {}), row)
                 work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
+                work.run("mark", subjects=[f"u:{uuid}"], lane=1, privacy=False)
 
 
 def _insert(work: Work, fresh: Sequence[Taken]) -> None:
