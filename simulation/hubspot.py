@@ -84,7 +84,9 @@ class SimulatedHubSpot:
         """Remember what this task has read: what it overwrites of that is no edit in the window."""
         if self._stage.current is not None:
             known = self._stage.current.notes.setdefault("known", {})
-            known.update((each.id, each.values) for each in contacts if each is not None)
+            for each in contacts:
+                if each is not None:
+                    known.setdefault(each.id, each.values)
 
     def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
         sent = self._stage.current.notes["intend"] if self._stage.current else []

@@ -60,7 +60,8 @@ class Taken:
     @property
     def freed_address(self) -> Value:
         """The address that the contact had, and has no more."""
-        had = self.write.pair.link.base.get("email")
+        pair = self.write.pair
+        had = pair.contact.values.get("email") if pair.contact is not None else pair.link.base.get("email")
         return had if self.is_archived or self.pushed.get("email", had) != had else None
 
     @property

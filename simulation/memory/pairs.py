@@ -127,7 +127,7 @@ class MemoryPairs:
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
         if write.is_direct and write.kind is IntentKind.UPDATE:
-            _note_unseen(link, write.values)
+            _note_unseen(link, write.values, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
         intent = IntentRow(
@@ -292,14 +292,15 @@ def lease(tables: Tables, link: LinkRow) -> Claim:
     return Claim(uuid=link.uuid, fence=link.fence)
 
 
-def _note_unseen(link: LinkRow, values: Values) -> None:
+def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
     """Remember what is pushed without a read: its history is looked at later."""
     for column, value in values.items():
         known = link.unseen.get(column)
         at = link.base_at.get(column)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         since = later(link.read, based) if known is None else known.since
-        link.unseen[column] = Unseen(since=since, sent=(*(known.sent if known else ()), value))
+        ours = [intent.values[column] for intent in intents if column in intent.values]
+        link.unseen[column] = Unseen(since=since, sent=(*(known.sent if known else ()), value, *ours))
 
 
 def _unsent(row: CustomerRow, link: LinkRow) -> list[Conflict]:

@@ -128,7 +128,8 @@ with write as (
         unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
             select coalesce(jsonb_object_agg(v.key, jsonb_build_object(
                 'since', coalesce(l.unseen -> v.key -> 'since', to_jsonb(greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)))),
-                'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value))), '{}')
+                'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
+                    || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v) else l.unseen end
     from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) returning w.uuid
 )
