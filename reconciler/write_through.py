@@ -232,12 +232,10 @@ class WriteThrough:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
-        is_linked = bool(linked) and linked[0].link.contact_id == holder
-        if not is_linked and not any(intent.kind is IntentKind.CREATE for intent in write.pair.intents):
+        if not linked or linked[0].link.contact_id != holder:
             # Somebody else is just linking it.
             return Creating()
-        # A create of ours that is still open made it: whichever answer is committed first links it.
-        pair = replace(write.pair, link=replace(write.pair.link, contact_id=holder))
+        pair = replace(write.pair, link=linked[0].link)
         update = _update_of(pair, values_of[pair.uuid])
         ((_, answer),) = self._sender.update([update]) or [(update, Unanswered.UNSENT)]
         return self._updated(update, answer, values_of)

@@ -84,7 +84,9 @@ class Taken:
         )
 
     def coerced_again(self, columns: set[str]) -> dict[str, Trouble]:
-        """Return what parks the columns that HubSpot changed in the same way before."""
+        """Return what parks the columns that HubSpot changed in the same way before; a caller may ask for it again."""
+        if self.write.is_direct:
+            return {}
         return {c: Trouble(code="coerced", fingerprint=fingerprint(c, self.write.values[c])) for c in columns}
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:

@@ -63,7 +63,7 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
     owner = tables.owner(each.contact.id)
     if owner is None or owner.uuid == uuid:
         return uuid in tables.links
-    tables.mark({f"c:{each.contact.id}"}, 0)
+    tables.mark({f"c:{each.contact.id}", f"u:{uuid}"}, 0)
     tables.close([intent.id for intent in tables.intents_of(uuid)])
     if uuid not in tables.customers:
         tables.links.pop(uuid, None)

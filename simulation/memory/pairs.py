@@ -108,14 +108,14 @@ class MemoryPairs:
         for write in writes:
             self._tables.log(write.pair.uuid, write.conflicts)
             if write.kind is IntentKind.CREATE and write.pair.link.contact_id:
-                self._make_former(write.pair.uuid)
+                self._make_former(write.pair)
         ordered = sorted(writes, key=lambda write: str(write.pair.uuid))
         return [sent for write in ordered if (sent := self._intend(write)) is not None]
 
-    def _make_former(self, uuid: CustomerId) -> None:
-        link = self._tables.links.get(uuid)
-        if link is not None and link.contact is not None:
-            self._tables.aliases[link.contact] = (uuid, "former")
+    def _make_former(self, pair: Pair) -> None:
+        link, contact = self._tables.links.get(pair.uuid), pair.link.contact_id
+        if link is not None and contact is not None and link.fence == pair.fence and link.contact == contact:
+            self._tables.aliases[contact] = (pair.uuid, "former")
             link.contact, link.seen, link.read, link.base, link.base_at = None, None, None, {}, {}
 
     def _intend(self, write: Write) -> Sent | None:
@@ -123,6 +123,8 @@ class MemoryPairs:
         is_new = write.kind is IntentKind.CREATE and write.pair.customer is None
         reserved = write.values.get("email") if is_new else None
         if link is None or (write.fenced and link.fence != write.pair.fence):
+            return None
+        if not (write.kind is IntentKind.CREATE or link.contact == write.pair.link.contact_id):
             return None
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
@@ -258,7 +260,7 @@ class MemoryPairs:
         if winner is not None:
             winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
             winner.fence, winner.lease_until = next(tables.numbers), None
-            winner.unseen = {**(loser.unseen if loser is not None else {}), **winner.unseen}
+            winner.unseen = _joined(winner.unseen, loser.unseen if loser is not None else {})
             self._show(merged.winner)
         tables.mark({f"u:{merged.winner}"}, 1)
 
@@ -301,6 +303,15 @@ def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) ->
         since = later(link.read, based) if known is None else known.since
         ours = [intent.values[column] for intent in intents if column in intent.values]
         link.unseen[column] = Unseen(since=since, sent=(*(known.sent if known else ()), value, *ours))
+
+
+def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:
+    joined = {**one, **other}
+    for column in one.keys() & other.keys():
+        times = [one[column].since, other[column].since]
+        since = None if None in times else min(at for at in times if at is not None)
+        joined[column] = Unseen(since=since, sent=(*one[column].sent, *other[column].sent))
+    return joined
 
 
 def _unsent(row: CustomerRow, link: LinkRow) -> list[Conflict]:

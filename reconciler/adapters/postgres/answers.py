@@ -47,7 +47,8 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
         raise Busy("a worker has just claimed a contact of ours", delay=0.0)
     lost = [owners[row["linked"]] for row in rows]
     if lost:
-        work.run("mark", subjects=[f"c:{row['linked']}" for row in rows], lane=0, privacy=False)
+        subjects = [f"c:{row['linked']}" for row in rows] + [f"u:{uuid}" for uuid in lost]
+        work.run("mark", subjects=subjects, lane=0, privacy=False)
         work.run("drop_intents", uuids=lost)
         work.run("drop_reservations", uuids=lost)
     return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])

@@ -65,9 +65,9 @@ class PostgresPairs:
             losers = [row for w in writes for row in conflict_rows(w.pair.uuid, w.conflicts)]
             if losers:
                 work.run("log_conflicts", conflicts=to_json(losers))
-            former = [w.pair.uuid for w in writes if w.kind is IntentKind.CREATE and w.pair.link.contact_id]
+            former = [_intent(w) for w in writes if w.kind is IntentKind.CREATE and w.pair.link.contact_id]
             if former:
-                work.run("make_former", uuids=former)
+                work.run("make_former", rows=to_json(former))
             rows = work.rows(
                 "intend", writes=to_json([_intent(w) for w in writes]), lease=LEASE, deadline=INTENT_DEADLINE
             )
@@ -127,6 +127,7 @@ def _intent(write: Write) -> dict[str, Any]:
     return {
         "uuid": write.pair.uuid,
         "fence": write.pair.fence if write.fenced else None,
+        "contact": write.pair.link.contact_id,
         "kind": write.kind,
         "vals": dict(write.values),
         "ahead": write.is_direct,

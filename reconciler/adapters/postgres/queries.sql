@@ -120,9 +120,9 @@ with wanted as (
 )
 update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number') from free where l.uuid = free.uuid returning l.uuid, l.fence
 
--- intend: store intents of the writes whose claim still holds, and prolong their leases past the call
+-- intend: store intents of the writes whose claim still holds and whose contact is still theirs, and prolong their leases past the call
 with write as (
-    select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, kind text, vals jsonb, reserved text, ahead boolean)
+    select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
         unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
@@ -131,7 +131,7 @@ with write as (
                 'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) returning w.uuid
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) and (w.kind = 'create' or l.contact = w.contact) returning w.uuid
 )
 insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
 select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
@@ -272,7 +272,13 @@ insert into sync.alias (contact, uuid, kind) select contact, %(winner)s, 'merged
 on conflict (contact) do update set uuid = excluded.uuid, kind = 'merged'
 
 -- absorb_winner: the winner has the survivor, and what was pushed unseen to either; its worker's claim is void, too
-update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0, unseen = coalesce((select unseen from sync.link where uuid = %(loser)s), '{}') || unseen,
+update sync.link winner set contact = %(contact)s, seen = null, read = null, looks = 0,
+    unseen = coalesce((
+        select jsonb_object_agg(key, case when w.value is null or o.value is null then coalesce(w.value, o.value) else jsonb_build_object(
+            'since', case when w.value ->> 'since' is not null and o.value ->> 'since' is not null then least((w.value ->> 'since')::timestamptz, (o.value ->> 'since')::timestamptz) end,
+            'sent', (w.value -> 'sent') || (o.value -> 'sent')) end)
+        from jsonb_each(winner.unseen) w full join (select u.* from sync.link l, jsonb_each(l.unseen) u where l.uuid = %(loser)s) o using (key)
+    ), '{}'),
     fence = nextval('sync.number'), lease_until = null where uuid = %(winner)s
 
 -- drop_intents: a loser's intents go with its link
@@ -292,7 +298,8 @@ update sync.link l set detached = true from jsonb_to_recordset(%(rows)s::jsonb) 
 
 -- make_former: a contact that was archived for good; its customer gets a new one
 with old as (
-    select uuid, contact from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null for update
+    select l.uuid, l.contact from sync.link l join jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint) using (uuid)
+    where l.fence = r.fence and l.contact = r.contact for update of l
 ), former as (
     insert into sync.alias (contact, uuid, kind) select contact, uuid, 'former' from old on conflict (contact) do update set uuid = excluded.uuid, kind = 'former'
 )
