@@ -68,8 +68,8 @@ class Poll:
         return marked
 
     def _beginning(self, until: datetime | None) -> dict[str, Any]:
-        """Begin now: what is older is the backfill's and the sweep's."""
-        return {"high": (until or self._now()).isoformat(), "next": None, "after": FIRST}
+        """Begin a while back, whatever HubSpot's clock shows: what is older is the backfill's and the sweep's."""
+        return {"high": (until or self._now() - self._second_look).isoformat(), "next": None, "after": FIRST}
 
 
 def _advanced(state: dict[str, Any], page: Page, until: datetime | None) -> dict[str, Any]:

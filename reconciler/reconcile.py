@@ -271,9 +271,8 @@ class Reconciler:
         if holder is not None and owner is not None and is_patient and owner.is_giving_up(address, rules):
             self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
             endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
-        elif holder in around.ignored:
-            self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
-            again(endings, uuid, None)
+        elif owner is not None and owner.is_busy and write.kind is IntentKind.CREATE and not owner.is_alive:
+            endings[uuid] = replace(endings[uuid], again=LEFT_OUT_DELAY)
         elif holder is not None and write.kind is IntentKind.CREATE and _is_free(owner):
             former = None if owner is None or owner.is_placeholder else owner.uuid
             self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))])

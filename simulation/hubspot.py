@@ -6,7 +6,8 @@ portal's refusals.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from math import inf
@@ -20,6 +21,7 @@ from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_
 from reconciler.core.ports import CALL_DEADLINE, Answer, Page, Unanswered, Written
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
+from sandbox.lifecycle import STAGE
 from sandbox.portal import Portal
 from sandbox.search_index import pack
 from simulation.clock import Clock
@@ -96,7 +98,7 @@ class SimulatedHubSpot:
     def _create(self, values: Values, owner: CustomerId) -> Answer:
         record = self._portal.create(properties_of(values), by=self._portal.app)
         self._wire.created.setdefault(owner, []).append(record.id)
-        return Written(contact=contact_of(record, {*values, "lifecyclestage"}))
+        return Written(contact=contact_of(record, {*values, STAGE}))
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
         return self._write(list(edits), lambda edit: self._update(*edit), until)
@@ -108,10 +110,13 @@ class SimulatedHubSpot:
         if before is None:
             return Refused(code=Code.GONE)
         self._overwrite(before, values)
-        if "lifecyclestage" in values:
+        if STAGE in values:
             self._wire.staged.add(contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
-        return Written(contact=contact_of(record, set(values)))
+        contact = contact_of(record, {*values, STAGE})
+        if self._portal.settings.echo_ignored_stage and values.get(STAGE):
+            contact = replace(contact, values={**contact.values, STAGE: values[STAGE]})
+        return Written(contact=contact)
 
     def _overwrite(self, before: Record, columns: Collection[str], *, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
@@ -139,7 +144,11 @@ class SimulatedHubSpot:
         return Written(contact=Contact(id=contact_id, values={}, created_at=at, updated_at=at, archived=True))
 
     def purge(self, contact_id: ContactId) -> None:
-        self._call(lambda: self._portal.erase(contact_id, by=self._portal.app), writes=True)
+        def erase() -> None:
+            with suppress(HubSpotError):
+                self._portal.erase(contact_id, by=self._portal.app)
+
+        self._call(erase, writes=True)
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
         def search() -> Page:

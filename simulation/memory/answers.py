@@ -58,11 +58,11 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
     """Take a new contact from the placeholder its own webhook made; not what somebody else links."""
     uuid = each.write.pair.uuid
     if each.write.kind is not IntentKind.CREATE:
-        return uuid in tables.links
+        return True
     drop_placeholder(tables, each.contact.id, uuid)
     owner = tables.owner(each.contact.id)
     if owner is None or owner.uuid == uuid:
-        return uuid in tables.links
+        return True
     tables.mark({f"c:{each.contact.id}", f"u:{uuid}"}, 0)
     tables.close([intent.id for intent in tables.intents_of(uuid)])
     if uuid not in tables.customers:
@@ -71,11 +71,12 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
 
 
 def _is_at_home(tables: Tables, each: Taken) -> bool:
-    """Leave out a create whose customer has another contact by now: what came late is looked at for itself."""
-    contact = tables.links[each.write.pair.uuid].contact
-    if each.write.kind is not IntentKind.CREATE or contact in (None, each.contact.id):
+    """Leave out an answer about a contact that is not the link's: what came late is looked at for itself."""
+    link = tables.links.get(each.write.pair.uuid)
+    is_new = each.write.kind is IntentKind.CREATE and link is not None and link.contact is None
+    if is_new or (link is not None and link.contact == each.contact.id):
         return True
-    tables.mark({f"c:{each.contact.id}"}, 0)
+    tables.mark({f"c:{each.contact.id}"}, 1)
     tables.close([each.sent.intent])
     return False
 
@@ -94,8 +95,6 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
 def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:
     """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
     link: LinkRow = tables.links[each.write.pair.uuid]
-    if link.contact not in (None, each.contact.id):
-        return
     at = int(each.contact.updated_at.timestamp() * 1000)
     moving: dict[str, Value] = {c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}
     link.settle(moving)

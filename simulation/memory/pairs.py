@@ -212,11 +212,11 @@ class MemoryPairs:
         link = tables.links[uuid]
         if link.contact != step.pair.link.contact_id:
             return
-        if link.contact is not None and link.contact != attached.contact_id:
-            tables.aliases[link.contact] = (uuid, "merged")
         owner = tables.owner(attached.contact_id)
         is_ignored = tables.aliases.get(attached.contact_id, (None, ""))[1] == "ignored"
         if (owner is None or owner.uuid == uuid) and not is_ignored:
+            if link.contact is not None and link.contact != attached.contact_id:
+                tables.aliases[link.contact] = (uuid, "merged")
             link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
             link.alive = True if link.alive is None and self._is_alive(uuid) else link.alive
         self._show(uuid)
@@ -246,6 +246,8 @@ class MemoryPairs:
         winner, loser = tables.links.get(merged.winner), tables.links.get(merged.loser)
         old = {link.contact for link in (winner, loser) if link and link.contact not in (None, merged.contact_id)}
         old |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid == merged.loser}
+        tables.aliases.pop(merged.contact_id, None)
+        old.discard(merged.contact_id)
         tables.aliases.update((contact, (merged.winner, "merged")) for contact in old if contact is not None)
         tables.close([intent.id for intent in tables.intents_of(merged.loser)])
         row = tables.customers.get(merged.loser)

@@ -39,6 +39,9 @@ def write_customers(
     for write in writes:
         if write.uuid in passing:
             lived[write.uuid] = _write(tables, tables.customers[write.uuid], write, passing[write.uuid])
+    for uuid, address in kept.items():
+        if "email" not in passing[uuid]:
+            tables.customers[uuid].stored["email"] = address
     return passing, lived
 
 

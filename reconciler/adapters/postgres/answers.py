@@ -39,7 +39,7 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
     """Take new contacts from the placeholders that their own webhook made; leave out what somebody else links."""
     owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
     if not owners:
-        return list(taken)
+        return _at_home(work, taken)
     for contact_id, uuid in owners.items():
         work.run("drop_placeholder", contact=contact_id, owner=uuid)
     rows = [row for row in work.rows("owners", contacts=list(owners), ours=[]) if row["uuid"] != owners[row["linked"]]]
@@ -55,14 +55,17 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
 
 
 def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
-    """Leave out creates whose customers have another contact by now: what came late is looked at for itself."""
-    creates = [each for each in taken if each.write.kind is IntentKind.CREATE]
-    named = [{"uuid": each.write.pair.uuid, "contact": each.contact.id} for each in creates]
-    rows = work.rows("elsewhere", rows=to_json(named)) if named else []
-    if rows:
-        work.run("mark", subjects=[f"c:{row['contact']}" for row in rows], lane=0, privacy=False)
-        work.run("close_intents", ids=[e.sent.intent for e in creates if e.contact.id in {r["contact"] for r in rows}])
-    return [each for each in taken if each.contact.id not in {row["contact"] for row in rows}]
+    """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself."""
+    rows = [
+        {"uuid": each.write.pair.uuid, "contact": each.contact.id, "created": each.write.kind is IntentKind.CREATE}
+        for each in taken
+    ]
+    known = {row["uuid"] for row in work.rows("at_home", rows=to_json(rows))} if rows else set()
+    late = [each for each in taken if each.write.pair.uuid not in known]
+    if late:
+        work.run("close_intents", ids=[each.sent.intent for each in late])
+        work.run("mark", subjects=[f"c:{each.contact.id}" for each in late], lane=1, privacy=False)
+    return [each for each in taken if each.write.pair.uuid in known]
 
 
 def _coerced_again(work: Work, each: Taken) -> dict[str, Any]:

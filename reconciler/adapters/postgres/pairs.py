@@ -178,6 +178,8 @@ def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], d
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
     done = work.rows("write_customers", rows=to_json(rows))
+    moved = {row["uuid"] for row in done if "email" in row["written"]}
+    _give_back(work, [step for step in steps if step.pair.uuid in released - moved])
     return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}
 
 
@@ -188,6 +190,12 @@ def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
         return set()
     rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in moving if s.pair.customer]
     return {row["uuid"] for row in work.rows("release_addresses", rows=to_json(rows))}
+
+
+def _give_back(work: Work, steps: Sequence[Step]) -> None:
+    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in steps if s.pair.customer]
+    if rows:
+        work.run("give_addresses_back", rows=to_json(rows))
 
 
 def _row(step: Step, values: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +233,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": bool(step.pair.contact and step.pair.contact.history),
-        "unseen": {c: {"since": push.since, "sent": push.sent} for c, push in step.pair.link.unseen.items()},
+        "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
         "privacy": step.pair.privacy,
         "attached": step.local is Local.REATTACH,
     }

@@ -154,6 +154,9 @@ select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for 
 update customer c set email = null from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
 where c.uuid = w.uuid and c.email is not distinct from w.stored returning c.uuid
 
+-- give_addresses_back: what was taken off and could not move stays as it was
+update customer c set email = w.stored from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text) where c.uuid = w.uuid and c.email is null
+
 -- write_customers: compare-and-set of columns and of being alive; says which columns took
 with wanted as (
     select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean, contact bigint, created timestamptz, updated timestamptz)
@@ -187,7 +190,8 @@ on conflict do nothing returning uuid
 update sync.link l set
     base = jsonb_strip_nulls(l.base || s.base), alive = coalesce(s.alive, l.alive), looks = s.looks,
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
-    trouble = (l.trouble - s.cured) || s.trouble, unseen = case when s.checked and l.unseen = s.unseen then '{}' else l.unseen end,
+    trouble = (l.trouble - s.cured) || s.trouble, 
+    unseen = case when s.checked and s.unseen = (select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}') from jsonb_each(l.unseen)) then '{}' else l.unseen end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
@@ -198,17 +202,18 @@ delete from sync.intent where id = any(%(ids)s::bigint[])
 -- answer_intents: what HubSpot answered is settled, the rest stays open
 update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
 
--- elsewhere: creates whose customers have another contact by now
-select r.uuid, r.contact from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint) join sync.link l using (uuid) where l.contact <> r.contact
+-- at_home: of these answers, those about the contact that the link has (or gets by its create); the links are locked
+select l.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
+where l.contact = r.contact or l.contact is null and r.created order by l.uuid for update of l
 
--- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim; only those of the link's own contact
+-- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
 update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
     trouble = (l.trouble - a.cured) || a.trouble
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
-where l.uuid = a.uuid and (a.contact is null or coalesce(l.contact, a.contact) = a.contact)
+where l.uuid = a.uuid
 
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
@@ -234,7 +239,8 @@ with moved as (
     select r.* from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, fence bigint, contact bigint, known bigint) join sync.link l using (uuid) where l.contact is not distinct from r.known
 ), old as (
     insert into sync.alias (contact, uuid, kind) select l.contact, l.uuid, 'merged' from sync.link l join moved r using (uuid)
-    where l.fence = r.fence and l.contact is not null and l.contact <> r.contact order by 1 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
+    where l.fence = r.fence and l.contact is not null and l.contact <> r.contact
+    and not exists (select from sync.link o where o.contact = r.contact and o.uuid <> l.uuid) order by 1 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
 )
 update sync.link l set contact = r.contact, seen = null, read = null, looks = 0,
     alive = case when exists (select from customer c where c.uuid = l.uuid and c.deletedat is null) then coalesce(l.alive, true) else l.alive end from moved r
@@ -266,7 +272,9 @@ update customer set mergedinto = %(winner)s, deletedat = coalesce(deletedat, clo
 -- absorb_aliases: every id of both leads to the winner
 with old as (
     select contact from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null and contact <> %(contact)s
-    union select contact from sync.alias where uuid = %(loser)s
+    union select contact from sync.alias where uuid = %(loser)s and contact <> %(contact)s
+), freed as (
+    delete from sync.alias where contact = %(contact)s
 )
 insert into sync.alias (contact, uuid, kind) select contact, %(winner)s, 'merged' from old order by 1
 on conflict (contact) do update set uuid = excluded.uuid, kind = 'merged'
@@ -341,7 +349,7 @@ with page as (
     where c.mergedinto is null and c.erasedat is null and (
         l.uuid is null and c.deletedat is null
         or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
-        or l.trouble <> '{}' and exists (select from jsonb_each(l.trouble) t where t.value ->> 'code' in ('address_taken', 'duplicate'))
+        or l.trouble <> '{}' and not l.detached and exists (select from jsonb_each(l.trouble) t where t.value ->> 'code' in ('address_taken', 'duplicate'))
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
             or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
