@@ -74,6 +74,13 @@ create table if not exists sync.alias (
 );
 create index if not exists alias_uuid on sync.alias (uuid);
 
+-- Mapped columns that HubSpot does not have, or does not let us write, at the moment: they wait, everything else goes on.
+create table if not exists sync.mapping (
+    name text primary key,
+    code text not null,
+    at   timestamptz not null default now()
+);
+
 -- What is about to be sent to HubSpot; gone when its answer is committed.
 create table if not exists sync.intent (
     id       bigint primary key default nextval('sync.number'),
@@ -453,7 +460,9 @@ create or replace view sync.conflicts as
 
 create or replace view sync.parked as
     select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code
-    from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}';
+    from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}'
+    union all
+    select null, null, name, code from sync.mapping;
 
 create or replace view sync.budget as
     select s.kind, count(*) as calls, count(*) filter (where s.at > clock_timestamp() - case when s.kind = 'search' then interval '1 second' else interval '10 seconds' end) as used,

@@ -15,6 +15,7 @@ from reconciler.core import addresses
 from reconciler.core.brake import brake, needed
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
 from reconciler.core.errors import Code, NotNow, Refused, Transient
+from reconciler.core.fields import COLUMNS
 from reconciler.core.plan import decide
 from reconciler.core.ports import (
     Answer,
@@ -196,7 +197,22 @@ class Reconciler:
             ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
+        around = self._with_schema(contacts, around)
         return [decide(pair, around, rules) for pair in pairs], around
+
+    def _with_schema(self, contacts: Sequence[Contact], around: Surroundings) -> Surroundings:
+        """Let the columns wait that HubSpot's answers do not have, and go again those that they have again."""
+        missing = {c for contact in contacts for c in COLUMNS if c not in contact.values} - around.suspended.keys()
+        back = {c for c, code in around.suspended.items() if code == Code.UNKNOWN_PROPERTY} if contacts else set()
+        back -= {c for contact in contacts for c in COLUMNS if c not in contact.values}
+        if missing:
+            log.error("reconcile.property_missing", properties=sorted(missing))
+            self._pairs.suspend(missing, Code.UNKNOWN_PROPERTY)
+        if back:
+            log.info("reconcile.property_back", properties=sorted(back))
+            self._pairs.resume(back)
+        suspended = {**dict.fromkeys(missing, str(Code.UNKNOWN_PROPERTY)), **around.suspended}
+        return replace(around, suspended={c: code for c, code in suspended.items() if c not in back})
 
     def _with_history(self, steps: Sequence[Step], around: Surroundings) -> list[Step]:
         """Decide again, with a second read, what needs the properties' history; its values are the ones used."""

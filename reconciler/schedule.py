@@ -24,6 +24,7 @@ from reconciler.wiring import Parts
 
 PRUNE_INTERVAL = 3600.0
 SECOND_LOOK_INTERVAL = 300.0
+PROPERTIES_INTERVAL = 300.0
 SWEEP_LOOK = 60.0
 """Seconds between two looks whether a sweep is due."""
 
@@ -104,6 +105,7 @@ class Schedule:
             Job("poll again", SECOND_LOOK_INTERVAL, self._poll_again),
             Job("sweep", min(settings.sweep_interval, SWEEP_LOOK), self._sweep),
             Job("prune", PRUNE_INTERVAL, self._prune),
+            Job("properties", PROPERTIES_INTERVAL, self._properties),
         ]
 
     def _guarded(self, job: Job) -> Callable[[], None]:
@@ -148,6 +150,9 @@ class Schedule:
 
     def _prune(self, tick: Callable[[], None]) -> None:
         self._alone("prune", PRUNE_INTERVAL, self._parts.records.prune)
+
+    def _properties(self, tick: Callable[[], None]) -> None:
+        self._alone("properties", PROPERTIES_INTERVAL, lambda: check_properties(self._parts))
 
     def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:
         """Return what a long job calls at each page: it lives, and it is still the one at it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from reconciler.core.errors import Transient, WrongPortal
+from reconciler.core.errors import Code, Transient, WrongPortal
 from reconciler.core.fields import FIELDS
 from reconciler.wiring import Parts
 
@@ -32,11 +32,16 @@ def check_portal(parts: Parts) -> None:
 
 
 def check_properties(parts: Parts) -> None:
-    """Log mapped properties that HubSpot does not have or does not let us write; their values will be parked."""
+    """Let mapped properties wait that HubSpot does not have or does not let us write, and the others go (again)."""
     known = parts.hubspot.properties()
+    suspended = parts.pairs.surroundings(addresses=(), contacts=()).suspended
     for field in FIELDS:
         metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
         if field.property not in known:
             log.error("start.property_missing", property=field.property)
+            parts.pairs.suspend([field.column], Code.UNKNOWN_PROPERTY)
         elif metadata.get("readOnlyValue"):
             log.error("start.property_read_only", property=field.property)
+            parts.pairs.suspend([field.column], Code.FORBIDDEN)
+        elif field.column in suspended:
+            parts.pairs.resume([field.column])

@@ -11,7 +11,7 @@ import structlog
 
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead
-from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Progress, Records, Subject
+from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
 from reconciler.reconcile import Reconciler
 
 FIRST_CUSTOMER = CustomerId(UUID(int=0))
@@ -26,13 +26,18 @@ class Sweep:
     """Walks both sides whole; a walk that was cut off goes on where it stood."""
 
     def __init__(
-        self, *, hubspot: HubSpot, records: Records, marks: Marks, budget: Budget, reconciler: Reconciler
+        self, *, hubspot: HubSpot, records: Records, marks: Marks, pairs: Pairs, budget: Budget, reconciler: Reconciler
     ) -> None:
-        self._hubspot, self._records, self._marks = hubspot, records, marks
+        self._hubspot, self._records, self._marks, self._pairs = hubspot, records, marks, pairs
         self._budget, self._reconciler = budget, reconciler
 
     def run(self, lane: Lane = Lane.AUDIT, progress: Progress = lambda count: None) -> None:
-        """Walk HubSpot's contacts, then the customers; `progress` hears how many were met."""
+        """Walk HubSpot's contacts, then the customers; `progress` hears how many were met.
+
+        What waits for HubSpot's schema is tried again.
+        """
+        suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
+        self._pairs.resume(suspended)
         self._contacts(lane, progress)
         self._customers(lane, progress)
 

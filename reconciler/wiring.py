@@ -94,7 +94,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
             overlap=settings.poll_overlap,
             second_look=settings.poll_second_look,
         ),
-        sweep=Sweep(hubspot=hubspot, records=records, marks=marks, budget=budget, reconciler=reconciler),
+        sweep=Sweep(hubspot=hubspot, records=records, marks=marks, pairs=pairs, budget=budget, reconciler=reconciler),
     )
 
 

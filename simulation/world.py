@@ -73,7 +73,9 @@ class Process:
         self.poll = Poll(
             hubspot=hubspot, records=records, budget=budget, overlap=OVERLAP, second_look=SECOND_LOOK, now=clock.now
         )
-        self.sweep = Sweep(hubspot=hubspot, records=records, marks=marks, budget=budget, reconciler=self.reconciler)
+        self.sweep = Sweep(
+            hubspot=hubspot, records=records, marks=marks, pairs=pairs, budget=budget, reconciler=self.reconciler
+        )
 
 
 class World:

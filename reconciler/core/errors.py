@@ -63,6 +63,10 @@ class Code(StrEnum):
     REFUSED = "refused"
 
 
+OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})
+"""Refusals that are about a property and no record: the property waits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """HubSpot said no to one record. `columns` are the ones it named; `holder` the contact that has the address.
@@ -74,3 +78,8 @@ class Refused:
     columns: frozenset[str] = frozenset()
     holder: ContactId | None = None
     text: str = ""
+
+    @property
+    def suspends(self) -> frozenset[str]:
+        """The columns that HubSpot takes from nobody at the moment."""
+        return self.columns if self.code in OF_THE_SCHEMA else frozenset()

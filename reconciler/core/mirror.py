@@ -100,5 +100,5 @@ class Taken:
 
 def parked_by(write: Write, refused: Refused) -> dict[str, Trouble]:
     """Return what a refusal parks; an address that another contact has is for the caller to resolve."""
-    parks = refused.code not in (Code.TAKEN, Code.GONE) and not write.is_direct
+    parks = refused.code not in (Code.TAKEN, Code.GONE) and not write.is_direct and not refused.suspends
     return troubles(write.values, refused) if parks else {}

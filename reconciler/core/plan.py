@@ -81,13 +81,13 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
     if any(intent.values.get("email") is None for intent in creates):
         # No key would show a second contact to be one: never repeat such a create.
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "create_outcome_unknown", None), closes=closes)
-    return _create(pair, closes)
+    return _create(pair, around, closes)
 
 
-def _create(pair: Pair, closes: tuple[IntentId, ...] = ()) -> Step:
+def _create(pair: Pair, around: Surroundings, closes: tuple[IntentId, ...] = ()) -> Step:
     assert pair.customer is not None
     filled = {column: value for column, value in pair.customer.values.items() if value is not None}
-    values = _sendable(pair, filled)
+    values = _sendable(pair, filled, around)
     if not values or ("email" in filled and "email" not in values):
         return Step(pair=pair, closes=closes)
     return Step(pair=pair, remote=Remote.CREATE, push=values, closes=closes)
@@ -137,7 +137,7 @@ def _by_existence(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         case Existence.INSERT:
             return _insert(pair, around)
         case Existence.CREATE:
-            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, _open(pair))
+            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, around, _open(pair))
         case Existence.AGREE:
             return _agree_dead(pair)
 
@@ -222,7 +222,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
-    push = _sendable(pair, merged.push)
+    push = _sendable(pair, merged.push, around)
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
     return Step(
         pair=pair,
@@ -296,8 +296,9 @@ def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]
     )
 
 
-def _sendable(pair: Pair, values: Values) -> Values:
-    """Leave out what HubSpot refused before and has not changed since."""
+def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
+    """Leave out what HubSpot refused before and has not changed since, and what it takes from nobody at the moment."""
+    values = {column: value for column, value in values.items() if column not in around.suspended}
     if _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(values)):
         return {}
     return {column: value for column, value in values.items() if not _is_parked(pair, column, value)}

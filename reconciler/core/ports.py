@@ -192,6 +192,12 @@ class Pairs(Protocol):
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
 
+    def suspend(self, columns: Collection[str], code: str) -> None:
+        """Let mapped columns wait: HubSpot does not have them, or lets nobody write them."""
+
+    def resume(self, columns: Collection[str]) -> None:
+        """Let mapped columns go again, and mark the pairs that waited for them."""
+
     def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> None:
         """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
 

@@ -60,7 +60,7 @@ class Surroundings:
     """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
 
     `former` contacts were archived and replaced: one that is alive again was restored beside its successor. `ignored`
-    ones belong to erased people.
+    ones belong to erased people. `suspended` columns (with our code) wait for HubSpot's schema.
     """
 
     holders: Mapping[str, Neighbour] = field(default_factory=dict)
@@ -68,6 +68,7 @@ class Surroundings:
     tombstoned: frozenset[str] = frozenset()
     former: frozenset[ContactId] = frozenset()
     ignored: frozenset[ContactId] = frozenset()
+    suspended: Mapping[str, str] = field(default_factory=dict)
     has_nameless_create: bool = False
 
 

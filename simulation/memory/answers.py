@@ -47,6 +47,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
             link = tables.links.get(sent.write.pair.uuid)
             if link is not None:
                 link.trouble.update(parked_by(sent.write, answer))
+            tables.suspended = {**dict.fromkeys(answer.suspends, answer.code), **tables.suspended}
             tables.close([sent.intent])
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair, Unseen
-from reconciler.core.fields import COLUMNS, Values, normalise_email
+from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
 from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
@@ -57,6 +57,7 @@ class MemoryPairs:
             tombstoned=frozenset(tables.tombstones.intersection(addresses)),
             former=frozenset(c for c in contacts if tables.aliases.get(c, (None, ""))[1] == "former"),
             ignored=frozenset(c for c in contacts if tables.aliases.get(c, (None, ""))[1] == "ignored"),
+            suspended=dict(tables.suspended),
             has_nameless_create=any(
                 i.kind is IntentKind.CREATE and "email" not in i.values for i in tables.intents.values()
             ),
@@ -147,6 +148,19 @@ class MemoryPairs:
 
     def withdraw(self, sent: Sequence[Sent]) -> None:
         self._tables.close([each.intent for each in sent])
+
+    def suspend(self, columns: Collection[str], code: str) -> None:
+        self._tables.suspended = {**dict.fromkeys(columns, code), **self._tables.suspended}
+
+    def resume(self, columns: Collection[str]) -> None:
+        tables = self._tables
+        resumed = [column for column in columns if tables.suspended.pop(column, None) is not None]
+        for link in tables.links.values():
+            row = tables.customers.get(link.uuid)
+            if link.contact is None or row is None or not row.is_alive:
+                continue
+            if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
+                tables.mark({f"u:{link.uuid}"}, 2)
 
     def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
         answers.settle(self._tables, answered)

@@ -191,6 +191,7 @@ class Tables:
         self.tombstones: set[str] = set()
         self.dangers: list[tuple[str, datetime, int]] = []
         self.numbers = count(1)
+        self.suspended: dict[str, str] = {}
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
 

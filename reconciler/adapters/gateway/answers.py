@@ -20,9 +20,10 @@ def body_of(error: Refusal) -> Json:
     if error.reply.status == 404:
         return {"category": "OBJECT_NOT_FOUND"}
     try:
-        return json_of(error.reply)
+        body = json_of(error.reply)
     except Malformed:
         return {}
+    return {**body, "category": "FORBIDDEN"} if error.reply.status == 403 else body
 
 
 def refused_by_trace(errors: Sequence[Json]) -> dict[int, Answer]:

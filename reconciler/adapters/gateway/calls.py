@@ -13,7 +13,7 @@ from hubspot.crm.contacts.exceptions import ApiException
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from reconciler.adapters.gateway.parse import Malformed
+from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of
 from reconciler.adapters.gateway.transport import Rejected, Reply
 from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
 
@@ -170,6 +170,8 @@ def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
             return _rate_limited(reply)
         case 401:
             return Unauthorised("HubSpot does not accept the token", delay=TOKEN_DELAY)
+        case 403 if refusal_of(_body(reply)).columns:
+            return Refusal(reply)
         case 403:
             return Unauthorised("the token lacks a scope", delay=TOKEN_DELAY)
         case status if status in _NOT_EXECUTED:
@@ -180,6 +182,13 @@ def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
             return Unavailable(f"HubSpot answered {status}", delay=TOKEN_DELAY)
         case status:
             return unknown(f"HubSpot answered {status}")
+
+
+def _body(reply: Reply) -> Json:
+    try:
+        return json_of(reply)
+    except Malformed:
+        return {}
 
 
 def _rate_limited(reply: Reply) -> RateLimited:

@@ -42,7 +42,7 @@ from reconciler.adapters.gateway.parse import (
 from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
 from reconciler.core.errors import OutcomeUnknown, Transient, Unavailable
-from reconciler.core.fields import PROPERTIES, Values
+from reconciler.core.fields import PROPERTIES, Value, Values
 from reconciler.core.ports import Answer, Page, Unanswered, Written
 
 ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
@@ -127,7 +127,7 @@ class Gateway:
 
     def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
         answers: list[Answer] = [Unanswered.OMITTED] * len(drafts)
-        self._halve(_all(drafts), answers, lambda part: self._create([(n, drafts[n]) for n in part], until))
+        self._halve(_all(drafts), answers, lambda part: self._create([(n, drafts[n]) for n in part], until), drafts)
         return answers
 
     def _create(self, drafts: Sequence[tuple[int, Values]], until: float) -> dict[int, Answer]:
@@ -145,7 +145,8 @@ class Gateway:
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
         answers: list[Answer] = [Unanswered.OMITTED] * len(edits)
-        self._halve(_all(edits), answers, lambda part: self._update([(n, *edits[n]) for n in part], until))
+        values = [values for _, values in edits]
+        self._halve(_all(edits), answers, lambda part: self._update([(n, *edits[n]) for n in part], until), values)
         return answers
 
     def _update(self, edits: Sequence[tuple[int, ContactId, Values]], until: float) -> dict[int, Answer]:
@@ -163,7 +164,8 @@ class Gateway:
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
         answers: list[Answer] = [Unanswered.OMITTED] * len(ids)
-        self._halve(_all(ids), answers, lambda part: self._archive([(n, ids[n]) for n in part], until))
+        archiving = [dict[str, Value]()] * len(ids)
+        self._halve(_all(ids), answers, lambda part: self._archive([(n, ids[n]) for n in part], until), archiving)
         return answers
 
     def _archive(self, ids: Sequence[tuple[int, ContactId]], until: float) -> dict[int, Answer]:
@@ -235,27 +237,51 @@ class Gateway:
             api.api_client.configuration.access_token = self._token()
         return {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
 
-    def _halve(self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]) -> None:
+    def _halve(
+        self,
+        part: list[int],
+        answers: list[Answer],
+        write: Callable[[list[int]], dict[int, Answer]],
+        values: Sequence[Values],
+    ) -> None:
         """Write a part; refused as a whole, halve it until the records to blame stand alone."""
         try:
             for n, answer in write(part).items():
                 answers[n] = answer
         except Refusal as error:
+            refused = refusal_of(body_of(error))
+            to_blame = [n for n in part if refused.suspends & values[n].keys()]
             if len(part) == 1:
-                answers[part[0]] = refusal_of(body_of(error))
-                return
-            middle = len(part) // 2
-            self._halve(part[:middle], answers, write)
-            self._rest(part[middle:], answers, write)
+                answers[part[0]] = refused
+            elif to_blame:
+                # A property that HubSpot takes from nobody: all that carry it are refused, the others go.
+                for n in to_blame:
+                    answers[n] = refused
+                self._rest([n for n in part if n not in to_blame], answers, write, values)
+            else:
+                middle = len(part) // 2
+                self._halve(part[:middle], answers, write, values)
+                self._rest(part[middle:], answers, write, values)
 
-    def _rest(self, part: list[int], answers: list[Answer], write: Callable[[list[int]], dict[int, Answer]]) -> None:
-        # The first half is answered and must be committed, whatever comes of the second.
+    def _rest(
+        self,
+        part: list[int],
+        answers: list[Answer],
+        write: Callable[[list[int]], dict[int, Answer]],
+        values: Sequence[Values],
+    ) -> None:
+        # What went before is answered and must be committed, whatever comes of this.
         try:
-            self._halve(part, answers, write)
+            if part:
+                self._halve(part, answers, write, values)
         except OutcomeUnknown:
-            answers[part[0] : part[-1] + 1] = [Unanswered.UNKNOWN] * len(part)
+            left: Answer = Unanswered.UNKNOWN
         except Transient:
-            answers[part[0] : part[-1] + 1] = [Unanswered.UNSENT] * len(part)
+            left = Unanswered.UNSENT
+        else:
+            return
+        for n in part:
+            answers[n] = left
 
 
 def _all(items: Sequence[object]) -> list[int]:

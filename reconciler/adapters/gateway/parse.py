@@ -111,6 +111,8 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
         return Refused(code=Code.GONE, text=message)
     faults = _faults(message, body.get("errors") or [])
     columns = frozenset(COLUMN_OF[name] for name, _ in faults if name in COLUMN_OF)
+    if category == "FORBIDDEN":
+        return Refused(code=Code.FORBIDDEN, columns=columns, text=message)
     return Refused(code=_code({code for _, code in faults}, message), columns=columns, text=message)
 
 

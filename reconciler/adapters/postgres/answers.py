@@ -22,6 +22,9 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> list[Customer
     if moves:
         work.run("move_pushed", answers=to_json(moves))
     wake_waiting(work, [each.freed_address for each in taken])
+    for _, why in refused:
+        if why.suspends:
+            work.run("suspend_mapping", columns=sorted(why.suspends), code=why.code)
     _mirror(work, taken)
     _close(work, taken, [sent for sent, _ in refused])
     if taken:

@@ -38,12 +38,14 @@ class PostgresPairs:
         former = self._database.rows("former", contacts=list(contacts)) if contacts else []
         ignored = self._database.rows("ignored", contacts=list(contacts)) if contacts else []
         nameless = self._database.row("nameless_create")
+        suspended = self._database.rows("suspended")
         return Surroundings(
             holders={row["address"]: neighbour_of(row) for row in holders},
             owners={row["linked"]: neighbour_of(row) for row in owners},
             tombstoned=frozenset(row["address"] for row in erased),
             former=frozenset(ContactId(row["contact"]) for row in former),
             ignored=frozenset(ContactId(row["contact"]) for row in ignored),
+            suspended={row["name"]: row["code"] for row in suspended},
             has_nameless_create=bool(nameless and nameless["open"]),
         )
 
@@ -75,6 +77,12 @@ class PostgresPairs:
 
     def withdraw(self, sent: Sequence[Sent]) -> None:
         self._database.run("close_intents", ids=[each.intent for each in sent])
+
+    def suspend(self, columns: Collection[str], code: str) -> None:
+        self._database.run("suspend_mapping", columns=sorted(columns), code=code)
+
+    def resume(self, columns: Collection[str]) -> None:
+        self._database.run("resume_mapping", columns=sorted(columns))
 
     def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.

@@ -108,6 +108,22 @@ select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and k
 -- nameless_create: whether a create without an address is open
 select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as open
 
+-- suspended: the columns that wait for HubSpot's schema
+select name, code from sync.mapping
+
+-- suspend_mapping: let columns wait for HubSpot's schema
+insert into sync.mapping (name, code) select name, %(code)s from unnest(%(columns)s::text[]) as name on conflict (name) do nothing returning name
+
+-- resume_mapping: let columns go again, and look at every pair that waits for one of them
+with resumed as (
+    delete from sync.mapping where name = any(%(columns)s::text[]) returning name
+), waiting as (
+    select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
+    where l.contact is not null and c.deletedat is null
+    and nullif(case when r.name = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
+)
+select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
+
 -- join: lease the free holders of addresses that change hands, here or there
 with wanted as (
     select uuid from customer where lower(btrim(email)) = any(%(pulled)s::text[]) and deletedat is null
