@@ -106,6 +106,7 @@ create table if not exists sync.mark (
     lane       smallint not null default 1,
     attempts   smallint not null default 0,  -- looks that failed for a reason of the record's own
     crashes    smallint not null default 0,  -- claims whose worker did not come back
+    delays     smallint not null default 0,  -- looks in a row that ended with a failed call, whosever fault that was
     privacy    boolean not null default false
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 create index if not exists mark_due on sync.mark (lane, due);
@@ -380,9 +381,10 @@ begin
 end $$;
 
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its own), so two
--- marks of one pair are one claim. Marks that already cost a worker its life are claimed one at a time.
+-- marks of one pair are one claim. Marks that already cost a worker its life, or whose calls keep failing, are claimed
+-- one at a time.
 create or replace function sync.claim(lanes integer[], most integer, lease interval, wanted text[] default null)
-returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, privacy boolean) language plpgsql as $$
+returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, delays integer, privacy boolean) language plpgsql as $$
 #variable_conflict use_column
 declare
     picked      text[] := '{}';
@@ -396,12 +398,12 @@ begin
         foreach wanted_lane in array lanes loop
             picked := picked || array(
                 select m.subject from sync.mark m
-                where m.lane = wanted_lane and m.due <= now() and m.crashes < 2 and m.subject not like 'e:%'
+                where m.lane = wanted_lane and m.due <= now() and m.crashes < 2 and m.delays < 3 and m.subject not like 'e:%'
                 order by m.due limit most - cardinality(picked) for update skip locked);
         end loop;
         if picked = '{}' then
             picked := array(
-                select m.subject from sync.mark m where m.lane = any(lanes) and m.due <= now() and m.crashes >= 2 and m.subject not like 'e:%'
+                select m.subject from sync.mark m where m.lane = any(lanes) and m.due <= now() and (m.crashes >= 2 or m.delays >= 3) and m.subject not like 'e:%'
                 limit 1 for update skip locked);
         end if;
     end if;
@@ -427,9 +429,9 @@ begin
         with taken as (
             update sync.mark m set due = now() + lease, crashes = crashes + 1
             from sync.resolved(picked) r where m.subject = r.subject and r.uuid = any(won)
-            returning r.uuid, m.subject, m.generation, greatest(m.attempts, m.crashes - 1) as attempts, m.privacy
+            returning r.uuid, m.subject, m.generation, greatest(m.attempts, m.crashes - 1) as attempts, m.delays, m.privacy
         )
-        select l.uuid, l.fence, jsonb_agg(jsonb_build_array(t.subject, t.generation)), max(t.attempts)::integer, bool_or(t.privacy)
+        select l.uuid, l.fence, jsonb_agg(jsonb_build_array(t.subject, t.generation)), max(t.attempts)::integer, max(t.delays)::integer, bool_or(t.privacy)
         from taken t join sync.link l using (uuid) group by l.uuid, l.fence;
 end $$;
 
@@ -564,7 +566,8 @@ begin
             select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
     update sync.conflict set kept = null where lower(btrim(kept)) = any(addresses);
     delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(changes::text)) > 0);
-    delete from sync.idempotency where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(body::text)) > 0);
+    -- Remembered answers may hold any of it, under former addresses too; they live for a day, and repeating is safe without.
+    delete from sync.idempotency;
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';

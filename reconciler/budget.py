@@ -75,12 +75,12 @@ class SharedBudget:
         self._slots.shape({"all": self._limits.per_10s, "search": self._limits.search_per_second})
 
     @contextmanager
-    def reserve(self, lane: Lane, calls: int) -> Iterator[None]:
+    def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
         slots = self._take("all", lane, calls)
         permit = _Permit(lane, slots, self._clock(), is_probe=len(slots) < calls)
         outer = self._permit.set(permit)
         try:
-            yield
+            yield permit.is_probe
         finally:
             self._permit.reset(outer)
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
@@ -114,8 +114,8 @@ class SharedBudget:
         self._slots.block(kind, delay=delay, window=WINDOWS[kind])
 
     def failed(self, error: Transient) -> None:
-        """Note that a call failed for a cause of HubSpot's own; a refused token or a spent day stops all at once."""
-        is_certain = isinstance(error, Unauthorised | RateLimited)
+        """Note that a call failed for a cause of HubSpot's own; a refused token or a long wait stops all at once."""
+        is_certain = isinstance(error, Unauthorised | RateLimited) or error.delay > PROBE_PAUSE
         self._has_failed = True
         self._slots.fail(after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
 

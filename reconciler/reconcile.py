@@ -117,9 +117,9 @@ class Reconciler:
         if lane is None:
             return 0
         try:
-            with self._budget.reserve(lane, CALLS_PER_PASS):
+            with self._budget.reserve(lane, CALLS_PER_PASS) as is_probe:
                 self._look_up(self._marks.addresses(BATCH), lane)
-                claims = self._marks.claim(BATCH, lanes=[lane])
+                claims = self._marks.claim(1 if is_probe else BATCH, lanes=[lane])
                 self.reconcile(claims)
         except NotNow as error:
             self._wait(error)
@@ -155,7 +155,7 @@ class Reconciler:
         except Transient as error:
             self.is_postponed = True
             log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
-            endings = {u: replace(e, again=max(error.delay, e.again or 0)) for u, e in endings.items()}
+            endings = {u: replace(e, again=max(error.delay, e.again or 0), delayed=True) for u, e in endings.items()}
         except Exception:
             log.exception("reconcile.bug", pairs=len(endings))
             endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}

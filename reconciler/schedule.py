@@ -15,8 +15,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from reconciler.adapters.postgres.listen import listen
-from reconciler.core.errors import SyncError, Transient, WrongPortal
+from reconciler.core.errors import NotNow, SyncError, Transient, WrongPortal
 from reconciler.core.ports import Lane
+from reconciler.reconcile import SILENCE
 from reconciler.settings import Sync
 from reconciler.start import check_portal, check_properties
 from reconciler.watchdog import Watchdog, restart_process
@@ -51,7 +52,7 @@ class Schedule:
     def __init__(self, parts: Parts, settings: Sync) -> None:
         self._parts, self._settings = parts, settings
         self._watchdog = Watchdog(restart_process)
-        self._beaten = float("-inf")
+        self._beaten = self._silent_until = float("-inf")
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(8)},
@@ -113,6 +114,8 @@ class Schedule:
             try:
                 with self._watchdog.running(job.name) as tick:
                     job.run(tick)
+            except NotNow as error:
+                self._wait(error)
             except Transient as error:
                 log.warning("job.postponed", job=job.name, reason=error.reason)
             except SyncError as error:
@@ -121,6 +124,12 @@ class Schedule:
                 log.exception("job.failed", job=job.name)
 
         return run
+
+    def _wait(self, error: NotNow) -> None:
+        """Say once in a while that jobs wait for HubSpot."""
+        if monotonic() > self._silent_until:
+            self._silent_until = monotonic() + SILENCE
+            log.warning("job.waiting", reason=error.reason)
 
     def _drain(self, tick: Callable[[], None]) -> None:
         while self._parts.reconciler.drain_once(tuple(Lane)):

@@ -14,6 +14,7 @@ import structlog
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.adapters.postgres.budget import PostgresSlots
+from reconciler.adapters.postgres.clock import DatabaseClock
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
@@ -70,7 +71,8 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     budget = SharedBudget(PostgresSlots(database), limits, sleep)
     calls = Calls(budget, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
-    hubspot = Gateway(base_url=str(settings.hubspot_base_url).rstrip("/"), token=token, calls=calls)
+    url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
+    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now)
     reconciler = Reconciler(
         marks=marks,
         pairs=pairs,

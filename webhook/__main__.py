@@ -13,7 +13,7 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
-from reconciler.reconcile import Reconciler
+from reconciler.reconcile import SILENCE, Reconciler
 from reconciler.settings import InvalidSettings, Webhook, load
 from reconciler.start import check_portal
 from reconciler.wiring import Parts, build
@@ -48,10 +48,17 @@ class Worker:
     def __init__(self, reconciler: Reconciler) -> None:
         self._reconciler = reconciler
         self._woken = threading.Event()
+        self._silent_until = float("-inf")
 
     def wake(self) -> None:
         """There are marks."""
         self._woken.set()
+
+    def _complain(self, reason: str) -> None:
+        """Say once in a while what keeps the worker from draining; the reconciler says it, too."""
+        if time.monotonic() > self._silent_until:
+            self._silent_until = time.monotonic() + SILENCE
+            log.warning("webhook.drain_failed", reason=reason)
 
     def run(self, prepare: Callable[[], object]) -> None:
         """Prepare, then drain for ever; what fails is tried again."""
@@ -63,7 +70,7 @@ class Worker:
                     is_prepared = True
                 self._reconciler.drain(lanes=(Lane.INTERACTIVE, Lane.FRESH))
             except Transient as error:
-                log.warning("webhook.drain_failed", reason=error.reason)
+                self._complain(error.reason)
             except SyncError as error:
                 log.error("webhook.drain_refused", reason=str(error))
             except Exception:

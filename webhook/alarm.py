@@ -36,7 +36,7 @@ class Alarm:
             self._began = now
             self._refused.clear()
         self._refused.append(now)
-        lasted = now - (self._began or now)
+        lasted = now - (now if self._began is None else self._began)
         if len(self._refused) == ENOUGH and lasted >= WINDOW and now - self._rung >= PAUSE:
             self._rung = now
             log.error("webhook.alarm", code=code, refused_for_seconds=round(lasted))

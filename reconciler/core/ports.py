@@ -55,16 +55,22 @@ class Claim:
     fence: int
     marks: tuple[tuple[str, int], ...] = ()
     attempts: int = 0
+    delays: int = 0
     privacy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a claim ends: settled, or another look after `again` seconds; `spend` counts an attempt of the record."""
+    """How a claim ends: settled, or another look after `again` seconds.
+
+    `spend` counts an attempt of the record. `delayed`: a call failed that was not the record's own; after `DELAYS` in
+    a row it is looked at alone, for it may be what its batch fails on.
+    """
 
     claim: Claim
     again: float | None = None
     spend: bool = False
+    delayed: bool = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -75,6 +81,8 @@ class Ending:
     def delay(self) -> float:
         """Seconds until the next look; failed attempts back off."""
         again = self.again or 0.0
+        if self.delayed:
+            return max(again, min(BACK_OFF**self.claim.delays, LONGEST_DELAY))
         return max(again, BACK_OFF ** (self.claim.attempts + 1)) if self.spend else again
 
 
@@ -158,6 +166,12 @@ LEASE = 45.0
 
 ATTEMPTS = 8
 """Looks that may fail for a reason of the record's own before it is parked."""
+
+DELAYS = 3
+"""Looks in a row that a call failed, after which a record is looked at alone."""
+
+LONGEST_DELAY = 600.0
+"""Seconds at most between two looks at a record whose calls fail."""
 
 BACK_OFF = 2.0
 """Base of the delay after a failed look, in seconds."""
@@ -329,5 +343,8 @@ class Slots(Protocol):
 class Budget(Protocol):
     """HubSpot calls shared by all processes."""
 
-    def reserve(self, lane: Lane, calls: int) -> AbstractContextManager[None]:
-        """Wait until `calls` calls may be made in this lane; they are taken before a pair is claimed."""
+    def reserve(self, lane: Lane, calls: int) -> AbstractContextManager[bool]:
+        """Wait until `calls` calls may be made in this lane; they are taken before a pair is claimed.
+
+        Yields whether HubSpot is down and these calls are to find out whether it is back.
+        """

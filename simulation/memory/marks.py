@@ -6,7 +6,7 @@ from uuid import UUID
 
 from reconciler.core.contact import ContactId, CustomerId, Trouble
 from reconciler.core.fields import normalise_email
-from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
+from reconciler.core.ports import DELAYS, LEASE, Claim, Ending, Lane, Subject
 from reconciler.core.step import RECORD, fingerprint
 from simulation.memory.tables import LinkRow, MarkRow, Tables
 
@@ -88,13 +88,14 @@ class MemoryMarks:
             fence=fence,
             marks=tuple((subject, mark.generation) for subject, mark in marks),
             attempts=attempts,
+            delays=max(mark.delays for _, mark in marks),
             privacy=any(mark.privacy for _, mark in marks),
         )
 
     def _picked(self, limit: int, lanes: Collection[Lane]) -> list[str]:
         now = self._tables.now()
         due = [(s, m) for s, m in self._tables.marks.items() if m.due <= now and m.lane in lanes and s[0] != "e"]
-        healthy = sorted((m.lane, m.due, s) for s, m in due if m.crashes < 2)
+        healthy = sorted((m.lane, m.due, s) for s, m in due if m.crashes < 2 and m.delays < DELAYS)
         return [subject for _, _, subject in healthy[:limit]] or [subject for subject, _ in due[:1]]
 
     def _wanted(self, only: Collection[Subject]) -> list[str]:
@@ -174,6 +175,7 @@ class MemoryMarks:
                 if mark is not None:
                     mark.due = due if mark.generation == generation else min(mark.due, now)
                     mark.crashes, mark.attempts = 0, mark.attempts + ending.spend
+                    mark.delays = mark.delays + 1 if ending.delayed else 0
             if not ending.claim.marks:
                 subject = Subject.customer(ending.claim.uuid).key
                 mark = self._tables.marks.setdefault(subject, MarkRow(next(self._tables.numbers), due))

@@ -161,6 +161,7 @@ class MarkRow:
     lane: int = 1
     attempts: int = 0
     crashes: int = 0
+    delays: int = 0
     privacy: bool = False
 
 

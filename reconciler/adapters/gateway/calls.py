@@ -15,7 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 
 from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of
 from reconciler.adapters.gateway.transport import Rejected, Reply
-from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
+from reconciler.core.errors import NotNow, OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
 
 TRIES = 3
 """Sends of a call that certainly had no effect."""
@@ -61,13 +61,13 @@ class Refusal(Exception):
 
 
 class Skew:
-    """HubSpot's clock minus this host's. An answer tells it to a second only; many answers narrow that down."""
+    """HubSpot's clock minus the database's. An answer tells it to a second only; many answers narrow that down."""
 
     def __init__(self) -> None:
         self._bounds = (timedelta.min, timedelta.max)
 
     def learn(self, date: datetime, sent: datetime, received: datetime) -> None:
-        """Take in the `Date` of an answer to a call of ours."""
+        """Take in the `Date` of an answer to a call of ours; the times are the database's."""
         low, high = date - received, date + timedelta(seconds=1) - sent
         narrower = (max(low, self._bounds[0]), min(high, self._bounds[1]))
         # Bounds that exclude each other: one of the clocks was set. Begin again.
@@ -104,7 +104,21 @@ class Calls:
             sleep=self._sleep,
             reraise=True,
         )
-        answer: Parsed = retrying(self._once, call, search, writes, until)
+        try:
+            answer: Parsed = retrying(self._once, call, search, writes, until)
+        except (NotNow, TooLate):
+            raise
+        except RateLimited as error:
+            if error.delay > TEN_SECONDS_DELAY:
+                self._budget.failed(error)
+            raise
+        except Transient as error:
+            self._budget.failed(error)
+            raise
+        except Refusal:
+            self._budget.answered()
+            raise
+        self._budget.answered()
         return answer
 
     def _once(self, call: Callable[[], Parsed], search: bool, writes: bool, until: float) -> Parsed:
@@ -114,21 +128,11 @@ class Calls:
             raise TooLate("no HubSpot call free in time")
         try:
             with translated(writes=writes):
-                answer = call()
-        except Refusal:
-            self._budget.answered()
-            raise
+                return call()
         except RateLimited as error:
-            if error.delay > TEN_SECONDS_DELAY:
-                self._budget.failed(error)
-            else:
+            if error.delay <= TEN_SECONDS_DELAY:
                 self._budget.block(error.delay, search=search)
             raise
-        except Transient as error:
-            self._budget.failed(error)
-            raise
-        self._budget.answered()
-        return answer
 
 
 def clock_of(reply: Reply) -> datetime:

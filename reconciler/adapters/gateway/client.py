@@ -55,10 +55,19 @@ CONNECTIONS = 32
 
 
 class Gateway:
-    """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart."""
+    """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart.
+
+    `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared.
+    """
 
     def __init__(
-        self, *, base_url: str, token: Callable[[], str], calls: Calls, clock: Callable[[], float] = monotonic
+        self,
+        *,
+        base_url: str,
+        token: Callable[[], str],
+        calls: Calls,
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         client = HubSpot(access_token="", host=base_url, retry=False, connection_pool_maxsize=CONNECTIONS)
         # Each property access of the client builds a new connection pool: take the apis once, on one pool.
@@ -69,7 +78,7 @@ class Gateway:
         pool = BoundedPool(self._batch.api_client.rest_client.pool_manager, clock)
         for api in (self._batch, self._basic, self._search):
             api.api_client.rest_client.pool_manager = pool
-        self._token, self._calls = token, calls
+        self._token, self._calls, self._now = token, calls, now
 
     @property
     def calls(self) -> Calls:
@@ -226,10 +235,10 @@ class Gateway:
         return self._calls.write(lambda: parse(self._reply(call)), until=until)
 
     def _reply(self, call: Callable[..., Any]) -> Reply:
-        sent = datetime.now(UTC)
+        sent = self._now()
         reply = cast(Reply, call(**self._how()))
         if "Date" in reply.headers:
-            self._calls.skew.learn(clock_of(reply), sent, datetime.now(UTC))
+            self._calls.skew.learn(clock_of(reply), sent, self._now())
         return reply
 
     def _how(self) -> dict[str, Any]:

@@ -91,30 +91,40 @@ class Database:
     def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
         self._pool = pool
 
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[DictRow]]:
+        """Borrow a connection; one that takes no writes is not given back: the next may reach the new primary."""
+        with self._pool.connection() as connection:
+            try:
+                yield connection
+            except errors.ReadOnlySqlTransaction:
+                connection.close()
+                raise
+
     def rows(self, name: str, /, **values: Any) -> Rows:
         """Run one statement alone and return its rows."""
-        with _translated(), self._pool.connection() as connection:
+        with _translated(), self._connection() as connection:
             return connection.execute(statements()[name], values).fetchall()
 
     def row(self, name: str, /, **values: Any) -> Row | None:
         """Run one statement alone and return its first row."""
-        with _translated(), self._pool.connection() as connection:
+        with _translated(), self._connection() as connection:
             return connection.execute(statements()[name], values).fetchone()
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run one statement alone and return how many rows it touched."""
-        with _translated(), self._pool.connection() as connection:
+        with _translated(), self._connection() as connection:
             return connection.execute(statements()[name], values).rowcount
 
     def script(self, text: str) -> None:
         """Run a whole script in one transaction."""
-        with _translated(), self._pool.connection() as connection, connection.transaction():
+        with _translated(), self._connection() as connection, connection.transaction():
             connection.execute(text.encode())
 
     @contextmanager
     def own(self) -> Iterator[Work]:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
-        with _translated(), self._pool.connection() as connection, connection.transaction():
+        with _translated(), self._connection() as connection, connection.transaction():
             work = Work(connection)
             work.run("begin_own")
             yield work
@@ -140,7 +150,6 @@ def _translated() -> Iterator[None]:
             raise AddressErased("erased_subject") from error
         raise
     except (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout) as error:
-        # A standby, or a primary that has just become one; pooled connections are dropped when they are refused.
         raise DatabaseDown("database takes no writes", delay=2.0) from error
     except psycopg.OperationalError as error:
         raise DatabaseDown("database unavailable", delay=2.0) from error

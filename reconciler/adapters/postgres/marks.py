@@ -58,7 +58,9 @@ class PostgresMarks:
     def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
         if not late:
             return
-        marks = [_mark(s, g, delay=e.delay, spent=int(e.spend)) for e in late for s, g in e.claim.marks]
+        marks = [
+            _mark(s, g, delay=e.delay, spent=int(e.spend), delayed=e.delayed) for e in late for s, g in e.claim.marks
+        ]
         work.run("put_off", marks=to_json(marks))
         unmarked = [e for e in late if not e.claim.marks]
         if unmarked:

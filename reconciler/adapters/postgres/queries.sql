@@ -16,7 +16,7 @@ select sync.fold()
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
 
 -- claim: lease due pairs
-select uuid, fence, marks, attempts, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
+select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
 
 -- lease: lease pairs for an API write
 with free as (
@@ -48,8 +48,8 @@ delete from sync.mark m using done where m.subject = done.subject and m.generati
 
 -- put_off: make marks due later; the worker came back, so the crash is taken back
 update sync.mark m set due = case when m.generation = late.generation then clock_timestamp() + late.delay * interval '1 second' else least(m.due, clock_timestamp()) end,
-    crashes = 0, attempts = m.attempts + late.spent
-from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint)
+    crashes = 0, attempts = m.attempts + late.spent, delays = case when late.delayed then m.delays + 1 else 0 end
+from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint, delayed boolean)
 where m.subject = late.subject
 
 -- mark_later: another look at pairs that no mark led to
@@ -393,6 +393,9 @@ where h.at < now() - %(every)s * interval '1 second' and h.taken < now() - %(sta
 
 -- hold_job: still at it
 update sync.heartbeat set taken = now() where job = %(job)s
+
+-- clock: the database's time
+select clock_timestamp() as now
 
 -- beats: when the jobs last succeeded
 select job, at, extract(epoch from now() - at)::float8 as age, note from sync.heartbeat where at > '-infinity'

@@ -112,6 +112,7 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
         fence=row["fence"],
         marks=marks,
         attempts=row["attempts"],
+        delays=row["delays"],
         privacy=row["privacy"],
     )
 
