@@ -1,12 +1,21 @@
 # make dev    everything at once, with no account
 # make test   the tests
 # make lint   ruff, mypy, import-linter
+#
+# By hand, longer than what CI runs:
+# make simulate SEEDS=100000   both sides in one thread, by seed
+# make chaos                   real processes and Postgres, killed under load and at every step
+# make outages                 HubSpot and Postgres in trouble, for hours of virtual time
+# make fuzz                    a million forged signatures, and more
+# make planted                 faults planted one at a time: the tests must catch each
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup dev test lint format record expose postman
+SEEDS ?= 20000
+
+.PHONY: setup dev test lint format record expose postman simulate chaos outages fuzz planted
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed")'
@@ -20,7 +29,22 @@ dev: $(READY)
 	@exec $(BIN)/python -m reconciler dev
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+simulate: $(READY)
+	$(BIN)/python -m simulation --seeds $(SEEDS)
+
+chaos: $(READY)
+	CHAOS_SECONDS=240 CHAOS_POSTGRES_KILLS=20 CHAOS_STRIDE=10 $(BIN)/python -m pytest tests/chaos -s -m "long or not long" $(ARGS)
+
+outages: $(READY)
+	OUTAGE_SLOW=1 $(BIN)/python -m pytest tests/outages -m "long or not long" $(ARGS)
+
+fuzz: $(READY)
+	$(BIN)/python tests/hostile/fuzz.py --inputs 1000000
+
+planted: $(READY)
+	$(BIN)/python tests/planted/plant.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ from reconciler.core.step import (
     Surroundings,
     troubles,
 )
-from reconciler.sender import Sender
+from reconciler.sender import Result, Sender
 
 BATCH = 100
 """Pairs per pass: what one HubSpot batch call takes."""
@@ -241,20 +241,30 @@ class Reconciler:
 
     def _archive(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for chunk in chunked(steps, BATCH):
-            for write, answer in self._sender.archive([_write(step, IntentKind.ARCHIVE) for step in chunk]):
-                self._follow_up(write, answer, endings)
+            writes = [_write(step, IntentKind.ARCHIVE) for step in chunk]
+            self._follow_all(writes, self._sender.archive(writes), endings)
 
     def _update(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for wave in addresses.waves(steps):
             for chunk in chunked(wave, BATCH):
                 writes = [replace(_write(u.step, IntentKind.UPDATE), values=u.values) for u in chunk]
-                for write, answer in self._sender.update(writes):
-                    self._follow_up(write, answer, endings)
+                self._follow_all(writes, self._sender.update(writes), endings)
 
     def _create(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for chunk in chunked(steps, BATCH):
-            for write, answer in self._sender.create([_write(step, IntentKind.CREATE) for step in chunk]):
-                self._follow_up(write, answer, endings)
+            writes = [_write(step, IntentKind.CREATE) for step in chunk]
+            self._follow_all(writes, self._sender.create(writes), endings)
+
+    def _follow_all(
+        self, writes: Sequence[Write], results: Sequence[Result], endings: dict[CustomerId, Ending]
+    ) -> None:
+        """Look again at what was not sent: its lease had ended, or its contact is another by now."""
+        sent = {write.pair.uuid for write, _ in results}
+        for write in writes:
+            if write.pair.uuid not in sent:
+                again(endings, write.pair.uuid, LEFT_OUT_DELAY)
+        for write, answer in results:
+            self._follow_up(write, answer, endings)
 
     def _follow_up(self, write: Write, answer: Answer, endings: dict[CustomerId, Ending]) -> None:
         """Look again where HubSpot refused a part, and see who has an address that it would not give."""
@@ -289,7 +299,9 @@ class Reconciler:
             endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
         elif owner is not None and owner.is_busy and write.kind is IntentKind.CREATE and not owner.is_alive:
             endings[uuid] = replace(endings[uuid], again=LEFT_OUT_DELAY)
-        elif holder is not None and write.kind is IntentKind.CREATE and _is_free(owner):
+        elif (
+            holder is not None and write.kind is IntentKind.CREATE and _is_free(owner) and holder not in around.ignored
+        ):
             former = None if owner is None or owner.is_placeholder else owner.uuid
             self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))])
         else:

@@ -47,11 +47,12 @@ class Sender:
         """Clear and set the stages that HubSpot ignored, in two calls; where it will not, put the old one back."""
         cleared, _ = self._update([_stage_write(each.write, None) for each, _ in ignored])
         again, answers = self._update([_stage_write(each.write, each.write.values[STAGE]) for each, _ in ignored])
-        refused = {write.pair.uuid: answer for write, answer in answers if isinstance(answer, Refused)}
+        failed = {write.pair.uuid: answer for write, answer in answers if not isinstance(answer, Written)}
+        refused = {uuid for uuid, answer in failed.items() if isinstance(answer, Refused)}
         back = [_stage_write(each.write, stage) for each, stage in ignored if each.write.pair.uuid in refused]
         restored, _ = self._update(back) if back else ([], [])
         self._read_back([each for each, _ in ignored], passing=[*cleared, *again, *restored])
-        return [(write, refused.get(write.pair.uuid, answer)) for write, answer in results]
+        return [(write, failed.get(write.pair.uuid, answer)) for write, answer in results]
 
     def archive(self, writes: Sequence[Write]) -> list[Result]:
         """Archive contacts."""

@@ -42,6 +42,7 @@ class Wire:
         self.calls: list[float] = []
         self.searches: list[float] = []
         self.overwritten: set[tuple[str, Value]] = set()
+        self.meant: set[tuple[str, Value]] = set()
         self.created: dict[CustomerId, list[int]] = {}
         self.staged: set[int] = set()
         self.burst = ""
@@ -121,16 +122,18 @@ class SimulatedHubSpot:
     def _overwrite(self, before: Record, columns: Collection[str], *, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
-        An update that read nothing has no such window, what it overwrites is in the history, unless it was another
-        API write's; a delete means all.
+        An update that read nothing has no such window, what it overwrites is in the history. What is meant to go is
+        noted beside: another API write's value, and everything where a record is deleted outright.
         """
         known = self._stage.current.notes.get("known", {}).get(before.id, {}) if self._stage.current else {}
         for column in columns:
             value = NORMALISE[column](before.get(column))
             is_ours = any(entry.origin == self._portal.app for entry in before.entries(column)[:1])
             is_blind = not known and (is_ours or not is_read)
-            if (column in known or is_blind) and known.get(column) != value:
+            if column in known and known[column] != value:
                 self._wire.overwritten.add((column, value))
+            elif is_blind:
+                self._wire.meant.add((column, value))
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
         return self._write(list(ids), self._archive, until)

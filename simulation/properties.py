@@ -125,7 +125,7 @@ def lost(world: World) -> Iterator[str]:
     lost_ = world.oracle.lost(
         present=present,
         logged=logged | tables.erased_losers,
-        excused=world.wire.overwritten,
+        excused=world.wire.overwritten | world.wire.meant,
         erased=_erased(world),
         windows=windows,
     )

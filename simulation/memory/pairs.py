@@ -123,7 +123,7 @@ class MemoryPairs:
         tables, link = self._tables, self._tables.links.get(write.pair.uuid)
         is_new = write.kind is IntentKind.CREATE and write.pair.customer is None
         reserved = write.values.get("email") if is_new else None
-        if link is None or (write.fenced and link.fence != write.pair.fence):
+        if link is None or (write.fenced and (link.fence != write.pair.fence or not tables.is_leased(link))):
             return None
         if not (write.kind is IntentKind.CREATE or link.contact == write.pair.link.contact_id):
             return None

@@ -23,9 +23,11 @@ class Conversation:
         return [int(each) for each in re.findall(rb"HTTP/1\.[01] (\d{3}) [A-Z]", self.data)]
 
 
-def talk(port: int, *pieces: bytes, answers: int = 2, half_close: bool = False) -> Conversation:
+def talk(
+    port: int, *pieces: bytes, answers: int = 2, half_close: bool = False, deadline: float = DEADLINE
+) -> Conversation:
     """Send the pieces and read until the server closes, has sent that many answers, or is silent for the deadline."""
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=deadline) as connection:
         with suppress(ConnectionError):
             for piece in pieces:
                 connection.sendall(piece)

@@ -42,32 +42,36 @@ def test_a_token_in_the_query_is_not_read(shared_api: ApiInProcess, name: str) -
     assert (reply.status, reply.json["code"]) == (401, "token_missing")
 
 
+FORMS: list[Any] = [
+    *(
+        "Basic a2FpOmthaQ==",
+        "Bearer",
+        "Bearer ",
+        "Bearer  ",
+        "Bearer x",
+        "Bearer a.b",
+        "Bearer a.b.c.d",
+        "Bearer ...",
+    ),
+    *("Token {good}", "{good}", "Bearer Bearer {good}", "Bearer {good} {good}", "Bearer {good}, Bearer {good}"),
+    *("Bearer {good} ", "Bearer\t{good}", "Bearer {good}\n", "Bearer .{good}", 'Bearer "{good}"'),
+    *("Bearer \xe9\xff", "Bearer {good}\xff", "Bearer \ufffd".encode().decode("latin-1"), "Bearer {good}\x00"),
+]
+
+
 @pytest.mark.parametrize(
     "header",
-    [
-        *(
-            "Basic a2FpOmthaQ==",
-            "Bearer",
-            "Bearer ",
-            "Bearer  ",
-            "Bearer x",
-            "Bearer a.b",
-            "Bearer a.b.c.d",
-            "Bearer ...",
-        ),
-        *("Token {good}", "{good}", "Bearer Bearer {good}", "Bearer {good} {good}", "Bearer {good}, Bearer {good}"),
-        *("Bearer {good} ", "Bearer\t{good}", "Bearer {good}\n", "Bearer .{good}", 'Bearer "{good}"'),
-        *("Bearer \xe9\xff", "Bearer {good}\xff", "Bearer \ufffd".encode().decode("latin-1"), "Bearer {good}\x00"),
-    ],
+    FORMS,
 )
 def test_a_header_of_another_form_is_refused(shared_api: ApiInProcess, header: str) -> None:
     good = token(JWT_SECRET, HEAD, claims())
     refused(shared_api, header.format(good=good))
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["none", "None", "NONE", "nOnE", None, [], ["HS256"], {}, 1, True, "", "hs256", "HS256 "]
-)
+ALGORITHMS: list[Any] = ["none", "None", "NONE", "nOnE", None, [], ["HS256"], {}, 1, True, "", "hs256", "HS256 "]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_other_algorithm_is_accepted(shared_api: ApiInProcess, algorithm: Any) -> None:
     head = {"typ": "JWT", "alg": algorithm}
     refused(shared_api, bearer(head=head))
@@ -109,71 +113,77 @@ def test_a_pem_as_our_own_key_does_no_harm() -> None:
         tokens.issue(Role.ADMIN)
 
 
+DEMANDS: list[Any] = [
+    {"crit": ["exp"]},
+    {"crit": ["unknown"], "unknown": 1},
+    {"b64": False, "crit": ["b64"]},
+    {"b64": False},
+    {"kid": "../../../../dev/null"},
+    {"kid": "http://127.0.0.1:1/key"},
+    {"jku": "http://127.0.0.1:1/keys"},
+    {"x5u": "http://127.0.0.1:1/chain"},
+    {"jwk": {"kty": "oct", "k": "AAAA"}},
+    {"x5c": ["AAAA"]},
+    {"zip": "DEF"},
+    {"cty": "JWT"},
+]
+
+
 @pytest.mark.parametrize(
     "more",
-    [
-        {"crit": ["exp"]},
-        {"crit": ["unknown"], "unknown": 1},
-        {"b64": False, "crit": ["b64"]},
-        {"b64": False},
-        {"kid": "../../../../dev/null"},
-        {"kid": "http://127.0.0.1:1/key"},
-        {"jku": "http://127.0.0.1:1/keys"},
-        {"x5u": "http://127.0.0.1:1/chain"},
-        {"jwk": {"kty": "oct", "k": "AAAA"}},
-        {"x5c": ["AAAA"]},
-        {"zip": "DEF"},
-        {"cty": "JWT"},
-    ],
+    DEMANDS,
     ids=lambda more: "-".join(more),
 )
 def test_a_head_that_asks_for_more_is_refused(shared_api: ApiInProcess, more: dict[str, Any]) -> None:
     refused(shared_api, bearer(head={**HEAD, **more}))
 
 
+CLAIMS: list[Any] = [
+    *(
+        {"exp": NOW - 1},
+        {"exp": NOW - 3600, "iat": NOW - 7200},
+        {"exp": ...},
+        {"exp": str(NOW + 60)},
+        {"exp": None},
+    ),
+    *(
+        {"exp": [NOW + 60]},
+        {"exp": True},
+        {"exp": {}},
+        {"exp": NOW + 60.5},
+        {"exp": -1},
+        {"exp": 0},
+        {"exp": 2**62},
+    ),
+    *({"exp": NOW + 8000}, {"iat": NOW - 60, "exp": NOW + 3600}, {"iat": ...}, {"iat": None}, {"iat": str(NOW)}),
+    *(
+        {"iat": NOW + 600, "exp": NOW + 1200},
+        {"iat": True},
+        {"nbf": NOW + 600},
+        {"nbf": "0"},
+        {"nbf": None},
+        {"nbf": True},
+    ),
+    *(
+        {"sub": ...},
+        {"sub": ""},
+        {"sub": None},
+        {"sub": 7},
+        {"sub": ["a"]},
+        {"iss": ...},
+        {"iss": "other"},
+        {"iss": ["x"]},
+    ),
+    *({"aud": ...}, {"aud": "other"}, {"aud": ["customers"]}, {"aud": ["customers", "other"]}, {"aud": None}),
+    *({"role": ...}, {"role": None}, {"role": "root"}, {"role": ["admin"]}, {"role": "admin "}, {"role": "Admin"}),
+    *({"role": ""}, {"role": 1}, {"role": True}, {"role": {"admin": 1}}, {"role": "ADMIN"}, {"role": "admin\x00"}),
+    *({"role": "\u0430dmin"}, {"role": "admin,user"}),
+]
+
+
 @pytest.mark.parametrize(
     "changes",
-    [
-        *(
-            {"exp": NOW - 1},
-            {"exp": NOW - 3600, "iat": NOW - 7200},
-            {"exp": ...},
-            {"exp": str(NOW + 60)},
-            {"exp": None},
-        ),
-        *(
-            {"exp": [NOW + 60]},
-            {"exp": True},
-            {"exp": {}},
-            {"exp": NOW + 60.5},
-            {"exp": -1},
-            {"exp": 0},
-            {"exp": 2**62},
-        ),
-        *({"exp": NOW + 8000}, {"iat": NOW - 60, "exp": NOW + 3600}, {"iat": ...}, {"iat": None}, {"iat": str(NOW)}),
-        *(
-            {"iat": NOW + 600, "exp": NOW + 1200},
-            {"iat": True},
-            {"nbf": NOW + 600},
-            {"nbf": "0"},
-            {"nbf": None},
-            {"nbf": True},
-        ),
-        *(
-            {"sub": ...},
-            {"sub": ""},
-            {"sub": None},
-            {"sub": 7},
-            {"sub": ["a"]},
-            {"iss": ...},
-            {"iss": "other"},
-            {"iss": ["x"]},
-        ),
-        *({"aud": ...}, {"aud": "other"}, {"aud": ["customers"]}, {"aud": ["customers", "other"]}, {"aud": None}),
-        *({"role": ...}, {"role": None}, {"role": "root"}, {"role": ["admin"]}, {"role": "admin "}, {"role": "Admin"}),
-        *({"role": ""}, {"role": 1}, {"role": True}, {"role": {"admin": 1}}, {"role": "ADMIN"}, {"role": "admin\x00"}),
-        *({"role": "\u0430dmin"}, {"role": "admin,user"}),
-    ],
+    CLAIMS,
     ids=lambda changes: repr({name: "-" if value is ... else value for name, value in changes.items()}).replace(
         str(NOW)[:6], ""
     )[:40],
@@ -182,27 +192,29 @@ def test_claims_that_are_not_exactly_right_are_refused(shared_api: ApiInProcess,
     refused(shared_api, bearer(**changes))
 
 
+PAYLOADS: list[Any] = [
+    b"",
+    b"x",
+    b"[]",
+    b"null",
+    b'"admin"',
+    b"{}",
+    b"\xff\xfe",
+    b"[" * 5000 + b"]" * 5000,
+    b'{"role":"user","role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
+    % (NOW, NOW + 60),
+    b'{"role":"admin","sub":"a","iat":%d,"exp":Infinity,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
+    b'{"role":"admin","sub":"a","iat":%d,"exp":1e400,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
+    b'{"role":"admin","sub":"a","iat":%d,"exp":NaN,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
+    b'{"role":"admin","sub":"a","iat":%d,"exp":%s,"iss":"hubspot-reconciler","aud":"customers"}' % (NOW, b"9" * 5000),
+    b'\xef\xbb\xbf{"role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
+    % (NOW, NOW + 60),
+]
+
+
 @pytest.mark.parametrize(
     "payload",
-    [
-        b"",
-        b"x",
-        b"[]",
-        b"null",
-        b'"admin"',
-        b"{}",
-        b"\xff\xfe",
-        b"[" * 5000 + b"]" * 5000,
-        b'{"role":"user","role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
-        % (NOW, NOW + 60),
-        b'{"role":"admin","sub":"a","iat":%d,"exp":Infinity,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-        b'{"role":"admin","sub":"a","iat":%d,"exp":1e400,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-        b'{"role":"admin","sub":"a","iat":%d,"exp":NaN,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-        b'{"role":"admin","sub":"a","iat":%d,"exp":%s,"iss":"hubspot-reconciler","aud":"customers"}'
-        % (NOW, b"9" * 5000),
-        b'\xef\xbb\xbf{"role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
-        % (NOW, NOW + 60),
-    ],
+    PAYLOADS,
     ids=lambda payload: repr(payload[:30] + payload[-60:-30]),
 )
 def test_a_payload_that_is_no_plain_object_is_refused(shared_api: ApiInProcess, payload: bytes) -> None:

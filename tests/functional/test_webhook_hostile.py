@@ -95,32 +95,35 @@ def test_a_spoilt_signature_is_refused(still: Hook, how: str) -> None:
     refused(still, "signature_invalid", **delivery)
 
 
+TIMESTAMPS: list[Any] = [
+    *(
+        None,
+        "",
+        "abc",
+        "1e13",
+        "NaN",
+        "-1",
+        "0",
+        str(NOW // 1000),
+        f"{NOW}0",
+        f"0{NOW}",
+        f"+{NOW}",
+        f" {NOW}",
+        f"{NOW}.0",
+    ),
+    *(
+        "".join(chr(0xFF10 + int(digit)) for digit in str(NOW)),
+        f"{NOW},{NOW}",
+        f"{NOW}\n",
+        "9" * 10_000,
+        f"{NOW}\x00",
+    ),
+]
+
+
 @pytest.mark.parametrize(
     "timestamp",
-    [
-        *(
-            None,
-            "",
-            "abc",
-            "1e13",
-            "NaN",
-            "-1",
-            "0",
-            str(NOW // 1000),
-            f"{NOW}0",
-            f"0{NOW}",
-            f"+{NOW}",
-            f" {NOW}",
-            f"{NOW}.0",
-        ),
-        *(
-            "".join(chr(0xFF10 + int(digit)) for digit in str(NOW)),
-            f"{NOW},{NOW}",
-            f"{NOW}\n",
-            "9" * 10_000,
-            f"{NOW}\x00",
-        ),
-    ],
+    TIMESTAMPS,
     ids=lambda value: repr(value)[:24],
 )
 def test_a_timestamp_of_another_form_is_refused(still: Hook, timestamp: str | None) -> None:
@@ -139,19 +142,22 @@ def test_a_timestamp_within_five_minutes_either_way_is_taken(still: Hook, away: 
     assert still.call("POST", "/", **signed([event(101)], timestamp=NOW + away)).status == 204
 
 
+OVER_ANYTHING_ELSE: list[Any] = [
+    {"url": URL + "/"},
+    {"url": URL + "?a=1"},
+    {"url": URL.replace("https", "http")},
+    {"url": URL.replace("hooks", "evil")},
+    {"method": "GET"},
+    {"method": "post"},
+    {"secret": "another secret"},
+    {"secret": ""},
+    {"secret": SECRET + " "},
+]
+
+
 @pytest.mark.parametrize(
     "how",
-    [
-        {"url": URL + "/"},
-        {"url": URL + "?a=1"},
-        {"url": URL.replace("https", "http")},
-        {"url": URL.replace("hooks", "evil")},
-        {"method": "GET"},
-        {"method": "post"},
-        {"secret": "another secret"},
-        {"secret": ""},
-        {"secret": SECRET + " "},
-    ],
+    OVER_ANYTHING_ELSE,
     ids=repr,
 )
 def test_a_signature_over_anything_else_is_refused(still: Hook, how: dict[str, str]) -> None:
@@ -203,12 +209,15 @@ def test_a_signed_delivery_is_not_lost_over_its_content_type(hook: Hook, kind: s
     assert set(hook.marks()) == {"c:101"}
 
 
+UNREADABLE: list[Any] = [
+    *(b"", b"x", b"{", b"{}", b"null", b"7", b'"x"', b'{"objectId": 101}', b"[", b"[1,]", b"\xff\xfe", b'["\xff"]'),
+    *(b"[" * 50_000 + b"]" * 50_000, b'[{"a":' * 50_000, b"\x00" * 9000),
+]
+
+
 @pytest.mark.parametrize(
     "body",
-    [
-        *(b"", b"x", b"{", b"{}", b"null", b"7", b'"x"', b'{"objectId": 101}', b"[", b"[1,]", b"\xff\xfe", b'["\xff"]'),
-        *(b"[" * 50_000 + b"]" * 50_000, b'[{"a":' * 50_000, b"\x00" * 9000),
-    ],
+    UNREADABLE,
     ids=lambda body: repr(body[:16]) + str(len(body)),
 )
 def test_a_signed_body_that_cannot_be_read_is_taken_and_quarantined(hook: Hook, body: bytes, logged: Any) -> None:

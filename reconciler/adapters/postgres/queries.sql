@@ -147,7 +147,7 @@ with write as (
                 'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence) and (w.kind = 'create' or l.contact = w.contact) returning w.uuid
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and (w.kind = 'create' or l.contact = w.contact) returning w.uuid
 )
 insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
 select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid

@@ -1,0 +1,103 @@
+"""What the processes do, as acts that can be written down: an API call, a delivery, a drain, a poll, an erasure."""
+
+import base64
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from callers import Caller, Reply
+from deliveries import URL
+from systems import documented
+
+from api.__main__ import services
+from api.app import make_app
+from api.auth import Role
+from reconciler import wiring
+from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.core.errors import SyncError
+from reconciler.erase import erase
+from reconciler.settings import Api, load
+from webhook.__main__ import StoringInbox
+from webhook.alarm import Alarm
+from webhook.app import Receiver
+from webhook.app import make_app as make_receiver
+from webhook.signature import Verifier
+
+Act = tuple[str, dict[str, Any]]
+
+SCHEMA = Path(__file__).parents[2] / "schema.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How an act ended: a status and a body, or why it was put off. A bug is neither."""
+
+    status: int | None = None
+    body: Any = None
+    postponed: str | None = None
+    bug: str | None = None
+
+
+class Acting:
+    """The API, the receiver and the reconciler of one process."""
+
+    def __init__(self, environment: Mapping[str, str], database: Database) -> None:
+        settings = load(Api, environment)
+        self.parts = wiring.build(settings, database, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+        served = services(settings, self.parts)
+        self._api = Caller(make_app(served), documented, Authorization=f"Bearer {served.tokens.issue(Role.ADMIN)}")
+        self._receiver = Caller(make_receiver(_receiver(self.parts, environment["HUBSPOT_CLIENT_SECRET"])))
+
+    def run(self, act: Act) -> Said:
+        """Do one act; what is declared to fail is said, everything else is a bug."""
+        name, values = act
+        try:
+            return getattr(self, f"_{name}")(**values)
+        except SyncError as error:
+            return Said(postponed=str(error))
+        except Exception:
+            return Said(bug=traceback.format_exc())
+
+    def _call(self, method: str, path: str, json: Any = None, key: str | None = None) -> Said:
+        body = {} if json is None else {"json": json}
+        return _said(self._api(method, path, **body, Idempotency_Key=key))
+
+    def _deliver(self, body: str, **headers: str) -> Said:
+        return _said(self._receiver("POST", "/", data=base64.b64decode(body), **headers))
+
+    def _drain(self) -> Said:
+        return Said(body=self.parts.reconciler.drain())
+
+    def _poll(self) -> Said:
+        return Said(body=self.parts.poll.recent())
+
+    def _sweep(self) -> Said:
+        self.parts.sweep.run()
+        return Said()
+
+    def _erase(self, address: str) -> Said:
+        return Said(body=erase(self.parts, address))
+
+    def _initialise(self) -> Said:
+        self.parts.database.script(SCHEMA.read_text())
+        return Said()
+
+
+def _said(reply: Reply) -> Said:
+    return Said(status=reply.status, body=reply.json if reply.body else None)
+
+
+def _receiver(parts: wiring.Parts, secret: str) -> Receiver:
+    inbox = PostgresInbox(parts.database)
+    return Receiver(
+        verifier=Verifier(URL, [secret.encode()]),
+        inbox=StoringInbox(inbox),
+        wake=lambda: None,
+        portal_id=inbox.portal_id,
+        app_id=None,
+        alarm=Alarm(time.monotonic),
+    )

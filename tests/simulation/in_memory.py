@@ -1,0 +1,102 @@
+"""The store in memory, as the contract tests use it."""
+
+from collections.abc import Mapping
+from random import Random
+
+from stores import IntentState, LinkState, Loser, MarkState, Store
+
+from reconciler.core.contact import CustomerId
+from reconciler.core.fields import Value
+from simulation.clock import Clock
+from simulation.memory.desk import MemoryDesk
+from simulation.memory.marks import MemoryMarks
+from simulation.memory.pairs import MemoryPairs
+from simulation.memory.records import MemoryRecords
+from simulation.memory.slots import MemorySlots
+from simulation.memory.tables import Tables
+
+
+class InMemory(Store):
+    """The simulation's store on a clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.tables = Tables(self.clock.now, Random(1))
+        self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
+        self.records, self.desk = MemoryRecords(self.tables), MemoryDesk(self.tables)
+        self.slots = MemorySlots(self.clock.monotonic)
+
+    def insert(self, **values: Value) -> CustomerId:
+        uuid = self.tables.new_uuid()
+        self.tables.insert(uuid, values)
+        return uuid
+
+    def update(self, uuid: CustomerId, **values: Value) -> None:
+        self.tables.update(uuid, values)
+
+    def remove(self, uuid: CustomerId) -> None:
+        self.tables.remove(uuid)
+
+    def restore(self, uuid: CustomerId) -> None:
+        self.tables.restore(uuid)
+
+    def delete(self, uuid: CustomerId) -> None:
+        self.tables.delete(uuid)
+
+    def bury(self, address: str) -> None:
+        self.tables.tombstones.add(address)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.forward(seconds)
+
+    def links(self) -> Mapping[CustomerId, LinkState]:
+        return {
+            uuid: LinkState(
+                contact=link.contact,
+                base=dict(link.base),
+                alive=link.alive,
+                seen=link.seen,
+                read=link.read,
+                looks=link.looks,
+                trouble={column: str(why.code) for column, why in link.trouble.items()},
+                unseen={column: (push.since, push.sent) for column, push in link.unseen.items()},
+                edited=frozenset(link.edited),
+                is_detached=link.detached,
+                privacy=link.privacy,
+                is_leased=self.tables.is_leased(link),
+            )
+            for uuid, link in self.tables.links.items()
+        }
+
+    def marked(self) -> Mapping[str, MarkState]:
+        now = self.tables.now()
+        return {
+            subject: MarkState(
+                due_in=max((mark.due - now).total_seconds(), 0.0),
+                lane=mark.lane,
+                attempts=mark.attempts,
+                crashes=mark.crashes,
+                privacy=mark.privacy,
+            )
+            for subject, mark in self.tables.marks.items()
+        }
+
+    def intents(self) -> list[IntentState]:
+        now = self.tables.now()
+        return [
+            IntentState(
+                uuid=each.uuid,
+                kind=each.kind,
+                values=dict(each.values),
+                is_ahead=each.is_ahead,
+                is_reserved=each.reserved is not None,
+                is_overdue=each.is_overdue or each.deadline < now,
+            )
+            for each in self.tables.intents.values()
+        ]
+
+    def losers(self) -> set[Loser]:
+        return {(each.uuid, each.column, each.kept or "", each.lost or "") for each in self.tables.losers}
+
+    def aliases(self) -> Mapping[int, tuple[CustomerId | None, str]]:
+        return dict(self.tables.aliases)

@@ -1,0 +1,155 @@
+"""The store in Postgres, as the contract tests use it: people write SQL, and time passes in the tables."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from stores import IntentState, LinkState, Loser, MarkState, Store
+
+from reconciler.adapters.postgres.budget import PostgresSlots
+from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.adapters.postgres.marks import PostgresMarks
+from reconciler.adapters.postgres.pairs import PostgresPairs
+from reconciler.adapters.postgres.records import PostgresRecords
+from reconciler.core.contact import CustomerId
+from reconciler.core.fields import COLUMNS, Value
+
+HUBSPOTS_OWN = ("seen", "read")
+"""Times of HubSpot's clock: they do not move when time passes here."""
+
+SIDE = ("history", "conflict", "tombstone", "quarantine", "dirty")
+"""Tables whose times say only when something happened."""
+
+
+class InPostgres(Store):
+    """The real store; time passes by moving the times in its tables back."""
+
+    def __init__(self, dsn: str, database: Database, tombstones: Path | None = None) -> None:
+        self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
+        self.marks, self.pairs = PostgresMarks(database), PostgresPairs(database, tombstones=tombstones)
+        self.records, self.desk = PostgresRecords(database), PostgresDesk(database)
+        self.slots = PostgresSlots(database)
+
+    def close(self) -> None:
+        """End the connection of the people."""
+        self.connection.close()
+
+    def empty(self) -> None:
+        """Forget everybody, and all that happened; the salt stays."""
+        tables = self.sql(
+            "select string_agg('sync.' || tablename, ', ') as names from pg_tables "
+            "where schemaname = 'sync' and tablename not in ('secret', 'lane', 'outage')"
+        )
+        with self.connection.transaction():
+            # No trigger may see it: TRUNCATE is refused, and nobody's edit is meant.
+            self.sql("set local session_replication_role = replica")
+            self.sql(f"truncate customer, {tables[0]['names']}")
+            self.sql("update sync.lane set wanted = '-infinity'")
+            self.sql("update sync.outage set failures = 0, since = null, probe = '-infinity'")
+
+    def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Run a statement as anybody would."""
+        cursor = self.connection.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def insert(self, **values: Value) -> CustomerId:
+        uuid = CustomerId(uuid4())
+        columns, places = ", ".join(["uuid", *values]), ", ".join(["%s"] * (len(values) + 1))
+        self.sql(f"insert into customer ({columns}) values ({places})", uuid, *values.values())
+        return uuid
+
+    def update(self, uuid: CustomerId, **values: Value) -> None:
+        assert set(values) <= set(COLUMNS)
+        columns = ", ".join(f"{column} = %s" for column in values)
+        self.sql(f"update customer set {columns} where uuid = %s", *values.values(), uuid)
+
+    def remove(self, uuid: CustomerId) -> None:
+        self.sql("update customer set deletedat = clock_timestamp() where uuid = %s and deletedat is null", uuid)
+
+    def restore(self, uuid: CustomerId) -> None:
+        self.sql("update customer set deletedat = null where uuid = %s", uuid)
+
+    def delete(self, uuid: CustomerId) -> None:
+        self.sql("delete from customer where uuid = %s", uuid)
+
+    def bury(self, address: str) -> None:
+        self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)
+
+    def pass_time(self, seconds: float) -> None:
+        times = self.sql(
+            "select table_name as name, column_name as col from information_schema.columns "
+            "join information_schema.tables using (table_schema, table_name) where table_schema = 'sync' "
+            "and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone' "
+            "and column_name <> all(%s) and table_name <> all(%s)",
+            list(HUBSPOTS_OWN),
+            list(SIDE),
+        )
+        for each in times:
+            moved = f"{each['col']} = {each['col']} - make_interval(secs => %s)"
+            self.sql(f"update sync.{each['name']} set {moved}", seconds)
+
+    def links(self) -> Mapping[CustomerId, LinkState]:
+        rows = self.sql("select *, coalesce(lease_until >= clock_timestamp(), false) as leased from sync.link")
+        return {
+            CustomerId(row["uuid"]): LinkState(
+                contact=row["contact"],
+                base=row["base"],
+                alive=row["alive"],
+                seen=row["seen"],
+                read=row["read"],
+                looks=row["looks"],
+                trouble={column: why["code"] for column, why in row["trouble"].items()},
+                unseen={column: (_time(push["since"]), tuple(push["sent"])) for column, push in row["unseen"].items()},
+                edited=frozenset(row["edited"]),
+                is_detached=row["detached"],
+                privacy=row["privacy"],
+                is_leased=row["leased"],
+            )
+            for row in rows
+        }
+
+    def marked(self) -> Mapping[str, MarkState]:
+        rows = self.sql(
+            "select *, greatest(extract(epoch from due - clock_timestamp()), 0)::float8 as due_in from sync.mark"
+        )
+        return {
+            row["subject"]: MarkState(
+                due_in=row["due_in"],
+                lane=row["lane"],
+                attempts=row["attempts"],
+                crashes=row["crashes"],
+                privacy=row["privacy"],
+            )
+            for row in rows
+        }
+
+    def intents(self) -> list[IntentState]:
+        rows = self.sql("select *, overdue or deadline < clock_timestamp() as late from sync.intent order by id")
+        return [
+            IntentState(
+                uuid=CustomerId(row["uuid"]),
+                kind=row["kind"],
+                values=row["vals"],
+                is_ahead=row["ahead"],
+                is_reserved=row["reserved"] is not None,
+                is_overdue=row["late"],
+            )
+            for row in rows
+        ]
+
+    def losers(self) -> set[Loser]:
+        rows = self.sql("select uuid, property, kept, lost from sync.conflict where resolved is null")
+        return {(CustomerId(row["uuid"]), row["property"], row["kept"] or "", row["lost"] or "") for row in rows}
+
+    def aliases(self) -> Mapping[int, tuple[CustomerId | None, str]]:
+        rows = self.sql("select contact, uuid, kind from sync.alias")
+        return {row["contact"]: (row["uuid"], row["kind"]) for row in rows}
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,114 @@
+"""The answers to creates: whose contact it is, whoever found it first (rules 8, 10, 13)."""
+
+from uuid import uuid4
+
+import pytest
+from scenes import (
+    NINE,
+    answered,
+    claimed,
+    done,
+    later,
+    linked,
+    loaded,
+    pair,
+    sent,
+)
+from stores import Store
+
+from reconciler.core.contact import CustomerId, IntentKind
+from reconciler.core.errors import Transient
+from reconciler.core.ports import Sent
+from reconciler.core.step import Local, Step
+
+
+def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
+    """An API create on its way to HubSpot."""
+    (claim,) = store.desk.reserve([uuid])
+    return sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
+
+
+def test_a_create_links_its_customer_and_takes_what_hubspot_added(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org", lifecyclestage="lead"))])
+    link = store.links()[ada]
+    assert (link.contact, link.alive) == (1, True)
+    assert link.base == {"email": "ada@x.org", "lifecyclestage": "lead"}
+    customer = store.customer(ada)
+    assert (customer.contact_id, customer.remote_created_at, customer.values["lifecyclestage"]) == (1, NINE, "lead")
+
+
+def test_a_created_contacts_own_event_does_not_keep_it_from_its_customer(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    placeholder = claimed(store, 1)
+    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert store.links().keys() == {ada}
+    done(store, placeholder)
+
+
+def test_a_created_contact_that_somebody_else_links_by_now_stays_his(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    bob = linked(store, 1, email="bob@x.org")
+    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert store.links()[bob].contact == 1
+    assert store.links()[ada].contact is None
+    assert not store.intents()
+    assert store.marked()["c:1"].is_due
+
+
+def test_a_reservation_whose_contact_somebody_else_links_ends(store: Store) -> None:
+    kai = CustomerId(uuid4())
+    create = reserved(store, kai, email="kai@x.org")
+    bob = linked(store, 1, email="bob@x.org")
+    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+    assert store.links()[bob].contact == 1
+    assert kai not in store.links()
+    assert not store.intents()
+    assert not store.desk.by_uuid([kai])
+
+
+def test_an_api_create_gets_its_customer(store: Store) -> None:
+    kai = CustomerId(uuid4())
+    create = reserved(store, kai, email="kai@x.org", firstname="Kai")
+    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org", firstname="Kai", lifecyclestage="lead"))])
+    customer = store.customer(kai)
+    assert (customer.contact_id, customer.values["firstname"], customer.values["lifecyclestage"]) == (1, "Kai", "lead")
+    link = store.links()[kai]
+    assert (link.contact, link.alive) == (1, True)
+    assert link.base == {"email": "kai@x.org", "firstname": "Kai", "lifecyclestage": "lead"}
+    assert not store.intents()
+    assert kai not in {row for row in store.links() if store.links()[row].edited}
+
+
+def test_an_api_create_whose_address_was_entered_meanwhile_leaves_its_contact_to_be_adopted(store: Store) -> None:
+    kai = CustomerId(uuid4())
+    create = reserved(store, kai, email="kai@x.org")
+    store.insert(email="Kai@x.org")
+    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+    assert not store.desk.by_uuid([kai])
+    assert kai not in store.links()
+    assert not store.intents()
+    assert store.marked()["c:1"].is_due
+
+
+def test_an_api_create_of_an_erased_address_gets_no_customer(store: Store) -> None:
+    kai = CustomerId(uuid4())
+    create = reserved(store, kai, email="kai@x.org")
+    store.bury("kai@x.org")
+    with pytest.raises(Transient):
+        store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+    assert not store.desk.by_uuid([kai])
+
+
+def test_who_was_erased_while_he_was_created_is_erased_with_his_customer(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    ignored = claimed(store, 1)
+    store.pairs.rearrange([Step(pair=loaded(store, ignored), local=Local.IGNORE)])
+    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert store.customer(ada).is_erased
+    assert store.has(ada, "email") is None
+    assert not store.links()

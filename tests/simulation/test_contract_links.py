@@ -1,0 +1,219 @@
+"""Who is linked with whom: attached, adopted, absorbed, forgotten, ignored, detached, erased (rules 2, 11, 12, 13)."""
+
+from uuid import uuid4
+
+import pytest
+from scenes import NINE, claimed, contact, ended_claim, later, linked, loaded, pair, sent
+from stores import Store
+
+from reconciler.core.contact import ContactId, CustomerId, IntentKind
+from reconciler.core.errors import Transient
+from reconciler.core.step import Absorb, Adopt, Attach, Local, Step
+
+
+def attached(store: Store, who: CustomerId, to: int, former: CustomerId | None = None) -> None:
+    store.pairs.rearrange([Step(pair=pair(store, who), identity=Attach(ContactId(to), former))])
+
+
+def absorbed(store: Store, winner: CustomerId, loser: CustomerId, survivor: int) -> None:
+    merged = Absorb(winner=winner, loser=loser, contact_id=ContactId(survivor))
+    store.pairs.rearrange([Step(pair=pair(store, winner), identity=merged)])
+
+
+def test_a_merged_contacts_link_goes_on_with_the_survivor(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    attached(store, ada, 3)
+    link = store.links()[ada]
+    assert (link.contact, link.base, link.alive) == (3, {"email": "ada@x.org"}, True)
+    assert (link.seen, link.read, link.looks) == (None, None, 0)
+    assert store.customer(ada).contact_id == 3
+    assert store.aliases() == {1: (ada, "merged")}
+
+
+def test_a_lost_create_is_linked_with_the_contact_it_made(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    claim = claimed(store, ada)
+    sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
+    store.pairs.rearrange([Step(pair=loaded(store, claim), identity=Attach(ContactId(1)))])
+    link = store.links()[ada]
+    assert (link.contact, link.alive) == (1, True)
+    assert store.customer(ada).contact_id == 1
+    assert not store.aliases()
+
+
+def test_the_link_that_the_contacts_own_event_made_gives_way(store: Store) -> None:
+    placeholder = claimed(store, 3).uuid
+    ada = store.insert(email="ada@x.org")
+    attached(store, ada, 3)
+    assert store.links().keys() == {ada}
+    assert store.links()[ada].contact == 3
+    assert placeholder not in store.links()
+
+
+def test_a_deleted_customers_contact_is_handed_over(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.remove(ada)
+    kai = store.insert(email="ada@x.org")
+    attached(store, kai, 1, former=ada)
+    assert store.links()[kai].contact == 1
+    assert store.customer(kai).contact_id == 1
+    link = store.links()[ada]
+    assert (link.contact, link.alive, link.base) == (None, False, {})
+    assert store.customer(ada).contact_id is None
+
+
+def test_a_contact_that_somebody_else_links_is_not_taken_from_him(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    attached(store, ada, 2)
+    assert store.links()[bob].contact == 2
+    assert store.links()[ada].contact == 1
+    assert store.customer(ada).contact_id == 1
+
+
+def test_a_links_own_contact_is_no_alias(store: Store) -> None:
+    """An alias hides a contact from poll and sweep: nothing that is linked may have one."""
+    ada = linked(store, 1, email="ada@x.org")
+    linked(store, 2, email="bob@x.org")
+    attached(store, ada, 2)
+    assert not store.aliases()
+
+
+def test_whoever_lost_his_claim_rearranges_nothing(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    old = claimed(store, ada)
+    mine = loaded(store, old)
+    ended_claim(store, old, ada)
+    before = store.links()
+    for step in (
+        Step(pair=mine, identity=Attach(ContactId(3))),
+        Step(pair=mine, identity=Absorb(winner=ada, loser=CustomerId(uuid4()), contact_id=ContactId(3))),
+        Step(pair=mine, local=Local.DETACH),
+        Step(pair=mine, local=Local.IGNORE),
+        Step(pair=mine, local=Local.ERASE),
+    ):
+        store.pairs.rearrange([step])
+    assert store.links() == before
+    assert not store.aliases()
+    assert store.has(ada, "email") == "ada@x.org"
+
+
+def test_a_customer_without_a_contact_adopts_the_one_with_his_address(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    mine = pair(store, 7, contact(7, email="ada@x.org"))
+    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    assert store.links().keys() == {ada}
+    link = store.links()[ada]
+    assert (link.contact, link.alive, link.read) == (7, True, None)
+    assert store.customer(ada).contact_id == 7
+    assert store.marked()[f"u:{ada}"].is_due
+
+
+def test_whoever_decided_about_a_customer_before_it_adopted_has_lost_his_claim(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    old = pair(store, ada)
+    store.pass_time(60)
+    mine = pair(store, 7, contact(7, email="ada@x.org"))
+    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=old, identity=Attach(ContactId(9)))])
+    assert store.links()[ada].contact == 7
+
+
+@pytest.mark.parametrize("why", ["linked", "deleted"])
+def test_a_customer_who_cannot_adopt_leaves_the_contact_to_another_look(store: Store, why: str) -> None:
+    ada = linked(store, 1, email="ada@x.org") if why == "linked" else store.insert(email="ada@x.org")
+    claim = claimed(store, 7)
+    if why == "deleted":
+        store.remove(ada)
+    mine = loaded(store, claim, contact(7, email="ada@x.org"))
+    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    assert store.links()[claim.uuid].contact == 7
+    assert store.marked()["c:7"].is_due
+    assert store.customer(ada).contact_id == (1 if why == "linked" else None)
+
+
+def test_a_deleted_customer_adopts_what_its_open_create_made(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    store.remove(ada)
+    mine = pair(store, 7, contact(7, email="ada@x.org"))
+    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    link = store.links()[ada]
+    assert (link.contact, link.alive) == (7, None)
+
+
+def test_two_linked_contacts_merged_leave_one_link(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    absorbed(store, ada, bob, 3)
+    winner, loser = store.links()[ada], store.links()[bob]
+    assert (winner.contact, winner.read, winner.seen, winner.looks) == (3, None, None, 0)
+    assert (loser.contact, loser.alive, loser.base) == (None, False, {})
+    assert (store.customer(ada).contact_id, store.customer(bob).contact_id) == (3, None)
+    assert (store.customer(bob).is_deleted, store.customer(bob).merged_into) == (True, ada)
+    assert store.aliases() == {1: (ada, "merged"), 2: (ada, "merged")}
+    assert store.marked()[f"u:{ada}"].is_due
+
+
+def test_a_merge_that_keeps_the_primarys_id_makes_no_alias_of_it(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    absorbed(store, ada, bob, 1)
+    assert store.links()[ada].contact == 1
+    assert store.aliases() == {2: (ada, "merged")}
+
+
+def test_a_survivor_that_led_to_the_loser_before_is_no_alias(store: Store) -> None:
+    """The survivor may be a contact that once was the loser's: from now on it is the winner's own."""
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    attached(store, bob, 4)
+    store.pass_time(60)
+    absorbed(store, ada, bob, 2)
+    assert store.links()[ada].contact == 2
+    assert 2 not in store.aliases()
+
+
+def test_in_a_chain_of_merges_every_old_id_leads_to_the_last_winner(store: Store) -> None:
+    ada, bob, cid = (linked(store, n, email=f"{name}@x.org") for n, name in enumerate(("ada", "bob", "cid"), start=1))
+    absorbed(store, bob, cid, 4)
+    absorbed(store, ada, bob, 5)
+    assert store.aliases() == dict.fromkeys((1, 2, 3, 4), (ada, "merged"))
+    assert store.customer(bob).merged_into == store.customer(cid).merged_into == ada
+    for old in (1, 2, 3, 4):
+        store.pass_time(60)
+        assert claimed(store, old).uuid == ada
+
+
+def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org", phone="0")
+    store.update(bob, phone="1", company="")
+    absorbed(store, ada, bob, 3)
+    assert store.losers() == {(bob, "phone", "", "1")}
+
+
+def test_a_losers_open_intents_end_and_what_it_sent_unseen_goes_to_the_winner(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    sent(store, pair(store, bob), values={"phone": "1"}, is_direct=True)
+    absorbed(store, ada, bob, 3)
+    assert not store.intents()
+    assert store.links()[ada].unseen == {"phone": (NINE, ("1",))}
+
+
+def test_the_workers_of_both_sides_of_a_merge_have_lost_their_claims(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    late = pair(store, bob, contact(2, later(5), email="bob@x.org", phone="1"))
+    absorbed(store, ada, bob, 3)
+    assert store.pairs.merge([Step(pair=late, pull={"phone": "1"})]) == {bob}
+    assert store.has(bob, "phone") is None
+    assert not store.links()[ada].is_leased
+    assert not store.links()[bob].is_leased
+
+
+def test_a_survivor_that_a_third_one_links_is_not_taken_from_him(store: Store) -> None:
+    ada, bob, cid = (linked(store, n, email=f"{name}@x.org") for n, name in enumerate(("ada", "bob", "cid"), start=1))
+    before = store.links()
+    mine = pair(store, ada)
+    merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(3))
+    with pytest.raises(Transient):
+        store.pairs.rearrange([Step(pair=mine, identity=merged)])
+    after = store.links()
+    assert [after[each].contact for each in (ada, bob, cid)] == [before[each].contact for each in (ada, bob, cid)]
+    assert not store.customer(bob).is_deleted
+    assert not store.aliases()

@@ -1,0 +1,206 @@
+"""Where the walks stand, what their pages tell, and the brake's hour (rules 7, 11, 12, 15)."""
+
+from uuid import UUID
+
+import pytest
+from scenes import NINE, answered, archived, claimed, contact, done, due_claims, later, linked, loaded, pair, sent
+from stores import Store
+
+from reconciler.core.brake import Danger
+from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Trouble
+from reconciler.core.ports import ATTEMPTS, Ending, Lane
+from reconciler.core.step import Local, Step, fingerprint, waiting_for
+
+FIRST = CustomerId(UUID(int=0))
+
+
+def met(store: Store, *contacts: Contact) -> set[int]:
+    return set(store.records.meet(contacts, lane=Lane.BULK, cursor="poll", value={"since": "now"}))
+
+
+def drifted(store: Store) -> set[str]:
+    """Whose customers the sweep marks, when nothing else is marked."""
+    store.marks.next_lane(list(Lane))
+    for claim in due_claims(store):
+        done(store, claim)
+    assert not store.marked()
+    last, count = store.records.drifted(after=FIRST, limit=100, lane=Lane.AUDIT)
+    assert last is not None
+    assert len(store.marked()) == count
+    return set(store.marked())
+
+
+def test_a_walk_that_never_began_stands_nowhere(store: Store) -> None:
+    assert store.records.cursor("poll") is None
+
+
+def test_a_page_leaves_its_cursor_and_marks_what_is_news(store: Store) -> None:
+    linked(store, 1, email="ada@x.org")
+    news = met(store, contact(1, NINE), contact(2, NINE), contact(3, later(5)))
+    assert news == {2, 3}
+    assert store.marked().keys() == {"c:2", "c:3"}
+    assert {mark.lane for mark in store.marked().values()} == {Lane.BULK}
+    assert store.records.cursor("poll") == {"since": "now"}
+
+
+def test_a_cursor_moves_on_with_each_page(store: Store) -> None:
+    for n in (1, 2):
+        store.records.meet([], lane=Lane.BULK, cursor="walk", value={"after": n})
+    assert store.records.cursor("walk") == {"after": 2}
+    assert store.records.cursor("poll") is None
+
+
+def test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    store.update(ada, phone="1")
+    push = sent(store, pair(store, ada), values={"phone": "1"})
+    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    assert store.links()[ada].seen == later(5)
+    assert met(store, contact(1, later(5))) == {1}
+
+
+def test_an_older_page_is_no_news(store: Store) -> None:
+    linked(store, 1, later(5), email="ada@x.org")
+    assert not met(store, contact(1, NINE), contact(1, later(5)))
+
+
+def test_a_contact_that_lives_although_it_was_agreed_dead_is_news(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    mine = pair(store, ada, contact(1, email="ada@x.org"))
+    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    assert met(store, contact(1, NINE)) == {1}
+
+
+def test_a_contact_whose_link_was_never_read_is_news(store: Store) -> None:
+    claim = claimed(store, 7)
+    done(store, claim)
+    assert met(store, contact(7, NINE)) == {7}
+
+
+def test_a_former_contact_that_is_listed_again_is_news(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.remove(ada)
+    claim = claimed(store, ada)
+    archive = sent(store, loaded(store, claim, contact(1, email="ada@x.org")), IntentKind.ARCHIVE)
+    store.pairs.settle([(archive, archived(1))])
+    store.restore(ada)
+    sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
+    assert store.aliases() == {1: (ada, "former")}
+    assert met(store, contact(1, later(5))) == {1}
+
+
+def test_linked_contacts_that_a_walk_did_not_meet_are_marked(store: Store) -> None:
+    for n in (1, 2, 3, 5):
+        linked(store, n, email=f"p{n}@x.org")
+    assert store.records.miss(after=1, upto=4, met=[ContactId(2)], lane=Lane.AUDIT) == 1
+    assert store.marked().keys() == {"c:3"}
+
+
+def test_contacts_that_were_agreed_dead_are_not_missed(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    claim = claimed(store, ada)
+    mine = loaded(store, claim, contact(1, email="ada@x.org"))
+    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    done(store, claim)
+    assert store.records.miss(after=0, upto=100, met=[], lane=Lane.AUDIT) == 0
+
+
+def test_pairs_that_are_equal_to_their_base_have_not_drifted(store: Store) -> None:
+    linked(store, 1, email=" Ada@X.org ", phone="", company="A")
+    linked(store, 2, firstname="Bob")
+    assert not drifted(store)
+
+
+def test_a_customer_that_differs_from_its_base_has_drifted(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    store.update(ada, phone="1")
+    assert drifted(store) == {f"u:{ada}"}
+
+
+def test_a_customer_without_a_contact_has_drifted(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    assert drifted(store) == {f"u:{ada}"}
+
+
+def test_a_customer_deleted_here_and_alive_there_has_drifted(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.remove(ada)
+    assert drifted(store) == {f"u:{ada}"}
+
+
+def test_a_dead_customer_without_a_contact_has_not_drifted(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    store.remove(ada)
+    assert not drifted(store)
+
+
+def test_whoever_is_parked_without_a_contact_waits_for_an_edit(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    for _ in range(ATTEMPTS):
+        store.marks.finish([Ending(claim=claimed(store, ada), again=0.0, spend=True)])
+    assert store.records.drifted(after=FIRST, limit=10, lane=Lane.AUDIT) == (ada, 0)
+
+
+def test_whoever_waits_for_an_address_is_looked_at_at_each_sweep(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    claim = claimed(store, ada)
+    why = Trouble(code="address_taken", fingerprint=waiting_for("bob@x.org")[0])
+    store.pairs.merge([Step(pair=loaded(store, claim), trouble={"email": why})])
+    done(store, claim)
+    assert drifted(store) == {f"u:{ada}"}
+
+
+def test_a_detached_pair_is_left_alone_by_the_sweep(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    claim = claimed(store, ada)
+    why = Trouble(code="address_taken", fingerprint=waiting_for("bob@x.org")[0])
+    store.pairs.merge([Step(pair=loaded(store, claim), trouble={"email": why})])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), local=Local.DETACH)])
+    done(store, claim)
+    store.update(ada, phone="1")
+    assert not drifted(store)
+
+
+def test_a_page_of_customers_ends_where_the_next_begins(store: Store) -> None:
+    people = sorted(linked(store, n, email=f"p{n}@x.org") for n in range(1, 6))
+    first, _ = store.records.drifted(after=FIRST, limit=2, lane=Lane.AUDIT)
+    assert first == people[1]
+    second, _ = store.records.drifted(after=first, limit=10, lane=Lane.AUDIT)
+    assert second == people[-1]
+    assert store.records.drifted(after=second, limit=10, lane=Lane.AUDIT) == (None, 0)
+
+
+def test_only_living_linked_contacts_are_counted(store: Store) -> None:
+    linked(store, 1, email="ada@x.org")
+    bob = linked(store, 2, email="bob@x.org")
+    store.insert(email="cid@x.org")
+    claimed(store, 7)
+    mine = pair(store, bob, contact(2, email="bob@x.org"))
+    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    assert store.records.linked() == 1
+
+
+def test_the_brake_grants_a_hundred_an_hour_of_each_kind(store: Store) -> None:
+    assert store.records.grant({Danger.DELETE: 60}) == {Danger.DELETE: 60}
+    assert store.records.grant({Danger.DELETE: 60, Danger.BLANK: 5}) == {Danger.DELETE: 40, Danger.BLANK: 5}
+    assert store.records.grant({Danger.DELETE: 1}) == {Danger.DELETE: 0}
+
+
+def test_the_brakes_hour_rolls_on(store: Store) -> None:
+    store.records.grant({Danger.DELETE: 70})
+    store.pass_time(1800)
+    store.records.grant({Danger.DELETE: 30})
+    assert store.records.grant({Danger.DELETE: 1}) == {Danger.DELETE: 0}
+    store.pass_time(1801)
+    assert store.records.grant({Danger.DELETE: 100}) == {Danger.DELETE: 70}
+
+
+@pytest.mark.parametrize("column", ["email", "*"])
+def test_a_page_met_twice_marks_once(store: Store, column: str) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    claim = claimed(store, ada)
+    why = Trouble(code="duplicate", fingerprint=fingerprint(column, "bob@x.org"))
+    store.pairs.merge([Step(pair=loaded(store, claim), trouble={column: why})])
+    done(store, claim)
+    assert met(store, contact(1, later(5))) == met(store, contact(1, later(5))) == {1}
+    assert store.marked().keys() == {"c:1"}

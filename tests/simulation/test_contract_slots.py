@@ -1,0 +1,181 @@
+"""The call budget's memory, shared by all processes (rule 17)."""
+
+import pytest
+from stores import Store
+
+from reconciler.core.ports import Lane
+
+WINDOW = 10.0
+RATES = {"all": 40, "search": 5}
+
+
+@pytest.fixture(autouse=True)
+def _shaped(store: Store) -> None:
+    store.slots.shape(RATES)
+
+
+def taken(store: Store, calls: int, lane: Lane = Lane.FRESH, kind: str = "all") -> list[int]:
+    return store.slots.take(kind, lane=lane, calls=calls, window=WINDOW)
+
+
+def test_as_many_slots_are_taken_as_there_are(store: Store) -> None:
+    first = taken(store, 30)
+    second = taken(store, 30)
+    assert (len(first), len(second)) == (30, 10)
+    assert len({*first, *second}) == 40
+    assert not taken(store, 1)
+
+
+def test_each_kind_has_slots_of_its_own(store: Store) -> None:
+    assert len(taken(store, 100)) == 40
+    assert len(taken(store, 100, kind="search")) == 5
+
+
+def test_a_slot_is_free_again_after_a_window(store: Store) -> None:
+    taken(store, 10)
+    store.pass_time(WINDOW / 2)
+    taken(store, 30)
+    assert not taken(store, 1)
+    store.pass_time(WINDOW / 2)
+    assert len(taken(store, 40)) == 10
+
+
+def test_the_next_free_slot_is_foretold(store: Store) -> None:
+    assert store.slots.next_free("all", window=WINDOW) == 0
+    taken(store, 40)
+    assert WINDOW - 1 < store.slots.next_free("all", window=WINDOW) <= WINDOW
+    store.pass_time(WINDOW - 2)
+    assert 1 < store.slots.next_free("all", window=WINDOW) <= 2
+
+
+def test_a_call_counts_from_when_it_is_made(store: Store) -> None:
+    (slot,) = taken(store, 1)
+    store.pass_time(8)
+    store.slots.stamp(slot)
+    store.pass_time(8)
+    assert slot not in taken(store, 40)
+    store.pass_time(3)
+    assert slot in taken(store, 40)
+
+
+def test_slots_that_were_not_used_are_given_back(store: Store) -> None:
+    mine = taken(store, 40)
+    store.slots.give("all", mine[:3])
+    assert set(taken(store, 40)) == set(mine[:3])
+
+
+def test_nobody_takes_a_slot_while_a_kind_is_blocked(store: Store) -> None:
+    taken(store, 10)
+    store.slots.block("all", delay=30.0, window=WINDOW)
+    assert not taken(store, 1)
+    assert 29 < store.slots.next_free("all", window=WINDOW) <= 30
+    store.pass_time(29)
+    assert not taken(store, 1)
+    store.pass_time(2)
+    assert len(taken(store, 40)) == 40
+
+
+def test_a_block_does_not_end_another_one_earlier(store: Store) -> None:
+    store.slots.block("all", delay=60.0, window=WINDOW)
+    store.slots.block("all", delay=5.0, window=WINDOW)
+    store.pass_time(30)
+    assert not taken(store, 1)
+
+
+def test_giving_a_slot_back_does_not_undo_a_block(store: Store) -> None:
+    mine = taken(store, 2)
+    store.slots.block("all", delay=60.0, window=WINDOW)
+    store.slots.give("all", mine)
+    assert not taken(store, 40)
+
+
+def test_a_blocked_kind_leaves_the_others(store: Store) -> None:
+    store.slots.block("search", delay=60.0, window=WINDOW)
+    assert len(taken(store, 5)) == 5
+    assert not taken(store, 1, kind="search")
+
+
+def test_a_less_urgent_lane_leaves_all_but_its_floor_to_one_that_waits(store: Store) -> None:
+    store.slots.want(Lane.INTERACTIVE)
+    assert len(taken(store, 40, Lane.BULK)) == 2
+    assert len(taken(store, 40, Lane.INTERACTIVE)) == 38
+
+
+def test_a_lane_that_waits_no_more_keeps_nobody_back(store: Store) -> None:
+    store.slots.want(Lane.INTERACTIVE)
+    store.pass_time(1)
+    assert len(taken(store, 40, Lane.BULK)) == 40
+
+
+def test_a_lane_does_not_wait_for_a_less_urgent_one(store: Store) -> None:
+    store.slots.want(Lane.AUDIT)
+    assert len(taken(store, 40, Lane.FRESH)) == 40
+
+
+def test_a_lower_rate_takes_slots_away_and_a_higher_one_brings_more(store: Store) -> None:
+    taken(store, 40)
+    store.slots.shape({**RATES, "all": 20})
+    store.pass_time(WINDOW + 1)
+    assert len(taken(store, 40)) == 20
+    store.slots.shape({**RATES, "all": 30})
+    assert len(taken(store, 40)) == 10
+
+
+def test_shaping_again_does_not_free_what_is_used(store: Store) -> None:
+    taken(store, 40)
+    store.slots.shape(RATES)
+    assert not taken(store, 1)
+
+
+def test_the_days_calls_are_counted(store: Store) -> None:
+    before = store.slots.count_day(0)
+    assert store.slots.count_day(3) == before + 3
+    assert store.slots.count_day(2) == before + 5
+
+
+def test_hubspot_is_down_after_so_many_failures_in_a_row(store: Store) -> None:
+    for _ in range(2):
+        store.slots.fail(after=3, pause=30.0)
+    assert store.slots.probe(30.0) is None
+    assert taken(store, 1)
+    store.slots.fail(after=3, pause=30.0)
+    assert not taken(store, 1)
+    waits = store.slots.probe(30.0)
+    assert waits is not None
+    assert 29 < waits <= 30
+
+
+def test_failures_that_an_answer_parts_do_not_add_up(store: Store) -> None:
+    for _ in range(5):
+        store.slots.fail(after=2, pause=30.0)
+        store.slots.recover()
+    assert store.slots.probe(30.0) is None
+
+
+def test_one_at_a_time_looks_whether_hubspot_is_back(store: Store) -> None:
+    store.slots.fail(after=1, pause=30.0)
+    store.pass_time(31)
+    assert store.slots.probe(30.0) == 0
+    waits = store.slots.probe(30.0)
+    assert waits is not None
+    assert 29 < waits <= 30
+
+
+def test_a_probe_that_fails_puts_the_next_one_off(store: Store) -> None:
+    store.slots.fail(after=3, pause=30.0)
+    for _ in range(2):
+        store.slots.fail(after=3, pause=30.0)
+    store.pass_time(31)
+    assert store.slots.probe(30.0) == 0
+    store.slots.fail(after=3, pause=300.0)
+    store.pass_time(31)
+    waits = store.slots.probe(30.0)
+    assert waits is not None
+    assert waits > 200
+
+
+def test_one_answer_brings_hubspot_back(store: Store) -> None:
+    store.slots.fail(after=1, pause=30.0)
+    store.slots.recover()
+    assert store.slots.probe(30.0) is None
+    assert len(taken(store, 40)) == 40
