@@ -36,8 +36,10 @@ Answered = TypeVar("Answered")
 class Wire:
     """What all processes' calls have in common: when they were made, what they overwrote, what they created."""
 
-    def __init__(self, portal: Portal, per_10s: int, per_second: int) -> None:
-        self.portal = portal
+    def __init__(
+        self, portal: Portal, per_10s: int, per_second: int, is_agreed: Callable[[int, str, Value], bool]
+    ) -> None:
+        self.portal, self.is_agreed = portal, is_agreed
         self._per_10s, self._per_second = per_10s, per_second
         self.calls: list[float] = []
         self.searches: list[float] = []
@@ -123,13 +125,14 @@ class SimulatedHubSpot:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
         An update that read nothing has no such window, what it overwrites is in the history. What is meant to go is
-        noted beside: another API write's value, and everything where a record is deleted outright.
+        noted beside: another API write's value, one that both sides had, and all of a record that is deleted outright.
         """
         known = self._stage.current.notes.get("known", {}).get(before.id, {}) if self._stage.current else {}
         for column in columns:
             value = NORMALISE[column](before.get(column))
             is_ours = any(entry.origin == self._portal.app for entry in before.entries(column)[:1])
-            is_blind = not known and (is_ours or not is_read)
+            is_agreed = self._wire.is_agreed(before.id, column, value)
+            is_blind = not known and (is_ours or is_agreed or not is_read)
             if column in known and known[column] != value:
                 self._wire.overwritten.add((column, value))
             elif is_blind:

@@ -9,7 +9,7 @@ import orjson
 
 from reconciler.budget import Limits, SharedBudget
 from reconciler.core.contact import ContactId
-from reconciler.core.fields import FIELDS, Policy
+from reconciler.core.fields import FIELDS, Policy, Value
 from reconciler.core.ports import Lane, Subject
 from reconciler.core.step import Rules
 from reconciler.poll import Poll
@@ -95,7 +95,7 @@ class World:
         self.slots = MemorySlots(self.clock.monotonic)
         self.slots.shape({"all": PER_10S, "search": PER_SECOND})
         self.portal = Portal(_settings(random, seed), clock=self.clock.hubspot_ms, steady=self.clock.steady_ms)
-        self.wire = Wire(self.portal, PER_10S, PER_SECOND)
+        self.wire = Wire(self.portal, PER_10S, PER_SECOND, self._is_agreed)
         self.rules = Rules(policies=self._policies(), skew=self.clock.skew)
         self.oracle = Oracle()
         self.erased_contacts: set[int] = set()
@@ -108,6 +108,10 @@ class World:
         self.portal.ledger.deliver_to(self._hear)
         self.processes = [Process(self) for _ in range(3)]
         self.people = People(self, random, wild=self.wild)
+
+    def _is_agreed(self, contact: int, column: str, value: Value) -> bool:
+        link = self.tables.owner(ContactId(contact))
+        return link is not None and link.base.get(column) == value
 
     def _policies(self) -> dict[str, Policy]:
         usual = [Policy.NEWEST] * 3 + [Policy.HUBSPOT, Policy.POSTGRES, *([Policy.MANUAL] if self.wild else [])]

@@ -31,6 +31,9 @@ def write_customers(
     for uuid in released:
         tables.customers[uuid].stored["email"] = None
     passing = {write.uuid: _passing(tables, write) for write in writes if write.uuid in tables.customers}
+    for uuid, address in kept.items():
+        if "email" not in passing[uuid]:
+            tables.customers[uuid].stored["email"] = address
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
             tables.customers[uuid].stored["email"] = address
@@ -39,9 +42,6 @@ def write_customers(
     for write in writes:
         if write.uuid in passing:
             lived[write.uuid] = _write(tables, tables.customers[write.uuid], write, passing[write.uuid])
-    for uuid, address in kept.items():
-        if "email" not in passing[uuid]:
-            tables.customers[uuid].stored["email"] = address
     return passing, lived
 
 
