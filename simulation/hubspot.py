@@ -112,7 +112,7 @@ class SimulatedHubSpot:
         before = self._portal.find(contact_id, archived=False)
         if before is None:
             return Refused(code=Code.GONE)
-        self._overwrite(before, values)
+        self._overwrite(before, values, asked=contact_id)
         if STAGE in values:
             self._wire.staged.add(contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
@@ -121,13 +121,13 @@ class SimulatedHubSpot:
             contact = replace(contact, values={**contact.values, STAGE: values[STAGE]})
         return Written(contact=contact)
 
-    def _overwrite(self, before: Record, columns: Collection[str], *, is_read: bool = True) -> None:
+    def _overwrite(self, before: Record, columns: Collection[str], *, asked: ContactId, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
         An update that read nothing has no such window, what it overwrites is in the history. What is meant to go is
         noted beside: another API write's value, one that both sides had, and all of a record that is deleted outright.
         """
-        known = self._stage.current.notes.get("known", {}).get(before.id, {}) if self._stage.current else {}
+        known = self._stage.current.notes.get("known", {}).get(asked, {}) if self._stage.current else {}
         for column in columns:
             value = NORMALISE[column](before.get(column))
             is_ours = any(entry.origin == self._portal.app for entry in before.entries(column)[:1])
@@ -144,7 +144,7 @@ class SimulatedHubSpot:
     def _archive(self, contact_id: ContactId) -> Answer:
         record = self._portal.find(contact_id, archived=False)
         if record is not None:
-            self._overwrite(record, COLUMNS, is_read=False)
+            self._overwrite(record, COLUMNS, asked=contact_id, is_read=False)
             self._portal.delete(contact_id, by=self._portal.app)
         at = datetime.fromtimestamp(0, UTC)
         return Written(contact=Contact(id=contact_id, values={}, created_at=at, updated_at=at, archived=True))

@@ -61,13 +61,10 @@ class Oracle:
         logged: Collection[tuple[str, Value]],
         excused: Collection[tuple[str, Value]],
         erased: Collection[Entity],
-        windows: Collection[tuple[Entity, str]],
+        windows: Collection[str],
     ) -> list[Edit]:
         """Return the edits that nothing accounts for; `excused` were overwritten in the window that remains, `windows`
         are properties that went through one with several calls."""
         known = {*self._seen, *present, *logged, *excused}
-        return [
-            e
-            for e in self._edits
-            if (e.column, e.value) not in known and e.entity not in erased and (e.entity, e.column) not in windows
-        ]
+        lost = [e for e in self._edits if (e.column, e.value) not in known and e.entity not in erased]
+        return [edit for edit in lost if edit.column not in windows]

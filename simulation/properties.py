@@ -120,10 +120,7 @@ def lost(world: World) -> Iterator[str]:
             present |= {(column, NORMALISE[column](record.get(column))) for column in COLUMNS}
             present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
     # A stage is set, read back, and where HubSpot does not set it back cleared and set again: several calls.
-    links = {link.contact: link.uuid for link in tables.links.values()}
-    staged = {entity for c in world.wire.staged for entity in (f"c:{c}", f"u:{links.get(ContactId(c))}")}
-    staged |= {f"u:{row.uuid}" for row in tables.customers.values() if row.merged_into or not row.is_alive}
-    windows = {(entity, "lifecyclestage") for entity in staged}
+    windows = {"lifecyclestage"} if world.wire.staged else set()
     logged = {(loser.column, NORMALISE[loser.column](loser.lost)) for loser in tables.losers}
     lost_ = world.oracle.lost(
         present=present,
