@@ -117,7 +117,7 @@ class MemoryPairs:
         link, contact = self._tables.links.get(pair.uuid), pair.link.contact_id
         if link is not None and contact is not None and link.fence == pair.fence and link.contact == contact:
             self._tables.aliases[contact] = (pair.uuid, "former")
-            link.contact, link.seen, link.read, link.base, link.base_at = None, None, None, {}, {}
+            link.contact, link.alive, link.seen, link.read, link.base, link.base_at = None, False, None, None, {}, {}
 
     def _intend(self, write: Write) -> Sent | None:
         tables, link = self._tables, self._tables.links.get(write.pair.uuid)

@@ -327,7 +327,7 @@ with old as (
 ), former as (
     insert into sync.alias (contact, uuid, kind) select contact, uuid, 'former' from old on conflict (contact) do update set uuid = excluded.uuid, kind = 'former'
 )
-update sync.link l set contact = null, seen = null, read = null, base = '{}', base_at = '{}' from old where l.uuid = old.uuid
+update sync.link l set contact = null, alive = false, seen = null, read = null, base = '{}', base_at = '{}' from old where l.uuid = old.uuid
 
 -- erase: erase a person by closure
 select hash, contact from sync.erase(%(uuid)s)
