@@ -122,14 +122,19 @@ class WriteThrough:
         if not fresh:
             return {}
         claims = self._desk.reserve(list(fresh))
+        is_settled = False
         try:
             pairs = self._pairs.load(claims)
             results = self._send(pairs, fresh)
             outcomes = {write.pair.uuid: self._created(write, answer) for write, answer in results}
             self._forget([pair for pair in pairs if pair.uuid not in outcomes])
-            return {**outcomes, **self._late({u: v for u, v in fresh.items() if u not in outcomes})}
+            outcomes.update(self._late({u: v for u, v in fresh.items() if u not in outcomes}))
+            is_settled = True
+            return outcomes
         finally:
-            self._marks.finish([Ending(claim=claim) for claim in claims])
+            # What was not settled here is the reconciler's to look at: a reservation leads nowhere, a create is found.
+            again = None if is_settled else 0.0
+            self._marks.finish([Ending(claim=claim, again=again) for claim in claims])
 
     def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[tuple[Write, Answer]]:
         """Create the contacts; what was certainly not sent leaves no reservation."""

@@ -37,7 +37,11 @@ class Wire:
     """What all processes' calls have in common: when they were made, what they overwrote, what they created."""
 
     def __init__(
-        self, portal: Portal, per_10s: int, per_second: int, is_agreed: Callable[[int, str, Value], bool]
+        self,
+        portal: Portal,
+        per_10s: int,
+        per_second: int,
+        is_agreed: Callable[[int, str, Value], bool] = lambda contact, column, value: False,
     ) -> None:
         self.portal, self.is_agreed = portal, is_agreed
         self._per_10s, self._per_second = per_10s, per_second

@@ -73,6 +73,9 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
 
 def _is_at_home(tables: Tables, each: Taken) -> bool:
     """Leave out an answer about a contact that is not the link's: what came late is looked at for itself."""
+    if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None:
+        # A reservation that was given up meanwhile: its contact is there after all.
+        tables.ensure_link(each.write.pair.uuid)
     link = tables.links.get(each.write.pair.uuid)
     is_new = each.write.kind is IntentKind.CREATE and link is not None and link.contact is None
     if is_new or (link is not None and link.contact == each.contact.id):

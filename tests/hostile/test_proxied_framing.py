@@ -33,6 +33,9 @@ NORMALISED = {
     "no ASCII in a name": "passed on as the same bytes, and refused behind it",
     "HTTP/1.2": "HTTP/1 of any minor version is answered as HTTP/1.1, as its specification asks",
     "two spaces": "passed on with one space",
+    "bare LF everywhere": "a line ends at LF as well, as its specification allows; passed on with CRLF",
+    "bare LF in a header": "the same",
+    "chunk lines with bare LF": "read as chunks, passed on with a length",
 }
 """What the proxy takes, reads in one way, and passes on in good form: nothing is left for a second reader to doubt."""
 

@@ -146,7 +146,8 @@ def clock_of(reply: Reply) -> datetime:
 def _is_worth_another_try(error: BaseException) -> bool:
     if isinstance(error, RateLimited):
         return error.delay <= TEN_SECONDS_DELAY
-    return isinstance(error, Unavailable)
+    # Who is told to wait for long does not ask again at once.
+    return isinstance(error, Unavailable) and error.delay <= TEN_SECONDS_DELAY
 
 
 @contextmanager

@@ -58,7 +58,13 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
 
 
 def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
-    """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself."""
+    """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself.
+
+    A reservation that was given up meanwhile is made anew: its contact is there after all.
+    """
+    reserved = [e.write.pair.uuid for e in taken if e.write.kind is IntentKind.CREATE and e.write.pair.customer is None]
+    if reserved:
+        work.run("ensure_links", uuids=reserved)
     rows = [
         {"uuid": each.write.pair.uuid, "contact": each.contact.id, "created": each.write.kind is IntentKind.CREATE}
         for each in taken

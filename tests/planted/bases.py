@@ -1,0 +1,104 @@
+"""Faults of what a transaction writes: the base, compare-and-set, snapshots, each in memory and in SQL."""
+
+from fault import Edit, Fault, real, simulated
+from places import BASE, CAUGHT, CONTRACT, MARKS, PAIRS, QUERIES, REAL_PAIRS, ROWS, THROUGH
+
+BASES: tuple[Fault, ...] = (
+    simulated(
+        "the base moves wholesale (memory)",
+        "5: nothing else touches it; never the whole object at once",
+        Edit(
+            PAIRS,
+            "    settled = {**step.agree, **written}\n",
+            "    settled = {**(step.pair.contact.values if step.pair.contact else {}), **step.agree, **written}\n",
+        ),
+    ),
+    real(
+        "the base moves wholesale (SQL)",
+        "5: nothing else touches it; never the whole object at once",
+        Edit(
+            REAL_PAIRS,
+            "    settled = {**step.agree, **written}\n",
+            "    settled = {**(step.pair.contact.values if step.pair.contact else {}), **step.agree, **written}\n",
+        ),
+        tests=(BASE,),
+    ),
+    simulated(
+        "the base moves on a pull that did not take (memory)",
+        "5: pulled only in the statement that really changed that column",
+        Edit(PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
+    ),
+    real(
+        "the base moves on a pull that did not take (SQL)",
+        "5: pulled only in the statement that really changed that column",
+        Edit(REAL_PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
+        tests=(BASE,),
+    ),
+    simulated(
+        "an older answer turns the base back (memory)",
+        "5: pushed, in the order of HubSpot's time",
+        Edit(
+            "simulation/memory/answers.py",
+            "{c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}",
+            "dict(each.pushed)",
+        ),
+        tests=(f"{CONTRACT}_answers.py::test_the_base_follows_the_order_of_hubspots_time",),
+    ),
+    real(
+        "an older answer turns the base back (SQL)",
+        "5: pushed, in the order of HubSpot's time",
+        Edit(
+            QUERIES,
+            "value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms)",
+            "value) from jsonb_each(a.pushed))",
+        ),
+        tests=(f"{MARKS}::test_an_older_answer_does_not_turn_the_base_back",),
+    ),
+    simulated(
+        "a row is written without compare-and-set (memory)",
+        "6: a column is written only if it still holds the gathered value",
+        Edit(ROWS, "if row.stored[column] == write.stored.get(column) and not (column", "if not (column"),
+    ),
+    real(
+        "a row is written without compare-and-set (SQL)",
+        "6: a column is written only if it still holds the gathered value",
+        Edit(
+            QUERIES,
+            "where to_jsonb(c) -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
+            "where (v.key",
+        ),
+        tests=(THROUGH, BASE),
+    ),
+    simulated(
+        "a snapshot that grew old is written (memory)",
+        "7: a snapshot older than seen is stale (checked in the writing transaction)",
+        Edit(
+            PAIRS,
+            "return step.at is None or link.seen is None or step.believes or link.seen <= step.at",
+            "return True",
+        ),
+        tests=(f"{CONTRACT}_merge.py::test_a_snapshot_older_than_what_was_seen_is_left_out",),
+    ),
+    real(
+        "a snapshot that grew old is written (SQL)",
+        "7: a snapshot older than seen is stale (checked in the writing transaction)",
+        Edit(QUERIES, "and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)\n", "\n"),
+        tests=(f"{CAUGHT}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
+    ),
+    simulated(
+        "poll and sweep skip by seen (memory)",
+        "7: poll and sweep may skip only what is not newer than read",
+        Edit(
+            "simulation/memory/records.py",
+            "link is None or link.read is None or link.read < contact.updated_at or",
+            "link is None or link.seen is None or link.seen < contact.updated_at or",
+        ),
+        tests=(f"{CONTRACT}_records.py::test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen",),
+    ),
+    real(
+        "poll and sweep skip by seen (SQL)",
+        "7: poll and sweep may skip only what is not newer than read",
+        Edit(QUERIES, "l.read is null or l.read < p.updated or", "l.seen is null or l.seen < p.updated or"),
+        tests=(f"{MARKS}::test_an_edit_behind_our_own_write_is_found_without_its_event",),
+    ),
+)

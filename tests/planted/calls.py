@@ -1,0 +1,131 @@
+"""Faults in what is sent and how it is found: intents, the API's writes, the budget, poll and sweep."""
+
+from fault import Edit, Fault, real, simulated
+from places import BASE, BUDGET, CAUGHT, MARKS, MIRROR, PLAN, POLL, RECONCILE, SENDER, SWEEP, THROUGH, WEATHER, WINDOWS
+
+CALLS: tuple[Fault, ...] = (
+    simulated(
+        "an intent is closed when its answer is lost",
+        "4: an intent goes when the answer is committed",
+        Edit(
+            SENDER,
+            "        except OutcomeUnknown:\n            raise\n        except Transient:",
+            "        except Transient:",
+        ),
+        tests=(BASE, THROUGH),
+    ),
+    simulated(
+        "an intent is closed by half an answer",
+        "4: what was not answered stays open",
+        Edit(MIRROR, "return set(self.write.values) <= set(self.pushed)", "return True"),
+        tests=(f"{CAUGHT}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
+    ),
+    simulated(
+        "the send window is ignored: a PATCH goes out late",
+        "2: before each send the lease outlasts the call's total deadline",
+        Edit(SENDER, "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
+        tests=(f"{CAUGHT}::test_a_write_whose_time_is_over_is_not_sent",),
+    ),
+    simulated(
+        "a create of a customer without an address is repeated",
+        "8 and D4: never two contacts; an unknown outcome parks",
+        Edit(PLAN, 'if any(intent.values.get("email") is None for intent in creates):', "if False:"),
+        tests=(MARKS,),
+    ),
+    simulated(
+        "a second create without asking for the first",
+        "8: an unknown outcome is settled by the open intent, never two contacts",
+        Edit(PLAN, "if any(not intent.is_overdue for intent in creates):", "if False:"),
+        tests=(f"{CAUGHT}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
+    ),
+    simulated(
+        "an API write creates beside a create that is under way",
+        "8: an unknown outcome is settled by the open intent, never two contacts",
+        Edit(
+            "reconciler/write_through.py",
+            "creating = {pair.uuid: Creating() for pair, _ in edited if _may_be_created_by_others(pair)}",
+            "creating: dict[CustomerId, Outcome] = {}",
+        ),
+        tests=(WINDOWS,),
+    ),
+    simulated(
+        "attempts are spent on HubSpot's own failures",
+        "16: causes that are not the record's own never spend its attempts",
+        Edit(RECONCILE, "again=max(error.delay, e.again or 0),", "again=max(error.delay, e.again or 0), spend=True,"),
+        tests=(f"{WEATHER}::test_a_token_that_is_refused_spends_no_records_attempts",),
+    ),
+    simulated(
+        "a 429 blocks nobody",
+        "17: all calls of all processes share one budget",
+        Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
+        tests=(f"{CAUGHT}::test_a_429_stops_every_process",),
+    ),
+    simulated(
+        "calls are reserved and spent outside their window",
+        "17: never more calls in any window than the budget",
+        Edit(BUDGET, "if slots and self._clock() - since > FRESH:", "if False:"),
+        tests=(f"{CAUGHT}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
+    ),
+)
+
+FINDING: tuple[Fault, ...] = (
+    simulated(
+        "the cursor is saved before the marks",
+        "3: a mark is never lost (a page's marks and its cursor are one transaction)",
+        Edit(
+            POLL,
+            "found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+            "self._records.meet([], lane=Lane.FRESH, cursor=name, value=state)\n"
+            "            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+        ),
+        tests=(f"{CAUGHT}::test_what_a_page_could_not_mark_is_found_by_the_next_poll",),
+    ),
+    simulated(
+        "the cursor goes on to now",
+        "FAULTS 2.2: the cursor is in HubSpot's time only, never now()",
+        Edit(
+            POLL,
+            'high = max(_time(state["high"]), min(top, began) if until is None else began)',
+            "high = datetime.now(UTC)",
+        ),
+        tests=(f"{CAUGHT}::test_the_poll_goes_by_the_clock_of_hubspot",),
+    ),
+    simulated(
+        "pages follow the time of the change",
+        "FAULTS 1b.1: ties on the timestamp; the window stays while its pages are walked",
+        Edit(
+            POLL,
+            "            after = page.after\n",
+            '            since, after = _time(state["top"]) + timedelta(milliseconds=1), FIRST\n',
+        ),
+        tests=(f"{CAUGHT}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
+    ),
+    simulated(
+        "an empty listing is believed",
+        "15: an empty read is an error until proven otherwise",
+        Edit(SWEEP, "            self._refuse_empty(after, page)\n", ""),
+        tests=(WEATHER,),
+    ),
+    simulated(
+        "events are told apart by eventId",
+        "1: duplicates, disorder, delay and loss of events change nothing but latency",
+        Edit(
+            "webhook/events.py",
+            "    for event in events:\n",
+            "    known = set()\n    for event in events:\n"
+            '        if event.get("eventId") in known:\n            continue\n'
+            '        known.add(event.get("eventId"))\n',
+        ),
+        tests=(f"{CAUGHT}::test_two_events_with_one_id_are_two_events",),
+    ),
+    real(
+        "an event of a contact is dropped once it is marked",
+        "3: a mark made while its subject is worked on survives",
+        Edit(
+            "reconciler/adapters/postgres/queries.sql",
+            "generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane",
+            "due = least(sync.mark.due, now()), lane",
+        ),
+        tests=("tests/functional/test_webhook_deliveries.py",),
+    ),
+)

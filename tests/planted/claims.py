@@ -1,0 +1,137 @@
+"""Faults of fences, marks and captures: in memory for the simulation, in SQL for the tests with a real Postgres."""
+
+from fault import Edit, Fault, real, simulated
+from places import CAUGHT, CONTRACT, ENDS, MARKS, PAIRS, QUERIES, ROWS, SCHEMA, TABLES
+
+CLAIMS: tuple[Fault, ...] = (
+    simulated(
+        "no fence at the merge (memory)",
+        "2: fences are checked when rows are written",
+        Edit(
+            PAIRS,
+            "if link is None or link.fence != step.pair.fence:\n            return False",
+            "if link is None:\n            return False",
+        ),
+    ),
+    real(
+        "no fence at the merge (SQL)",
+        "2: fences are checked when rows are written",
+        Edit(QUERIES, "where l.fence = s.fence and (s.at is null", "where (s.at is null"),
+        tests=(f"{ENDS}::test_a_worker_that_wakes_after_its_claim_went_to_another_writes_no_row",),
+    ),
+    simulated(
+        "no fence at the intent (memory)",
+        "2: fences are checked when intents are stored",
+        Edit(PAIRS, "link.fence != write.pair.fence or ", ""),
+    ),
+    real(
+        "no fence at the intent (SQL)",
+        "2: fences are checked when intents are stored",
+        Edit(QUERIES, "l.fence = w.fence and l.lease_until", "l.lease_until"),
+        tests=(f"{CAUGHT}::test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing",),
+    ),
+    simulated(
+        "who lost the claim clears the marks (memory)",
+        "2: fences are checked when marks are cleared",
+        Edit(
+            "simulation/memory/marks.py",
+            "endings = [ending for ending in endings if self._holds(ending.claim)]",
+            "endings = list(endings)",
+        ),
+    ),
+    real(
+        "who lost the claim clears the marks (SQL)",
+        "2: fences are checked when marks are cleared",
+        Edit(
+            "reconciler/adapters/postgres/marks.py",
+            "endings = [ending for ending in endings if ending.claim.uuid in held]",
+            "endings = list(endings)",
+        ),
+        tests=(f"{CAUGHT}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),
+    ),
+    simulated(
+        "marks are cleared whatever their generation (memory)",
+        "3: clearing compares the claimed generation",
+        Edit(
+            "simulation/memory/marks.py",
+            "            if mark is not None and mark.generation == generation:\n",
+            "            if mark is not None:\n",
+        ),
+    ),
+    real(
+        "marks are cleared whatever their generation (SQL)",
+        "3: clearing compares the claimed generation",
+        Edit(
+            QUERIES,
+            "delete from sync.mark m using done where m.subject = done.subject and m.generation = done.generation",
+            "delete from sync.mark m using done where m.subject = done.subject",
+        ),
+        tests=(f"{MARKS}::test_a_mark_made_while_its_subject_is_worked_on_survives",),
+    ),
+    simulated(
+        "a mark made again keeps its generation (memory)",
+        "3: a mark made while its subject is worked on survives",
+        Edit(TABLES, "                row.generation = next(self.numbers)\n", ""),
+    ),
+    real(
+        "a mark made again keeps its generation (SQL)",
+        "3: a mark made while its subject is worked on survives",
+        Edit(
+            SCHEMA,
+            "        generation = nextval('sync.number'),\n        due = least(sync.mark.due, now()),\n",
+            "        due = least(sync.mark.due, now()),\n",
+        ),
+        tests=(f"{MARKS}::test_a_mark_made_while_its_subject_is_worked_on_survives",),
+    ),
+    simulated(
+        "a leased pair is claimed again (memory)",
+        "2: one writer per pair",
+        Edit(
+            "simulation/memory/marks.py",
+            "return link is not None and not self._tables.is_leased(link)",
+            "return link is not None",
+        ),
+    ),
+    real(
+        "a leased pair is claimed again (SQL)",
+        "2: one writer per pair",
+        Edit(
+            SCHEMA,
+            "from sync.resolved(picked) r) and (l.lease_until is null or l.lease_until < now())",
+            "from sync.resolved(picked) r)",
+        ),
+        tests=(f"{MARKS}::test_the_second_mark_of_a_pair_waits_for_the_first_ones_worker",),
+    ),
+    real(
+        "the fold drops what was captured while it worked",
+        "3: the fold works on the rows it sees",
+        Edit(
+            SCHEMA,
+            "    delete from sync.intent i where deadline < now()\n",
+            "    delete from sync.dirty;\n    delete from sync.intent i where deadline < now()\n",
+        ),
+        tests=(f"{CAUGHT}::test_what_is_captured_while_marks_are_folded_is_not_lost",),
+    ),
+    real(
+        "the trigger captures the sync's own writes",
+        "9: the sync's own writes are not captured",
+        Edit(
+            SCHEMA,
+            "    moved text[];\nbegin\n    if sync.is_own() then return null; end if;\n",
+            "    moved text[];\nbegin\n    if sync.is_own() then\n"
+            "        insert into sync.dirty (uuid) select uuid from new_rows;\n        return null;\n    end if;\n",
+        ),
+        tests=(f"{CAUGHT}::test_what_the_sync_writes_itself_is_no_news",),
+    ),
+    simulated(
+        "the sync's own writes are captured (memory)",
+        "9: the sync's own writes are not captured",
+        Edit(
+            ROWS,
+            "    row.stored.update(values)\n    may_turn",
+            "    row.stored.update(values)\n"
+            "    tables.dirty.append((row.uuid, list(values), tables.now()))\n    may_turn",
+        ),
+        tests=(f"{CONTRACT}_merge.py::test_the_syncs_own_writes_are_no_news",),
+    ),
+)

@@ -1,0 +1,18 @@
+"""Where faults are planted, and the tests that are named for them."""
+
+BASE, ENDS, MARKS = (f"tests/postgres/test_{name}.py" for name in ("base", "ends", "marks"))
+ERASE, IDENTITY, WEATHER = (f"tests/postgres/test_{name}.py" for name in ("erase", "identity", "weather"))
+ALIVE, CONFLICTS, THROUGH = (f"tests/postgres/test_{name}.py" for name in ("being_alive", "conflicts", "write_through"))
+MERGED, WINDOWS = (f"tests/postgres/test_{name}.py" for name in ("merged_contacts", "windows"))
+CAUGHT = "tests/planted/test_caught.py"
+CONTRACT = "tests/simulation/test_contract"
+
+MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE = (
+    f"reconciler/core/{name}.py" for name in ("merge", "mirror", "plan", "existence", "fields", "judge")
+)
+RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
+    f"reconciler/{name}.py" for name in ("reconcile", "sender", "poll", "sweep", "budget")
+)
+PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
+QUERIES, SCHEMA = "reconciler/adapters/postgres/queries.sql", "schema.sql"
+REAL_PAIRS = "reconciler/adapters/postgres/pairs.py"
