@@ -95,10 +95,11 @@ class SharedBudget:
             permit.slots.clear()
         since, slots = permit.taken, permit.slots[-1:]
         del permit.slots[-1:]
-        if not slots and not permit.is_probe:
+        is_probe, permit.is_probe = permit.is_probe and not slots, False
+        if not slots and not is_probe:
             slots, since = self._take("all", permit.lane, 1), self._clock()
-        permit.is_probe = False
-        if search:
+            is_probe = not slots
+        if search and not is_probe:
             self._take("search", permit.lane, 1)
         if slots and self._clock() - since > FRESH:
             # The window begins with the call, not with its reservation.

@@ -1,0 +1,39 @@
+"""While HubSpot is down one call at a time looks whether it is back, whatever kind of call comes first."""
+
+import pytest
+from world import World
+
+from reconciler.core.errors import NotNow, Unavailable
+from reconciler.core.ports import Lane
+
+
+@pytest.fixture
+def down(world: World) -> World:
+    for _ in range(3):
+        world.parts.budget.failed(Unavailable("HubSpot did not answer"))
+    world.sql("update sync.outage set probe = now()")
+    return world
+
+
+@pytest.mark.parametrize("search", [True, False])
+def test_one_call_of_any_kind_looks_whether_hubspot_is_back(down: World, search: bool) -> None:
+    with down.parts.budget.reserve(Lane.FRESH, 1) as is_probe:
+        assert is_probe
+        down.parts.budget.spend(search=search)
+    with pytest.raises(NotNow), down.parts.budget.reserve(Lane.FRESH, 1):
+        pass
+    down.parts.budget.answered()
+    with down.parts.budget.reserve(Lane.FRESH, 2) as is_probe:
+        assert not is_probe
+
+
+def test_a_poll_can_be_what_finds_hubspot_back(down: World) -> None:
+    down.parts.poll.recent()
+    assert down.sql("select since from sync.outage") == [{"since": None}]
+
+
+def test_a_mark_of_a_contact_whose_link_is_gone_goes_away(world: World) -> None:
+    world.sql("insert into sync.alias (contact, uuid, kind) values (7, gen_random_uuid(), 'merged')")
+    world.event(7)
+    world.parts.reconciler.drain()
+    assert world.sql("select * from sync.mark") == []
