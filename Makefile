@@ -38,7 +38,7 @@ chaos: $(READY)
 	CHAOS_SECONDS=240 CHAOS_POSTGRES_KILLS=20 CHAOS_STRIDE=10 $(BIN)/python -m pytest tests/chaos -s -m "long or not long" $(ARGS)
 
 outages: $(READY)
-	OUTAGE_SLOW=1 $(BIN)/python -m pytest tests/outages -m "long or not long" $(ARGS)
+	$(BIN)/python -m pytest tests/outages -m "long or not long" $(ARGS)
 
 fuzz: $(READY)
 	$(BIN)/python tests/hostile/fuzz.py --inputs 1000000

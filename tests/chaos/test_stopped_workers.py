@@ -95,7 +95,11 @@ def _beats(world: World) -> set[str]:
 
 
 def _time_passes(world: World) -> None:
-    """The lease of the one that sleeps ends, and the deadline of what it sent."""
+    """The lease of the one that sleeps ends, the deadline of what it sent, and what its other threads had open."""
+    world.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and state ^@ 'idle in transaction' and pid <> pg_backend_pid()"
+    )
     world.sql("update sync.link set lease_until = now() - interval '1 s' where lease_until is not null")
     world.sql("update sync.intent set deadline = now() - interval '1 s'")
 

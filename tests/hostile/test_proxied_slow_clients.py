@@ -17,6 +17,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Slow:
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 PAUSE = 0.5
 HONEST = 100
+ELSEWHERE = "127.0.0.2"
+"""The address of who is honest: one sender has twenty places at the webhook's door, and the crowd fills its own."""
 
 
 @dataclass
@@ -64,10 +66,10 @@ def test_an_honest_client_is_served_at_once_among_slow_ones(behind: Behind, crow
     took = []
     while crowd.rounds < 2 or len(took) < HONEST:
         started = time.monotonic()
-        reply = ask(behind.proxy.api, "GET", "/kai@hubspot.com", Authorization=behind.authorization)
+        reply = ask(behind.proxy.api, "GET", "/kai@hubspot.com", sender=ELSEWHERE, Authorization=behind.authorization)
         delivery = signed([event(101)])
         data = delivery.pop("data")
-        taken = ask(behind.proxy.webhook, "POST", "/", data, **delivery)
+        taken = ask(behind.proxy.webhook, "POST", "/", data, sender=ELSEWHERE, **delivery)
         took.append(time.monotonic() - started)
         assert (reply.status, taken.status) == (200, 204)
     assert sorted(took)[len(took) * 99 // 100] < 1.0

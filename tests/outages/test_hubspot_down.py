@@ -56,6 +56,7 @@ def somebody_works(world: World, api: ApiInProcess, hook: Hook, n: int) -> None:
     world.insert(email=f"sql{n}@example.com")
 
 
+@pytest.mark.long
 def test_an_hour_without_hubspot_costs_few_calls_and_no_record(
     world: World, hours: Hours, api: ApiInProcess, hook: Hook
 ) -> None:
@@ -116,7 +117,7 @@ def test_who_is_told_to_wait_waits_as_long_and_no_longer_than_ten_minutes(
     assert_sound(world)
 
 
-@pytest.mark.skipif("OUTAGE_SLOW" not in os.environ, reason="takes minutes: OUTAGE_SLOW=1")
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_hubspot_that_does_not_answer_is_asked_no_more_than_one_that_fails(world: World, hours: Hours) -> None:
     people(world, 30)
