@@ -310,7 +310,7 @@ class Reconciler:
 
 def _is_free(owner: Neighbour | None) -> bool:
     """Whether a contact can be linked: nobody's, a placeholder's, or a deleted customer's that leaves it alive."""
-    return owner is None or ((owner.is_placeholder or not owner.is_alive) and not owner.is_busy)
+    return owner is None or not owner.is_alive
 
 
 def _lost_creates(pairs: Iterable[Pair]) -> Iterable[str]:

@@ -20,8 +20,8 @@ from ledger import Ledger, Write
 from sandbox.errors import HubSpotError
 from sandbox.portal import Portal
 
-PATIENCE = 75.0
-"""Seconds for which a client repeats a request that nobody answers: longer than a key stays in flight."""
+PATIENCE = 250.0
+"""Seconds for which a client repeats a request that nobody answers: each death keeps its key in flight for a minute."""
 
 Answer = tuple[int, Any]
 

@@ -96,7 +96,7 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "a busy holder's contact is handed over",
         "2: one writer per pair",
-        Edit(RECONCILE, "and not owner.is_busy", ""),
+        Edit(RECONCILE, "elif owner is not None and owner.is_busy and", "elif False and owner is not None and"),
         tests=(f"{CAUGHT}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
     ),
     simulated(

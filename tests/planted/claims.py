@@ -12,6 +12,7 @@ CLAIMS: tuple[Fault, ...] = (
             "if link is None or link.fence != step.pair.fence:\n            return False",
             "if link is None:\n            return False",
         ),
+        tests=(f"{CONTRACT}_merge.py::test_whoever_lost_his_claim_merges_nothing",),
     ),
     real(
         "no fence at the merge (SQL)",
@@ -23,6 +24,7 @@ CLAIMS: tuple[Fault, ...] = (
         "no fence at the intent (memory)",
         "2: fences are checked when intents are stored",
         Edit(PAIRS, "link.fence != write.pair.fence or ", ""),
+        tests=(f"{CONTRACT}_intents.py::test_nothing_is_sent_by_whoever_lost_his_claim",),
     ),
     real(
         "no fence at the intent (SQL)",
@@ -38,6 +40,7 @@ CLAIMS: tuple[Fault, ...] = (
             "endings = [ending for ending in endings if self._holds(ending.claim)]",
             "endings = list(endings)",
         ),
+        tests=(f"{CONTRACT}_marks.py::test_whoever_lost_his_claim_says_nothing_about_the_marks",),
     ),
     real(
         "who lost the claim clears the marks (SQL)",
