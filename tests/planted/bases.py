@@ -6,7 +6,7 @@ from places import BASE, CAUGHT, CONTRACT, MARKS, PAIRS, QUERIES, REAL_PAIRS, RO
 BASES: tuple[Fault, ...] = (
     simulated(
         "the base moves wholesale (memory)",
-        "5: nothing else touches it; never the whole object at once",
+        "the base moves column by column, never the whole object at once",
         Edit(
             PAIRS,
             "    settled = {**step.agree, **written}\n",
@@ -15,7 +15,7 @@ BASES: tuple[Fault, ...] = (
     ),
     real(
         "the base moves wholesale (SQL)",
-        "5: nothing else touches it; never the whole object at once",
+        "the base moves column by column, never the whole object at once",
         Edit(
             REAL_PAIRS,
             "    settled = {**step.agree, **written}\n",
@@ -25,18 +25,18 @@ BASES: tuple[Fault, ...] = (
     ),
     simulated(
         "the base moves on a pull that did not take (memory)",
-        "5: pulled only in the statement that really changed that column",
+        "a pull moves the base only with the column that it really changed",
         Edit(PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
     ),
     real(
         "the base moves on a pull that did not take (SQL)",
-        "5: pulled only in the statement that really changed that column",
+        "a pull moves the base only with the column that it really changed",
         Edit(REAL_PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
         tests=(BASE,),
     ),
     simulated(
         "an older answer turns the base back (memory)",
-        "5: pushed, in the order of HubSpot's time",
+        "pushes move the base in the order of HubSpot's time",
         Edit(
             "simulation/memory/answers.py",
             "{c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}",
@@ -46,7 +46,7 @@ BASES: tuple[Fault, ...] = (
     ),
     real(
         "an older answer turns the base back (SQL)",
-        "5: pushed, in the order of HubSpot's time",
+        "pushes move the base in the order of HubSpot's time",
         Edit(
             QUERIES,
             "value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms)",
@@ -56,12 +56,12 @@ BASES: tuple[Fault, ...] = (
     ),
     simulated(
         "a row is written without compare-and-set (memory)",
-        "6: a column is written only if it still holds the gathered value",
+        "a column is written only if it still holds the gathered value",
         Edit(ROWS, "if row.stored[column] == write.stored.get(column) and not (column", "if not (column"),
     ),
     real(
         "a row is written without compare-and-set (SQL)",
-        "6: a column is written only if it still holds the gathered value",
+        "a column is written only if it still holds the gathered value",
         Edit(
             QUERIES,
             "where to_jsonb(c) -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
@@ -71,7 +71,7 @@ BASES: tuple[Fault, ...] = (
     ),
     simulated(
         "a snapshot that grew old is written (memory)",
-        "7: a snapshot older than seen is stale (checked in the writing transaction)",
+        "a snapshot older than seen is stale (checked in the writing transaction)",
         Edit(
             PAIRS,
             "return step.at is None or link.seen is None or step.believes or link.seen <= step.at",
@@ -81,13 +81,13 @@ BASES: tuple[Fault, ...] = (
     ),
     real(
         "a snapshot that grew old is written (SQL)",
-        "7: a snapshot older than seen is stale (checked in the writing transaction)",
+        "a snapshot older than seen is stale (checked in the writing transaction)",
         Edit(QUERIES, "and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)\n", "\n"),
         tests=(f"{CAUGHT}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
     ),
     simulated(
         "poll and sweep skip by seen (memory)",
-        "7: poll and sweep may skip only what is not newer than read",
+        "poll and sweep may skip only what is not newer than read",
         Edit(
             "simulation/memory/records.py",
             "link is None or link.read is None or link.read < contact.updated_at or",
@@ -97,7 +97,7 @@ BASES: tuple[Fault, ...] = (
     ),
     real(
         "poll and sweep skip by seen (SQL)",
-        "7: poll and sweep may skip only what is not newer than read",
+        "poll and sweep may skip only what is not newer than read",
         Edit(QUERIES, "l.read is null or l.read < p.updated or", "l.seen is null or l.seen < p.updated or"),
         tests=(f"{MARKS}::test_an_edit_behind_our_own_write_is_found_without_its_event",),
     ),

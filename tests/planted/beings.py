@@ -6,7 +6,7 @@ from places import ALIVE, CAUGHT, ERASE, EXISTENCE, IDENTITY, MARKS, MERGED, PLA
 BEINGS: tuple[Fault, ...] = (
     simulated(
         "a linked contact that reads 404 is created again",
-        "12: a linked contact that reads 404 is never created again",
+        "a linked contact that reads 404 is never created again",
         Edit(
             EXISTENCE,
             "return Existence.DELETE if base else Existence.CREATE",
@@ -16,7 +16,7 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a delete here archives nothing there",
-        "12: delete here archives there",
+        "delete here archives there",
         Edit(
             EXISTENCE,
             "return Existence.ARCHIVE if base else Existence.REVIVE",
@@ -26,7 +26,7 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a delete there deletes nothing here",
-        "12: and the reverse (soft: deletedat)",
+        "a delete there soft-deletes here",
         Edit(
             EXISTENCE,
             "return Existence.DELETE if base else Existence.CREATE",
@@ -36,7 +36,7 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a restore is ignored",
-        "12: restore revives the same customer",
+        "restore revives the same customer",
         Edit(
             EXISTENCE,
             "return Existence.ARCHIVE if base else Existence.REVIVE",
@@ -46,19 +46,19 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a create that landed after its customer's deletion makes it anew",
-        "12: - dead alive is archived, a create of ours",
+        "a contact made for a customer deleted meanwhile is archived",
         Edit(EXISTENCE, "if pair.customer is None and not is_created_by_us(pair) else", "if True else"),
         tests=(IDENTITY,),
     ),
     simulated(
         "a privacy deletion is taken for a deletion",
-        "13: erase takes everything",
+        "erase takes everything",
         Edit(PLAN, "if contact is None and pair.privacy:", "if False:"),
         tests=(ERASE,),
     ),
     simulated(
         "the tombstone is not asked when a contact comes in",
-        "13: erased stays erased",
+        "erased stays erased",
         Edit(PLAN, "if address is not None and address in around.tombstoned:", "if False:"),
         Edit(
             PLAN,
@@ -69,13 +69,13 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a merged contact's old id stays the link's",
-        "11: every old id is an alias of the survivor",
+        "every old id is an alias of the survivor",
         Edit(PLAN, "if contact is not None and contact.id != pair.link.contact_id:", "if False:"),
         tests=(MERGED,),
     ),
     simulated(
         "who wins a merge depends on who is found first",
-        "11: the winner follows from state alone",
+        "the winner follows from state alone",
         Edit(
             PLAN,
             "winner, loser = sorted((me, rival), key=lambda each: _precedence(each, address))",
@@ -85,7 +85,7 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "an address is given away although its holder keeps it",
-        "10: one holder for an address",
+        "one holder for an address",
         Edit(
             "reconciler/core/addresses.py",
             "        for uuid in stuck:\n            del waiting[uuid]\n",
@@ -95,19 +95,19 @@ BEINGS: tuple[Fault, ...] = (
     ),
     simulated(
         "a busy holder's contact is handed over",
-        "2: one writer per pair",
+        "one writer per pair",
         Edit(RECONCILE, "elif owner is not None and owner.is_busy and", "elif False and owner is not None and"),
         tests=(f"{CAUGHT}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
     ),
     simulated(
         "a stale snapshot is believed at once",
-        "7: a snapshot older than seen is stale: look again, then believe it",
+        "a snapshot older than seen is stale: look again, then believe it",
         Edit(PLAN, "return is_older and pair.link.looks < len(STALE_LOOKS)", "return False"),
         tests=(MARKS,),
     ),
     simulated(
         "the brake is off",
-        "15: what exceeds the allowance is held",
+        "what exceeds the allowance is held",
         Edit(RECONCILE, "return brake(steps, self._brakes.grant(danger)) if danger else steps", "return steps"),
         tests=(WEATHER,),
     ),

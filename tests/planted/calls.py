@@ -6,7 +6,7 @@ from places import BASE, BUDGET, CAUGHT, MARKS, MIRROR, PLAN, POLL, RECONCILE, S
 CALLS: tuple[Fault, ...] = (
     simulated(
         "an intent is closed when its answer is lost",
-        "4: an intent goes when the answer is committed",
+        "an intent goes when the answer is committed",
         Edit(
             SENDER,
             "        except OutcomeUnknown:\n            raise\n        except Transient:",
@@ -16,31 +16,31 @@ CALLS: tuple[Fault, ...] = (
     ),
     simulated(
         "an intent is closed by half an answer",
-        "4: what was not answered stays open",
+        "what was not answered stays open",
         Edit(MIRROR, "return set(self.write.values) <= set(self.pushed)", "return True"),
         tests=(f"{CAUGHT}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
     ),
     simulated(
         "the send window is ignored: a PATCH goes out late",
-        "2: before each send the lease outlasts the call's total deadline",
+        "before each send the lease outlasts the call's total deadline",
         Edit(SENDER, "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
         tests=(f"{CAUGHT}::test_a_write_whose_time_is_over_is_not_sent",),
     ),
     simulated(
         "a create of a customer without an address is repeated",
-        "8 and D4: never two contacts; an unknown outcome parks",
+        "never two contacts; an unknown outcome parks",
         Edit(PLAN, 'if any(intent.values.get("email") is None for intent in creates):', "if False:"),
         tests=(MARKS,),
     ),
     simulated(
         "a second create without asking for the first",
-        "8: an unknown outcome is settled by the open intent, never two contacts",
+        "an unknown outcome is settled by the open intent, never two contacts",
         Edit(PLAN, "if any(not intent.is_overdue for intent in creates):", "if False:"),
         tests=(f"{CAUGHT}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
     ),
     simulated(
         "an API write creates beside a create that is under way",
-        "8: an unknown outcome is settled by the open intent, never two contacts",
+        "an unknown outcome is settled by the open intent, never two contacts",
         Edit(
             "reconciler/write_through.py",
             "creating = {pair.uuid: Creating() for pair, _ in edited if _may_be_created_by_others(pair)}",
@@ -50,19 +50,19 @@ CALLS: tuple[Fault, ...] = (
     ),
     simulated(
         "attempts are spent on HubSpot's own failures",
-        "16: causes that are not the record's own never spend its attempts",
+        "causes that are not the record's own never spend its attempts",
         Edit(RECONCILE, "again=max(error.delay, e.again or 0),", "again=max(error.delay, e.again or 0), spend=True,"),
         tests=(f"{WEATHER}::test_a_token_that_is_refused_spends_no_records_attempts",),
     ),
     simulated(
         "a 429 blocks nobody",
-        "17: all calls of all processes share one budget",
+        "all calls of all processes share one budget",
         Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
         tests=(f"{CAUGHT}::test_a_429_stops_every_process",),
     ),
     simulated(
         "calls are reserved and spent outside their window",
-        "17: never more calls in any window than the budget",
+        "never more calls in any window than the budget",
         Edit(BUDGET, "if slots and self._clock() - since > FRESH:", "if False:"),
         tests=(f"{CAUGHT}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
     ),
@@ -71,7 +71,7 @@ CALLS: tuple[Fault, ...] = (
 FINDING: tuple[Fault, ...] = (
     simulated(
         "the cursor is saved before the marks",
-        "3: a mark is never lost (a page's marks and its cursor are one transaction)",
+        "a mark is never lost (a page's marks and its cursor are one transaction)",
         Edit(
             POLL,
             "found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
@@ -82,7 +82,7 @@ FINDING: tuple[Fault, ...] = (
     ),
     simulated(
         "the cursor goes on to now",
-        "FAULTS 2.2: the cursor is in HubSpot's time only, never now()",
+        "the cursor is in HubSpot's time only, never now()",
         Edit(
             POLL,
             'high = max(_time(state["high"]), min(top, began) if until is None else began)',
@@ -92,7 +92,7 @@ FINDING: tuple[Fault, ...] = (
     ),
     simulated(
         "pages follow the time of the change",
-        "FAULTS 1b.1: ties on the timestamp; the window stays while its pages are walked",
+        "ties on the timestamp; the window stays while its pages are walked",
         Edit(
             POLL,
             "            after = page.after\n",
@@ -102,13 +102,13 @@ FINDING: tuple[Fault, ...] = (
     ),
     simulated(
         "an empty listing is believed",
-        "15: an empty read is an error until proven otherwise",
+        "an empty read is an error until proven otherwise",
         Edit(SWEEP, "            self._refuse_empty(after, page)\n", ""),
         tests=(WEATHER,),
     ),
     simulated(
         "events are told apart by eventId",
-        "1: duplicates, disorder, delay and loss of events change nothing but latency",
+        "duplicates, disorder, delay and loss of events change nothing but latency",
         Edit(
             "webhook/events.py",
             "    for event in events:\n",
@@ -120,7 +120,7 @@ FINDING: tuple[Fault, ...] = (
     ),
     real(
         "an event of a contact is dropped once it is marked",
-        "3: a mark made while its subject is worked on survives",
+        "a mark made while its subject is worked on survives",
         Edit(
             "reconciler/adapters/postgres/queries.sql",
             "generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane",

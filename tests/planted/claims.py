@@ -6,7 +6,7 @@ from places import CAUGHT, CONTRACT, ENDS, MARKS, PAIRS, QUERIES, ROWS, SCHEMA, 
 CLAIMS: tuple[Fault, ...] = (
     simulated(
         "no fence at the merge (memory)",
-        "2: fences are checked when rows are written",
+        "fences are checked when rows are written",
         Edit(
             PAIRS,
             "if link is None or link.fence != step.pair.fence:\n            return False",
@@ -16,25 +16,25 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "no fence at the merge (SQL)",
-        "2: fences are checked when rows are written",
+        "fences are checked when rows are written",
         Edit(QUERIES, "where l.fence = s.fence and (s.at is null", "where (s.at is null"),
         tests=(f"{ENDS}::test_a_worker_that_wakes_after_its_claim_went_to_another_writes_no_row",),
     ),
     simulated(
         "no fence at the intent (memory)",
-        "2: fences are checked when intents are stored",
+        "fences are checked when intents are stored",
         Edit(PAIRS, "link.fence != write.pair.fence or ", ""),
         tests=(f"{CONTRACT}_intents.py::test_nothing_is_sent_by_whoever_lost_his_claim",),
     ),
     real(
         "no fence at the intent (SQL)",
-        "2: fences are checked when intents are stored",
+        "fences are checked when intents are stored",
         Edit(QUERIES, "l.fence = w.fence and l.lease_until", "l.lease_until"),
         tests=(f"{CAUGHT}::test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing",),
     ),
     simulated(
         "who lost the claim clears the marks (memory)",
-        "2: fences are checked when marks are cleared",
+        "fences are checked when marks are cleared",
         Edit(
             "simulation/memory/marks.py",
             "endings = [ending for ending in endings if self._holds(ending.claim)]",
@@ -44,7 +44,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "who lost the claim clears the marks (SQL)",
-        "2: fences are checked when marks are cleared",
+        "fences are checked when marks are cleared",
         Edit(
             "reconciler/adapters/postgres/marks.py",
             "endings = [ending for ending in endings if ending.claim.uuid in held]",
@@ -54,7 +54,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     simulated(
         "marks are cleared whatever their generation (memory)",
-        "3: clearing compares the claimed generation",
+        "clearing compares the claimed generation",
         Edit(
             "simulation/memory/marks.py",
             "            if mark is not None and mark.generation == generation:\n",
@@ -63,7 +63,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "marks are cleared whatever their generation (SQL)",
-        "3: clearing compares the claimed generation",
+        "clearing compares the claimed generation",
         Edit(
             QUERIES,
             "delete from sync.mark m using done where m.subject = done.subject and m.generation = done.generation",
@@ -73,12 +73,12 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     simulated(
         "a mark made again keeps its generation (memory)",
-        "3: a mark made while its subject is worked on survives",
+        "a mark made while its subject is worked on survives",
         Edit(TABLES, "                row.generation = next(self.numbers)\n", ""),
     ),
     real(
         "a mark made again keeps its generation (SQL)",
-        "3: a mark made while its subject is worked on survives",
+        "a mark made while its subject is worked on survives",
         Edit(
             SCHEMA,
             "        generation = nextval('sync.number'),\n        due = least(sync.mark.due, now()),\n",
@@ -88,7 +88,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     simulated(
         "a leased pair is claimed again (memory)",
-        "2: one writer per pair",
+        "one writer per pair",
         Edit(
             "simulation/memory/marks.py",
             "return link is not None and not self._tables.is_leased(link)",
@@ -97,7 +97,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "a leased pair is claimed again (SQL)",
-        "2: one writer per pair",
+        "one writer per pair",
         Edit(
             SCHEMA,
             "from sync.resolved(picked) r) and (l.lease_until is null or l.lease_until < now())",
@@ -107,7 +107,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "the fold drops what was captured while it worked",
-        "3: the fold works on the rows it sees",
+        "the fold works on the rows it sees",
         Edit(
             SCHEMA,
             "    delete from sync.intent i where deadline < now()\n",
@@ -117,7 +117,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     real(
         "the trigger captures the sync's own writes",
-        "9: the sync's own writes are not captured",
+        "the sync's own writes are not captured",
         Edit(
             SCHEMA,
             "    moved text[];\nbegin\n    if sync.is_own() then return null; end if;\n",
@@ -128,7 +128,7 @@ CLAIMS: tuple[Fault, ...] = (
     ),
     simulated(
         "the sync's own writes are captured (memory)",
-        "9: the sync's own writes are not captured",
+        "the sync's own writes are not captured",
         Edit(
             ROWS,
             "    row.stored.update(values)\n    may_turn",

@@ -6,7 +6,7 @@ from places import CAUGHT, CONTRACT, ENDS, ERASE, MERGED, PAIRS, QUERIES, REAL_P
 PEOPLE: tuple[Fault, ...] = (
     simulated(
         "the loser of a merge keeps its link (memory)",
-        "11: the loser has no link",
+        "the loser has no link",
         Edit(
             PAIRS,
             "loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None",
@@ -15,7 +15,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "the loser of a merge keeps its link (SQL)",
-        "11: the loser has no link",
+        "the loser has no link",
         Edit(
             QUERIES,
             "update sync.link set contact = null, fence = nextval('sync.number'), alive = false, base = '{}',"
@@ -26,36 +26,36 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     simulated(
         "what the loser of a merge had not sent is lost (memory)",
-        "11 and HISTORIES 12: log the loser's unpushed local edits",
+        "log the loser's unpushed local edits",
         Edit(PAIRS, "tables.log(merged.loser, [] if row is None else _unsent(row, loser))", "pass"),
         tests=(f"{CONTRACT}_links.py::test_what_the_loser_had_not_sent_yet_is_logged",),
     ),
     real(
         "what the loser of a merge had not sent is lost (SQL)",
-        "11 and HISTORIES 12: log the loser's unpushed local edits",
+        "log the loser's unpushed local edits",
         Edit(REAL_PAIRS, '    work.run("log_unsent", loser=merged.loser)\n', ""),
         tests=(MERGED,),
     ),
     simulated(
         "one busy address holds its whole batch up (memory)",
-        "16: one bad record never harms its batch",
+        "one bad record never harms its batch",
         Edit(ROWS, ' and not (column == "email" and _is_held(tables, row, value))', ""),
         tests=(f"{CONTRACT}_merge.py::test_an_address_that_another_holds_by_now_is_left_out",),
     ),
     real(
         "one busy address holds its whole batch up (SQL)",
-        "16: one bad record never harms its batch",
+        "one bad record never harms its batch",
         Edit(QUERIES, "and (v.key <> 'email' or v.value = 'null' or not exists (", "and (true or not exists ("),
         tests=(f"{CONTRACT}_merge.py::test_an_address_that_another_holds_by_now_is_left_out",),
     ),
     simulated(
         "the privacy bit is dropped by a later mark (memory)",
-        "1 and 13: one sticky bit: a privacy deletion was announced",
+        "one sticky bit: a privacy deletion was announced",
         Edit(TABLES, "row.privacy = row.privacy or privacy", "row.privacy = privacy"),
     ),
     real(
         "the privacy bit is dropped by a later mark (SQL)",
-        "1 and 13: one sticky bit: a privacy deletion was announced",
+        "one sticky bit: a privacy deletion was announced",
         Edit(
             SCHEMA,
             "        privacy = sync.mark.privacy or excluded.privacy;\n",
@@ -65,19 +65,19 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     simulated(
         "the privacy bit is not kept with the link (memory)",
-        "1 and 13: one sticky bit: a privacy deletion was announced",
+        "one sticky bit: a privacy deletion was announced",
         Edit(PAIRS, "    link.privacy = link.privacy or step.pair.privacy\n", ""),
         tests=(f"{CONTRACT}_merge.py::test_an_announced_privacy_deletion_is_remembered",),
     ),
     real(
         "the privacy bit is not kept with the link (SQL)",
-        "1 and 13: one sticky bit: a privacy deletion was announced",
+        "one sticky bit: a privacy deletion was announced",
         Edit(QUERIES, "else l.detached end, privacy = l.privacy or s.privacy\n", "else l.detached end\n"),
         tests=(ERASE, ENDS),
     ),
     simulated(
         "the tombstone is skipped at the write (memory)",
-        "13: erased stays erased, checked with every insert",
+        "erased stays erased, checked with every insert",
         Edit(
             TABLES,
             "if self.tombstones.intersection(address for address in addresses if address is not None):",
@@ -86,13 +86,13 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "the tombstone is skipped at the write (SQL)",
-        "13: erased stays erased, checked with every insert",
+        "erased stays erased, checked with every insert",
         Edit(SCHEMA, "    if exists (select from sync.tombstone) and exists (\n", "    if false and exists (\n"),
         tests=(ERASE,),
     ),
     real(
         "an erase does not shut inserts out",
-        "13: under a lock shared with every insert",
+        "an erase holds a lock shared with every insert",
         Edit(SCHEMA, "    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));\n", ""),
         tests=(
             ERASE,
@@ -101,7 +101,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "an erase leaves the person's log",
-        "13: every row, base, intent, log and parked reason",
+        "an erase takes every row, base, intent, log and parked reason",
         Edit(
             SCHEMA,
             "    delete from sync.history where uuid = any(people) or exists",
@@ -111,7 +111,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "an intent reserves no address",
-        "8: the address is reserved locally before the call",
+        "the address is reserved locally before the call",
         Edit(
             SCHEMA,
             "create unique index if not exists intent_reserves_address_once",
@@ -126,7 +126,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     simulated(
         "slots are taken before their window is over (memory)",
-        "17: never more calls in any window than the budget",
+        "never more calls in any window than the budget",
         Edit(
             "simulation/memory/slots.py",
             "for n, at in slots.items() if at <= now - window and",
@@ -135,7 +135,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "slots are taken before their window is over (SQL)",
-        "17: never more calls in any window than the budget",
+        "never more calls in any window than the budget",
         Edit(
             QUERIES,
             "where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'\n",
@@ -145,7 +145,7 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "a 429 leaves the slots free (SQL)",
-        "17: one budget: a 429 stops all processes",
+        "one budget: a 429 stops all processes",
         Edit(
             QUERIES,
             "where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'\n",

@@ -6,7 +6,7 @@ from places import ALIVE, BASE, CAUGHT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, THRO
 VALUES: tuple[Fault, ...] = (
     simulated(
         "base moves to what was sent, not to the answer",
-        "5: a pushed property moves the base to HubSpot's answer",
+        "a pushed property moves the base to HubSpot's answer",
         Edit(
             MIRROR,
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
@@ -16,7 +16,7 @@ VALUES: tuple[Fault, ...] = (
     ),
     simulated(
         "a property missing from an answer is empty",
-        "6: a property missing from an answer is unknown, never empty",
+        "a property missing from an answer is unknown, never empty",
         Edit(
             MIRROR,
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
@@ -26,7 +26,7 @@ VALUES: tuple[Fault, ...] = (
     ),
     simulated(
         "a property missing from a read is empty",
-        "6: a property missing from an answer is unknown, never empty",
+        "a property missing from an answer is unknown, never empty",
         Edit(MERGE, "        if column not in remote:\n            continue\n", ""),
         Edit(
             MERGE,
@@ -37,19 +37,19 @@ VALUES: tuple[Fault, ...] = (
     ),
     simulated(
         "addresses are compared as they are written",
-        "6: values are normalised once, at the border (e-mail trimmed and lower-cased)",
+        "values are normalised once, at the border (e-mail trimmed and lower-cased)",
         Edit(FIELDS, "return address.lower() or None", "return address or None"),
         tests=(f"{CAUGHT}::test_an_address_in_other_letters_is_the_same_and_is_left_as_it_was_written",),
     ),
     simulated(
         "our own open intent is taken for a person's edit",
-        "4: a remote value equal to an open intent is ours",
+        "a remote value equal to an open intent is ours",
         Edit(PLAN, "ours=_values(pair.intents),", "ours={},"),
         tests=(f"{BASE}::test_what_we_sent_before_a_crash_is_no_persons_edit",),
     ),
     simulated(
         "the loser of a conflict is logged nowhere",
-        "14: the loser is logged before it is overwritten",
+        "the loser is logged before it is overwritten",
         Edit(
             MERGE,
             "            merged.conflicts.append(Conflict(column=column, winner=verdict, kept=theirs, lost=mine))\n",
@@ -59,25 +59,25 @@ VALUES: tuple[Fault, ...] = (
     ),
     simulated(
         "what a delete overtakes is logged nowhere",
-        "14 and D1: delete wins, the other side's edits go to the log",
+        "delete wins, the other side's edits go to the log",
         Edit(PLAN, "remote=Remote.ARCHIVE, conflicts=_unpulled(pair)", "remote=Remote.ARCHIVE"),
         tests=(ALIVE,),
     ),
     simulated(
         "what a PUT overwrote unseen is not looked up",
-        "8: what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
+        "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
         Edit(PLAN, "if not pair.link.unseen or pair.contact is None:", "if True:"),
         tests=(THROUGH,),
     ),
     simulated(
         "a row edited during an API write loses silently",
-        "8: success means both sides have held the change",
+        "success means both sides have held the change",
         Edit(MIRROR, "if not self.write.is_direct:\n            return []", "if True:\n            return []"),
         tests=(THROUGH,),
     ),
     simulated(
         "the clocks' difference is ignored",
-        "14: times of edits here are corrected by the measured skew",
+        "times of edits here are corrected by the measured skew",
         Edit(JUDGE, "self._customer.updated_at) + self._rules.skew", "self._customer.updated_at)"),
         tests=(f"{CAUGHT}::test_the_newest_edit_wins_although_the_clocks_differ",),
     ),
