@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reconciler import log
+from reconciler.adapters.postgres.database import Busy
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
@@ -111,7 +113,8 @@ def allow(kind: Danger, count: int) -> None:
 @app.command("erase")
 def erase_command(address: str) -> None:
     """Erase the person with this address on both sides, for good."""
-    _with_parts(lambda parts: print("erased" if erase(parts, address) else "no customer has this address"))
+    patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
+    _with_parts(lambda parts: print("erased" if patient(erase, parts, address) else "no customer has this address"))
 
 
 @app.command()
