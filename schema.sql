@@ -529,8 +529,9 @@ end $$;
 -- Erasing --------------------------------------------------------------------------------------------------------
 
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
--- Leaves salted hashes and ignored contact ids. Does not wait: a busy lock is an error, and the caller comes again.
-create or replace function sync.erase(subject uuid) returns table (hash text, contact bigint) language plpgsql as $$
+-- Leaves salted hashes and ignored contact ids. Goes before inserts that begin later, and gives way to those under way
+-- before Postgres looks for a deadlock (after a second): a busy lock is an error, and the caller comes again.
+create or replace function sync.erase(subject uuid) returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
 #variable_conflict use_column
 declare
     people    uuid[] := array[subject];
@@ -538,9 +539,7 @@ declare
     ids       bigint[];
     known     integer := 0;
 begin
-    if not pg_try_advisory_xact_lock(hashtext('sync.erase')) then
-        raise exception 'an insert is under way' using errcode = 'lock_not_available';
-    end if;
+    perform pg_advisory_xact_lock(hashtext('sync.erase'));
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(

@@ -1,6 +1,7 @@
 """Postgres in trouble: every caller hears so in time, nothing is done by halves, and work goes on by itself."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ import psycopg
 import pytest
 from clusters import on_a_small_disk
 from deliveries import event, signed
+from histories import count, person, traces
 from hours import Process, pass_time
+from processes import environment_of, running
 from states import assert_sound, assert_unspent, parked, people
 from systems import ApiInProcess, Hook, api_in_process
 from world import World, until
@@ -297,3 +300,23 @@ def test_a_full_disk_refuses_whole_and_takes_again_when_there_is_room(
     for n, reply in enumerate(kept):
         assert (reply.status == 202) == bool(world.contact(f"later{n}@example.com"))
     assert_sound(world)
+
+
+def _erases_waiting(world: World) -> int:
+    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
+
+
+def test_the_erase_command_comes_again_while_an_insert_is_under_way(world: World, tmp_path: Path) -> None:
+    person(world, email="kai@example.com", company="Acme")
+    command = [sys.executable, "-m", "reconciler", "erase", "kai@example.com"]
+    with (
+        psycopg.connect(world.dsn) as application,
+        running(command, environment_of(world), tmp_path / "log") as operator,
+    ):
+        application.execute("insert into customer (email) values ('uwe@example.com')")
+        for _ in range(2):
+            until(lambda: _erases_waiting(world))
+            until(lambda: not _erases_waiting(world))
+        application.commit()
+        assert operator.process.wait(20) == 0, operator.log
+    assert traces(world, "kai@example.com") == []

@@ -1,12 +1,15 @@
 """Erased stays erased: by command, through crashes, after a restored backup."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from histories import (
     CREATE,
     UPDATE,
     change,
+    count,
     expire,
     killed,
     person,
@@ -14,7 +17,7 @@ from histories import (
     traces,
 )
 from psycopg.errors import CheckViolation
-from world import World
+from world import World, until
 
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.ports import Subject
@@ -149,3 +152,17 @@ def test_an_erase_of_a_customer_whose_create_is_open_takes_the_contact_too(world
     world.sweep()
     _assert_erased(world)
     assert world.portal.contacts == []
+
+
+def _erases_waiting(world: World) -> int:
+    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
+
+
+def test_an_erase_goes_before_inserts_that_begin_later(world: World, kai: Person) -> None:
+    with psycopg.connect(world.dsn) as application, ThreadPoolExecutor(1) as operator:
+        application.execute("insert into customer (email) values ('uwe@example.com')")
+        done = operator.submit(erase, world.parts, "kai@example.com")
+        until(lambda: _erases_waiting(world))
+        application.commit()
+        assert done.result()
+    _assert_erased(world)
