@@ -67,7 +67,7 @@ class Sweep:
         missing = self._records.miss(after=begin, upto=upto, met=met, lane=lane)
         if missing:
             log.info("sweep.missing", contacts=missing)
-        self._reconcile([contact for contact in page.contacts if contact.id in set(news)], lane)
+        self._reconcile([contact for contact in page.contacts if contact.id in news], lane)
 
     def _reconcile(self, contacts: Sequence[Contact], lane: Lane) -> None:
         """Reconcile contacts from the page that has just read them."""

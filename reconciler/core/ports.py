@@ -222,9 +222,7 @@ class Records(Protocol):
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         """Return where a walk stands."""
 
-    def meet(
-        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
-    ) -> list[ContactId]:
+    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> set[ContactId]:
         """Mark the contacts of a page that are news and save the cursor, in one transaction; return the news."""
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:

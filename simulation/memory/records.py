@@ -23,10 +23,8 @@ class MemoryRecords:
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         return self._tables.cursors.get(name)
 
-    def meet(
-        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
-    ) -> list[ContactId]:
-        news = [contact.id for contact in contacts if self._is_news(contact)]
+    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> set[ContactId]:
+        news = {contact.id for contact in contacts if self._is_news(contact)}
         self._tables.mark({f"c:{each}" for each in news}, int(lane))
         self._tables.cursors[cursor] = dict(value)
         return news

@@ -1,7 +1,7 @@
 """Faults of what a transaction writes: the base, compare-and-set, snapshots, each in memory and in SQL."""
 
 from fault import Edit, Fault, real, simulated
-from places import BASE, CAUGHT, CONTRACT, MARKS, PAIRS, QUERIES, REAL_PAIRS, ROWS, THROUGH
+from places import BASE, CONTRACT, MARKS, PAIRS, QUERIES, REAL_PAIRS, ROWS, RULES, THROUGH
 
 BASES: tuple[Fault, ...] = (
     simulated(
@@ -83,7 +83,7 @@ BASES: tuple[Fault, ...] = (
         "a snapshot that grew old is written (SQL)",
         "a snapshot older than seen is stale (checked in the writing transaction)",
         Edit(QUERIES, "and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)\n", "\n"),
-        tests=(f"{CAUGHT}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
+        tests=(f"{RULES}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
     ),
     simulated(
         "poll and sweep skip by seen (memory)",

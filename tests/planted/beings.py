@@ -1,7 +1,7 @@
 """Faults in who lives and who is who: deletions, restores, merges, addresses."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, CAUGHT, ERASE, EXISTENCE, IDENTITY, MARKS, MERGED, PLAN, RECONCILE, WEATHER
+from places import ALIVE, ERASE, EXISTENCE, IDENTITY, MARKS, MERGED, PLAN, RECONCILE, RULES, WEATHER
 
 BEINGS: tuple[Fault, ...] = (
     simulated(
@@ -97,7 +97,7 @@ BEINGS: tuple[Fault, ...] = (
         "a busy holder's contact is handed over",
         "one writer per pair",
         Edit(RECONCILE, "elif owner is not None and owner.is_busy and", "elif False and owner is not None and"),
-        tests=(f"{CAUGHT}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
+        tests=(f"{RULES}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
     ),
     simulated(
         "a stale snapshot is believed at once",

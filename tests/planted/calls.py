@@ -1,7 +1,7 @@
 """Faults in what is sent and how it is found: intents, the API's writes, the budget, poll and sweep."""
 
 from fault import Edit, Fault, real, simulated
-from places import BASE, BUDGET, CAUGHT, MARKS, MIRROR, PLAN, POLL, RECONCILE, SENDER, SWEEP, THROUGH, WEATHER, WINDOWS
+from places import BASE, BUDGET, MARKS, MIRROR, PLAN, POLL, RECONCILE, RULES, SENDER, SWEEP, THROUGH, WEATHER, WINDOWS
 
 CALLS: tuple[Fault, ...] = (
     simulated(
@@ -18,13 +18,13 @@ CALLS: tuple[Fault, ...] = (
         "an intent is closed by half an answer",
         "what was not answered stays open",
         Edit(MIRROR, "return set(self.write.values) <= set(self.pushed)", "return True"),
-        tests=(f"{CAUGHT}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
+        tests=(f"{RULES}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
     ),
     simulated(
         "the send window is ignored: a PATCH goes out late",
         "before each send the lease outlasts the call's total deadline",
         Edit(SENDER, "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
-        tests=(f"{CAUGHT}::test_a_write_whose_time_is_over_is_not_sent",),
+        tests=(f"{RULES}::test_a_write_whose_time_is_over_is_not_sent",),
     ),
     simulated(
         "a create of a customer without an address is repeated",
@@ -36,7 +36,7 @@ CALLS: tuple[Fault, ...] = (
         "a second create without asking for the first",
         "an unknown outcome is settled by the open intent, never two contacts",
         Edit(PLAN, "if any(not intent.is_overdue for intent in creates):", "if False:"),
-        tests=(f"{CAUGHT}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
+        tests=(f"{RULES}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
     ),
     simulated(
         "an API write creates beside a create that is under way",
@@ -58,13 +58,13 @@ CALLS: tuple[Fault, ...] = (
         "a 429 blocks nobody",
         "all calls of all processes share one budget",
         Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
-        tests=(f"{CAUGHT}::test_a_429_stops_every_process",),
+        tests=(f"{RULES}::test_a_429_stops_every_process",),
     ),
     simulated(
         "calls are reserved and spent outside their window",
         "never more calls in any window than the budget",
         Edit(BUDGET, "if slots and self._clock() - since > FRESH:", "if False:"),
-        tests=(f"{CAUGHT}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
+        tests=(f"{RULES}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
     ),
 )
 
@@ -78,7 +78,7 @@ FINDING: tuple[Fault, ...] = (
             "self._records.meet([], lane=Lane.FRESH, cursor=name, value=state)\n"
             "            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
         ),
-        tests=(f"{CAUGHT}::test_what_a_page_could_not_mark_is_found_by_the_next_poll",),
+        tests=(f"{RULES}::test_what_a_page_could_not_mark_is_found_by_the_next_poll",),
     ),
     simulated(
         "the cursor goes on to now",
@@ -88,7 +88,7 @@ FINDING: tuple[Fault, ...] = (
             'high = max(_time(state["high"]), min(top, began) if until is None else began)',
             "high = datetime.now(UTC)",
         ),
-        tests=(f"{CAUGHT}::test_the_poll_goes_by_the_clock_of_hubspot",),
+        tests=(f"{RULES}::test_the_poll_goes_by_the_clock_of_hubspot",),
     ),
     simulated(
         "pages follow the time of the change",
@@ -98,7 +98,7 @@ FINDING: tuple[Fault, ...] = (
             "            after = page.after\n",
             '            since, after = _time(state["top"]) + timedelta(milliseconds=1), FIRST\n',
         ),
-        tests=(f"{CAUGHT}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
+        tests=(f"{RULES}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
     ),
     simulated(
         "an empty listing is believed",
@@ -116,7 +116,7 @@ FINDING: tuple[Fault, ...] = (
             '        if event.get("eventId") in known:\n            continue\n'
             '        known.add(event.get("eventId"))\n',
         ),
-        tests=(f"{CAUGHT}::test_two_events_with_one_id_are_two_events",),
+        tests=(f"{RULES}::test_two_events_with_one_id_are_two_events",),
     ),
     real(
         "an event of a contact is dropped once it is marked",

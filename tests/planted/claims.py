@@ -1,7 +1,7 @@
 """Faults of fences, marks and captures: in memory for the simulation, in SQL for the tests with a real Postgres."""
 
 from fault import Edit, Fault, real, simulated
-from places import CAUGHT, CONTRACT, ENDS, MARKS, PAIRS, QUERIES, ROWS, SCHEMA, TABLES
+from places import CONTRACT, ENDS, MARKS, PAIRS, QUERIES, ROWS, RULES, SCHEMA, TABLES
 
 CLAIMS: tuple[Fault, ...] = (
     simulated(
@@ -30,7 +30,7 @@ CLAIMS: tuple[Fault, ...] = (
         "no fence at the intent (SQL)",
         "fences are checked when intents are stored",
         Edit(QUERIES, "l.fence = w.fence and l.lease_until", "l.lease_until"),
-        tests=(f"{CAUGHT}::test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing",),
+        tests=(f"{RULES}::test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing",),
     ),
     simulated(
         "who lost the claim clears the marks (memory)",
@@ -50,7 +50,7 @@ CLAIMS: tuple[Fault, ...] = (
             "endings = [ending for ending in endings if ending.claim.uuid in held]",
             "endings = list(endings)",
         ),
-        tests=(f"{CAUGHT}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),
+        tests=(f"{RULES}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),
     ),
     simulated(
         "marks are cleared whatever their generation (memory)",
@@ -113,7 +113,7 @@ CLAIMS: tuple[Fault, ...] = (
             "    delete from sync.intent i where deadline < now()\n",
             "    delete from sync.dirty;\n    delete from sync.intent i where deadline < now()\n",
         ),
-        tests=(f"{CAUGHT}::test_what_is_captured_while_marks_are_folded_is_not_lost",),
+        tests=(f"{RULES}::test_what_is_captured_while_marks_are_folded_is_not_lost",),
     ),
     real(
         "the trigger captures the sync's own writes",
@@ -124,7 +124,7 @@ CLAIMS: tuple[Fault, ...] = (
             "    moved text[];\nbegin\n    if sync.is_own() then\n"
             "        insert into sync.dirty (uuid) select uuid from new_rows;\n        return null;\n    end if;\n",
         ),
-        tests=(f"{CAUGHT}::test_what_the_sync_writes_itself_is_no_news",),
+        tests=(f"{RULES}::test_what_the_sync_writes_itself_is_no_news",),
     ),
     simulated(
         "the sync's own writes are captured (memory)",

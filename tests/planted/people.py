@@ -1,7 +1,7 @@
 """Faults of what is kept and forgotten: merges, privacy, tombstones, calls, each in memory and in SQL."""
 
 from fault import Edit, Fault, real, simulated
-from places import CAUGHT, CONTRACT, ENDS, ERASE, MERGED, PAIRS, QUERIES, REAL_PAIRS, ROWS, SCHEMA, TABLES
+from places import CONTRACT, ENDS, ERASE, MERGED, PAIRS, QUERIES, REAL_PAIRS, ROWS, RULES, SCHEMA, TABLES
 
 PEOPLE: tuple[Fault, ...] = (
     simulated(
@@ -96,7 +96,7 @@ PEOPLE: tuple[Fault, ...] = (
         Edit(SCHEMA, "    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));\n", ""),
         tests=(
             ERASE,
-            f"{CAUGHT}::test_an_erase_does_not_pass_an_insert_under_way",
+            f"{RULES}::test_an_erase_does_not_pass_an_insert_under_way",
         ),
     ),
     real(
@@ -141,7 +141,7 @@ PEOPLE: tuple[Fault, ...] = (
             "where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'\n",
             "where kind = %(kind)s and at <= clock_timestamp() and %(window)s::float8 > 0\n",
         ),
-        tests=(f"{CAUGHT}::test_no_window_has_more_calls_than_the_budget",),
+        tests=(f"{RULES}::test_no_window_has_more_calls_than_the_budget",),
     ),
     real(
         "a 429 leaves the slots free (SQL)",
@@ -151,6 +151,6 @@ PEOPLE: tuple[Fault, ...] = (
             "where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'\n",
             "where false and kind = %(kind)s\n",
         ),
-        tests=(f"{CAUGHT}::test_a_429_stops_every_process",),
+        tests=(f"{RULES}::test_a_429_stops_every_process",),
     ),
 )

@@ -1,7 +1,7 @@
 """Faults in what is decided about values: merge, base, conflicts."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, BASE, CAUGHT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, THROUGH
+from places import ALIVE, BASE, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
 
 VALUES: tuple[Fault, ...] = (
     simulated(
@@ -12,7 +12,7 @@ VALUES: tuple[Fault, ...] = (
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
             "return {c: v for c, v in self.write.values.items() if c in self.contact.values}",
         ),
-        tests=(f"{CAUGHT}::test_an_edit_here_while_hubspot_stores_a_value_otherwise_is_pushed_over_it",),
+        tests=(f"{RULES}::test_an_edit_here_while_hubspot_stores_a_value_otherwise_is_pushed_over_it",),
     ),
     simulated(
         "a property missing from an answer is empty",
@@ -39,7 +39,7 @@ VALUES: tuple[Fault, ...] = (
         "addresses are compared as they are written",
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
         Edit(FIELDS, "return address.lower() or None", "return address or None"),
-        tests=(f"{CAUGHT}::test_an_address_in_other_letters_is_the_same_and_is_left_as_it_was_written",),
+        tests=(f"{RULES}::test_an_address_in_other_letters_is_the_same_and_is_left_as_it_was_written",),
     ),
     simulated(
         "our own open intent is taken for a person's edit",
@@ -79,6 +79,6 @@ VALUES: tuple[Fault, ...] = (
         "the clocks' difference is ignored",
         "times of edits here are corrected by the measured skew",
         Edit(JUDGE, "self._customer.updated_at) + self._rules.skew", "self._customer.updated_at)"),
-        tests=(f"{CAUGHT}::test_the_newest_edit_wins_although_the_clocks_differ",),
+        tests=(f"{RULES}::test_the_newest_edit_wins_although_the_clocks_differ",),
     ),
 )

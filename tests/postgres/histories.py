@@ -21,8 +21,11 @@ from reconciler.settings import Api, load
 READ, CREATE, UPDATE, ARCHIVE = (f"/batch/{name}" for name in ("read", "create", "update", "archive"))
 SECRET = "0123456789abcdef0123456789abcdef"
 
+Person = tuple[Any, int]
+"""A customer's uuid and its contact's id."""
 
-def person(world: World, **values: Any) -> tuple[Any, int]:
+
+def person(world: World, **values: Any) -> Person:
     """A customer and the contact that the sync has made of it."""
     uuid = world.insert(**values)
     world.quiet()
@@ -134,6 +137,12 @@ def traces(world: World, text: str) -> list[str]:
         "select schemaname || '.' || tablename as name from pg_tables where schemaname in ('public', 'sync')"
     )
     return [t["name"] for t in tables if world.sql(f"select 1 from {t['name']} r where r::text ilike %s", f"%{text}%")]
+
+
+def assert_erased(world: World, *texts: str) -> None:
+    """Nothing is left of Kai of Acme, or of these texts."""
+    for text in texts or ("kai@example.com", "Acme"):
+        assert traces(world, text) == []
 
 
 class Caller:

@@ -7,6 +7,7 @@ from histories import (
     READ,
     UPDATE,
     Caller,
+    Person,
     change,
     conflicts,
     count,
@@ -22,8 +23,6 @@ from histories import (
     worker,
 )
 from world import World
-
-Person = tuple[object, int]
 
 
 @pytest.fixture

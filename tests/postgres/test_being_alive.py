@@ -9,6 +9,7 @@ from histories import (
     READ,
     UPDATE,
     Caller,
+    Person,
     calls,
     change,
     count,
@@ -22,8 +23,6 @@ from histories import (
     trouble,
 )
 from world import World
-
-Person = tuple[object, int]
 
 
 @pytest.fixture

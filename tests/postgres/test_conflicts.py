@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from histories import (
     READ,
+    Person,
     change,
     conflicts,
     during,
@@ -13,13 +14,6 @@ from histories import (
     there,
 )
 from world import World
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
 
 
 def test_each_property_has_its_own_clock(world: World, kai: Person) -> None:

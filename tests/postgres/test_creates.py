@@ -1,9 +1,9 @@
 """Creates through the API: their own webhooks, rivals for the address, repeats, lost answers."""
 
-import pytest
 from histories import (
     CREATE,
     Caller,
+    Person,
     conflicts,
     count,
     during,
@@ -11,25 +11,12 @@ from histories import (
     killed,
     link,
     lost,
-    person,
     row,
     settle,
     there,
     worker,
 )
 from world import World
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    return Caller(world)
 
 
 def test_a_put_to_an_address_that_only_postgres_has_is_refused_and_names_its_contact(

@@ -4,6 +4,8 @@ import pytest
 from histories import (
     READ,
     Caller,
+    Person,
+    assert_erased,
     change,
     count,
     during,
@@ -19,17 +21,10 @@ from world import World
 
 from reconciler.erase import erase
 
-Person = tuple[object, int]
-
 
 @pytest.fixture
 def kai(world: World) -> Person:
     return person(world, email="kai@example.com", firstname="Kai", company="Acme")
-
-
-def _assert_erased(world: World, *texts: str) -> None:
-    for text in texts or ("kai@example.com", "Acme"):
-        assert traces(world, text) == []
 
 
 @pytest.mark.parametrize("order", ["privacy", "deletion, privacy", "privacy, deletion", "both"])
@@ -42,9 +37,9 @@ def test_a_privacy_deletion_erases_in_whatever_order_it_is_told(world: World, ka
             world.event(contact)
         world.quiet()
     assert row(world, uuid)["erasedat"] is not None
-    _assert_erased(world)
+    assert_erased(world)
     world.sweep()
-    _assert_erased(world)
+    assert_erased(world)
     assert world.portal.contacts == []
 
 
@@ -74,7 +69,7 @@ def test_a_privacy_deletion_that_is_told_while_the_contact_is_looked_at_is_not_f
     during(world, READ, erased)
     world.quiet()
     assert row(world, uuid)["erasedat"] is not None
-    _assert_erased(world)
+    assert_erased(world)
 
 
 def test_a_contact_that_is_gone_without_a_privacy_deletion_is_parked_and_never_made_again(
@@ -96,7 +91,7 @@ def test_a_contact_that_is_gone_without_a_privacy_deletion_is_parked_and_never_m
     # When the announcement comes at last it is still honoured.
     world.event(contact, privacy=True)
     world.quiet()
-    _assert_erased(world)
+    assert_erased(world)
 
 
 def test_an_edit_here_of_a_contact_that_is_gone_does_not_make_it_again(world: World, kai: Person) -> None:
@@ -127,9 +122,9 @@ def test_an_erase_takes_every_row_and_every_log_with_the_person(world: World, ka
     world.portal.erase(contact)
     world.event(contact, privacy=True)
     world.quiet()
-    _assert_erased(world, "kai@example.com")
+    assert_erased(world, "kai@example.com")
     world.sweep()
-    _assert_erased(world, "kai@example.com")
+    assert_erased(world, "kai@example.com")
     # Who only had the address once is somebody else by now.
     assert row(world, second)["email"] == "kai2@example.com"
     assert row(world, third)["erasedat"] is not None
@@ -145,7 +140,7 @@ def test_an_erase_takes_what_an_idempotency_key_remembers(world: World) -> None:
     caller("POST", "/batch", [{"op": "update", "email": "kai@example.com", "company": "Acme 3"}], idempotency_key="b")
     assert erase(world.parts, "kai@example.com")
     world.quiet()
-    _assert_erased(world)
+    assert_erased(world)
 
 
 def test_an_erase_takes_the_losers_of_merges_and_secondary_addresses(world: World, kai: Person) -> None:
@@ -157,7 +152,7 @@ def test_an_erase_takes_the_losers_of_merges_and_secondary_addresses(world: Worl
     world.portal.erase(survivor)
     world.event(survivor, privacy=True)
     world.quiet()
-    _assert_erased(world, "kai@example.com", "uwe@example.com", "acme")
+    assert_erased(world, "kai@example.com", "uwe@example.com", "acme")
     assert row(world, uwe)["erasedat"] is not None
     assert row(world, uuid)["erasedat"] is not None
     with pytest.raises(CheckViolation):
@@ -194,7 +189,7 @@ def test_a_pull_under_way_does_not_bring_an_erased_person_back(world: World, kai
     world.quiet()
     assert row(world, uuid)["erasedat"] is not None
     assert count(world, "customer where deletedat is null") == 0
-    _assert_erased(world)
+    assert_erased(world)
     world.assert_fixpoint()
     assert world.sql("select ignored from sync.status")[0]["ignored"] >= 1
 
@@ -216,7 +211,7 @@ def test_a_revival_under_way_does_not_bring_an_erased_person_back(world: World, 
     during(world, READ, erased)
     world.quiet()
     assert row(world, uuid)["erasedat"] is not None
-    _assert_erased(world)
+    assert_erased(world)
 
 
 def test_an_address_that_was_erased_does_not_come_back_as_somebody_elses(world: World, kai: Person) -> None:
@@ -244,7 +239,7 @@ def test_an_erased_address_that_returns_in_hubspot_is_ignored_once_and_for_all(w
     back = world.portal.create({"email": "Kai@Example.com", "company": "Acme"})
     world.event(back.id)
     world.quiet()
-    _assert_erased(world)
+    assert_erased(world)
     assert world.sql("select ignored from sync.status")[0]["ignored"] == 2
     world.portal.calls.clear()
     assert world.parts.poll.recent() == 0

@@ -5,6 +5,7 @@ from histories import (
     CREATE,
     UPDATE,
     Caller,
+    Person,
     change,
     count,
     expire,
@@ -22,19 +23,6 @@ from histories import (
 from world import World
 
 from reconciler.core.ports import Subject
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai")
-
-
-@pytest.fixture
-def uwe(world: World, kai: Person) -> Person:
-    return person(world, email="uwe@example.com", firstname="Uwe")
-
 
 SWAP = (
     "update customer set email = case firstname when 'Kai' then 'uwe@example.com' else 'kai@example.com' end "

@@ -6,6 +6,7 @@ from histories import (
     READ,
     UPDATE,
     Caller,
+    Person,
     calls,
     change,
     conflicts,
@@ -15,7 +16,6 @@ from histories import (
     killed,
     link,
     lost,
-    person,
     row,
     settle,
     there,
@@ -25,13 +25,6 @@ from histories import (
 from world import World
 
 from reconciler.core.ports import Ending, Lane, Subject
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
 
 
 @pytest.mark.parametrize("finder", ["poll", "sweep"])

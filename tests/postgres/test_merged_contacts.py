@@ -4,6 +4,7 @@ from itertools import permutations
 
 import pytest
 from histories import (
+    Person,
     change,
     count,
     expire,
@@ -17,18 +18,6 @@ from histories import (
 from world import World
 
 from reconciler.core.ports import Subject
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai")
-
-
-@pytest.fixture
-def uwe(world: World, kai: Person) -> Person:
-    return person(world, email="uwe@example.com", firstname="Uwe")
 
 
 def _merged(world: World, kai: Person, uwe: Person) -> int:

@@ -4,6 +4,7 @@ import pytest
 from histories import (
     UPDATE,
     Caller,
+    Person,
     calls,
     change,
     conflicts,
@@ -16,8 +17,6 @@ from histories import (
     trouble,
 )
 from world import World
-
-Person = tuple[object, int]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from histories import (
     ARCHIVE,
     READ,
     UPDATE,
+    Person,
     change,
     conflicts,
     count,
@@ -24,13 +25,6 @@ from world import World
 from reconciler.core.brake import Danger
 from reconciler.core.errors import EmptyRead
 from reconciler.core.ports import Lane
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
 
 
 def _bring_forward(world: World, rounds: int) -> None:

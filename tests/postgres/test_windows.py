@@ -6,6 +6,7 @@ from histories import (
     READ,
     UPDATE,
     Caller,
+    Person,
     calls,
     change,
     conflicts,
@@ -25,13 +26,6 @@ from histories import (
     worker,
 )
 from world import World
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
 
 
 @pytest.mark.parametrize("is_expired", [True, False])

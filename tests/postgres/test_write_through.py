@@ -6,6 +6,7 @@ from histories import (
     READ,
     UPDATE,
     Caller,
+    Person,
     change,
     conflicts,
     during,
@@ -13,7 +14,6 @@ from histories import (
     link,
     lives,
     lost,
-    person,
     row,
     settle,
     there,
@@ -21,18 +21,6 @@ from histories import (
     worker,
 )
 from world import World
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    return Caller(world)
 
 
 def test_what_a_put_overwrites_unseen_is_logged_as_the_loser(world: World, kai: Person, caller: Caller) -> None:

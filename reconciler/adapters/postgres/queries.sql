@@ -206,7 +206,7 @@ on conflict do nothing returning uuid
 update sync.link l set
     base = jsonb_strip_nulls(l.base || s.base), alive = coalesce(s.alive, l.alive), looks = s.looks,
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
-    trouble = (l.trouble - s.cured) || s.trouble, 
+    trouble = (l.trouble - s.cured) || s.trouble,
     unseen = case when s.checked and s.unseen = (select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}') from jsonb_each(l.unseen)) then '{}' else l.unseen end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)

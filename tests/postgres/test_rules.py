@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
-from postgres.histories import (
+from histories import (
     CREATE,
     READ,
     UPDATE,
     Caller,
+    Person,
     calls,
     change,
     conflicts,
@@ -40,13 +41,6 @@ from reconciler.sender import Sender
 from sandbox import start
 from sandbox.clock import system_ms
 from webhook.events import read
-
-Person = tuple[object, int]
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
 
 
 @contextmanager
