@@ -171,8 +171,14 @@ create table if not exists sync.slot (
 ) with (fillfactor = 50);
 create index if not exists slot_at on sync.slot (kind, at);
 
+-- Calls of a day: ours, or more, where HubSpot says so (other apps of the account call, too); and its quota, as known.
 create table if not exists sync.day (
     day   date primary key,
+    calls bigint not null default 0,
+    quota bigint not null
+);
+create table if not exists sync.hour (
+    at    timestamptz primary key,
     calls bigint not null default 0
 );
 create table if not exists sync.lane (
@@ -466,10 +472,21 @@ create or replace view sync.parked as
     union all
     select null, null, name, code from sync.mapping;
 
+-- The day's calls (UTC), and when they end at the pace of the last hour; null: not today.
+create or replace view sync.today as
+    with hour as (
+        select coalesce(sum(calls * case when at = date_trunc('hour', now()) then 1 else 1 - extract(epoch from now() - date_trunc('hour', now())) / 3600 end), 0) as pace
+        from sync.hour where at >= date_trunc('hour', now()) - interval '1 hour'
+    ), forecast as (
+        select calls, quota, now() + interval '1 hour' * (greatest(quota - calls, 0) / nullif(hour.pace, 0))::float8 as ends, (day + 1)::timestamp at time zone 'UTC' as midnight
+        from sync.day, hour where day = (now() at time zone 'UTC')::date
+    )
+    select calls, quota, case when ends < midnight then ends end as ends_at from forecast;
+
 create or replace view sync.budget as
     select s.kind, count(*) as calls, count(*) filter (where s.at > clock_timestamp() - case when s.kind = 'search' then interval '1 second' else interval '10 seconds' end) as used,
-        (select coalesce(sum(calls), 0) from sync.day where day = (now() at time zone 'UTC')::date) as today
-    from sync.slot s group by s.kind;
+        coalesce(t.calls, 0) as today, t.quota, t.ends_at
+    from sync.slot s left join sync.today t on true group by s.kind, t.calls, t.quota, t.ends_at;
 
 create or replace view sync.status as
     select
@@ -484,7 +501,8 @@ create or replace view sync.status as
         (select count(*) from sync.alias where kind = 'ignored') as ignored,
         (select count(*) from sync.tombstone) as erased,
         (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success,
-        (select since from sync.outage) as hubspot_down_since;
+        (select since from sync.outage) as hubspot_down_since,
+        (select ends_at from sync.today) as quota_ends_at;
 
 -- Look again at one record (contact id, customer uuid or address), whatever parked it.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$

@@ -31,8 +31,7 @@ class Backfill:
             walking = bar.add_task("contacts and customers met", total=None)
             self._parts.sweep.run(Lane.BULK, lambda count: bar.advance(walking, count))
             draining = bar.add_task("pairs made equal", total=None)
-            while count := self._parts.reconciler.drain_once(tuple(Lane)):
-                bar.advance(draining, count)
+            self._parts.crew.drain(lambda count: bar.advance(draining, count))
             if self._parts.reconciler.is_postponed:
                 raise NotNow("HubSpot takes no calls now; run this again, it goes on where it stood")
 

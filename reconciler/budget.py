@@ -7,11 +7,12 @@ HubSpot fails several times in a row for causes of its own, nobody calls but one
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from time import monotonic
 
 from reconciler.core.errors import NotNow, RateLimited, Transient, Unauthorised
-from reconciler.core.ports import Lane, Slots
+from reconciler.core.ports import Lane, Slots, Told
 
 WINDOWS = {"all": 10.2, "search": 1.05}
 """Seconds of HubSpot's windows, with 2 % and more for calls that bunch on their way."""
@@ -33,6 +34,9 @@ LOW_LANES_SHARE = 0.8
 
 DAY_SPENT_DELAY = 300.0
 """Seconds until another try when the day's calls are spent."""
+
+HEARING_PAUSE = 5.0
+"""Seconds between two looks at what HubSpot says of its limits."""
 
 FAILURES = 3
 """Failures in a row after which HubSpot counts as down."""
@@ -68,11 +72,26 @@ class SharedBudget:
     ) -> None:
         self._slots, self._limits, self._sleep, self._clock = slots, limits, sleep, clock
         self._permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
+        self._turns = {(kind, lane): Lock() for kind in WINDOWS for lane in Lane}
         self._has_failed = False
+        self._hears_again = float("-inf")
 
     def shape(self) -> None:
         """Make the slots fit the limits."""
         self._slots.shape({"all": self._limits.per_10s, "search": self._limits.search_per_second})
+
+    def hear(self, told: Told) -> None:
+        """Take in what HubSpot says of its limits, where it is less than what was set; now and then is enough."""
+        if self._clock() < self._hears_again:
+            return
+        self._hears_again = self._clock() + HEARING_PAUSE
+        if told.per_10s and told.per_10s < self._limits.per_10s:
+            self._limits = replace(self._limits, per_10s=told.per_10s)
+            self.shape()
+        if told.daily and told.daily < self._limits.daily:
+            self._limits = replace(self._limits, daily=told.daily)
+        if told.daily and told.left_today is not None:
+            self._slots.hear_day(told.daily - told.left_today)
 
     @contextmanager
     def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
@@ -127,8 +146,18 @@ class SharedBudget:
             self._slots.recover()
 
     def _take(self, kind: str, lane: Lane, calls: int) -> list[int]:
-        slots: list[int] = []
         deadline = self._clock() + LONGEST_WAIT
+        # Of all threads that wait for the same, one looks: Postgres hears as little of many as of one.
+        turn = self._turns[kind, lane]
+        if not turn.acquire(timeout=LONGEST_WAIT):
+            raise NotNow("no HubSpot call free", delay=10.0)
+        try:
+            return self._wait_for(kind, lane, calls, deadline)
+        finally:
+            turn.release()
+
+    def _wait_for(self, kind: str, lane: Lane, calls: int, deadline: float) -> list[int]:
+        slots: list[int] = []
         while True:
             slots += self._slots.take(kind, lane=lane, calls=calls - len(slots), window=WINDOWS[kind])
             if len(slots) == calls or self._is_probing():
@@ -151,6 +180,7 @@ class SharedBudget:
 
     def _count_day(self, lane: Lane) -> None:
         share = LOW_LANES_SHARE if lane >= Lane.BULK else 1.0
-        if self._slots.count_day(1) > self._limits.daily * share:
-            self._slots.count_day(-1)
+        quota = self._limits.daily
+        if self._slots.count_day(1, quota=quota) > quota * share:
+            self._slots.count_day(-1, quota=quota)
             raise NotNow("the day's HubSpot calls are spent", delay=DAY_SPENT_DELAY)

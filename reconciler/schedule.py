@@ -132,11 +132,11 @@ class Schedule:
             log.warning("job.waiting", reason=error.reason)
 
     def _drain(self, tick: Callable[[], None]) -> None:
-        while self._parts.reconciler.drain_once(tuple(Lane)):
+        def progress(_: int) -> None:
             tick()
             self._beat()
-            if self._stopped.is_set():
-                return
+
+        self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
         self._beat()
 
     def _beat(self) -> None:

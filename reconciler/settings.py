@@ -72,6 +72,9 @@ class Sync(Database):
     hubspot_rate_per_10s: int = Field(default=100, ge=1, le=10_000, description="calls in any 10 s")
     hubspot_search_per_second: int = Field(default=5, ge=1, le=100)
     hubspot_daily_limit: int = Field(default=250_000, ge=1)
+    hubspot_threads: int = Field(
+        default=24, ge=1, le=32, description="calls a process has under way: rate times latency"
+    )
     poll_interval: Seconds = 30
     poll_overlap: Seconds = 120
     poll_second_look: Seconds = 3600

@@ -1,10 +1,13 @@
 """The sweep: walks all contacts by id and all customers by uuid, and so finds what nothing else told of.
 
 Missing, deleted, merged and drifted records are marked; contacts that a page has just read whole are reconciled
-from that page, so a backfill costs one call per hundred.
+from that page, so a backfill costs one call per hundred. Several walkers read at once: one page after another could
+not reach HubSpot's rate.
 """
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import structlog
@@ -12,10 +15,13 @@ import structlog
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead
 from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
+from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, without
 from reconciler.reconcile import Reconciler
 
 FIRST_CUSTOMER = CustomerId(UUID(int=0))
-LAST_ID = 2**63 - 1
+ENGINES = 4
+"""Walkers that work on their pages at once: more would only wait for each other, and for connections."""
+
 CUSTOMERS = 1000
 """Customers per look at the local half."""
 
@@ -23,13 +29,22 @@ log = structlog.get_logger()
 
 
 class Sweep:
-    """Walks both sides whole; a walk that was cut off goes on where it stood."""
+    """Walks both sides whole; a walk that was cut off goes on where it stood. `walkers` read HubSpot at once."""
 
     def __init__(
-        self, *, hubspot: HubSpot, records: Records, marks: Marks, pairs: Pairs, budget: Budget, reconciler: Reconciler
+        self,
+        *,
+        hubspot: HubSpot,
+        records: Records,
+        marks: Marks,
+        pairs: Pairs,
+        budget: Budget,
+        reconciler: Reconciler,
+        walkers: int = 1,
     ) -> None:
         self._hubspot, self._records, self._marks, self._pairs = hubspot, records, marks, pairs
-        self._budget, self._reconciler = budget, reconciler
+        self._budget, self._reconciler, self._walkers = budget, reconciler, walkers
+        self.at_work = threading.BoundedSemaphore(ENGINES)
 
     def run(self, lane: Lane = Lane.AUDIT, progress: Progress = lambda count: None) -> None:
         """Walk HubSpot's contacts, then the customers; `progress` hears how many were met.
@@ -38,43 +53,44 @@ class Sweep:
         """
         suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
         self._pairs.resume(suspended)
-        self._contacts(lane, progress)
+        _Walk(self, lane, progress).run(self._walkers)
         self._customers(lane, progress)
 
-    def _contacts(self, lane: Lane, progress: Progress) -> None:
-        name = f"sweep {lane.name.lower()}"
-        after = (self._records.cursor(name) or {}).get("after")
-        while True:
-            with self._budget.reserve(lane, 1):
-                page = self._hubspot.walk(after)
-            self._refuse_empty(after, page)
-            self._meet(page, after, name, lane)
-            progress(len(page.contacts))
-            after = page.after
-            if after is None:
-                return
+    def begin(self, cursor: str, lane: Lane) -> tuple[list[Interval], int | None]:
+        """Return what a walk has to read, and about the highest id there is, if it is to be divided."""
+        unread = [(low, high) for low, high in (self._records.cursor(cursor) or {}).get("unread") or EVERYTHING]
+        if self._walkers == 1:
+            return unread, None
+        with self._budget.reserve(lane, 1):
+            return unread, self._hubspot.highest()
 
-    def _refuse_empty(self, after: str | None, page: Page) -> None:
-        """A wrong token or filter reads like a portal whose contacts were all deleted."""
-        if after is None and not page.contacts and page.after is None and self._records.linked():
+    def read(self, start: int, lane: Lane) -> Page:
+        """Read a page from an id on."""
+        with self._budget.reserve(lane, 1):
+            page = self._hubspot.walk(str(start) if start else None)
+        if start == 0 and not page.contacts and page.after is None and self._records.linked():
+            # A wrong token or filter reads like a portal whose contacts were all deleted.
             raise EmptyRead("HubSpot lists no contact, but contacts are linked")
+        return page
 
-    def _meet(self, page: Page, after: str | None, name: str, lane: Lane) -> None:
-        news = self._records.meet(page.contacts, lane=lane, cursor=name, value={"after": page.after})
-        met = [contact.id for contact in page.contacts]
-        begin = int(after) - 1 if after is not None else 0
-        upto = int(page.after) - 1 if page.after is not None else LAST_ID
-        missing = self._records.miss(after=begin, upto=upto, met=met, lane=lane)
+    def meet(
+        self, contacts: Sequence[Contact], part: Interval, *, cursor: str, unread: Sequence[Interval], lane: Lane
+    ) -> None:
+        """Mark what is missing and what is news in a part of the id space, and reconcile the news from its page."""
+        start, end = part
+        met = [contact.id for contact in contacts]
+        missing = self._records.miss(after=start - 1, upto=end - 1, met=met, lane=lane)
         if missing:
             log.info("sweep.missing", contacts=missing)
-        self._reconcile([contact for contact in page.contacts if contact.id in news], lane)
-
-    def _reconcile(self, contacts: Sequence[Contact], lane: Lane) -> None:
-        """Reconcile contacts from the page that has just read them."""
-        if contacts:
-            known = {contact.id: contact for contact in contacts}
+        news = self._records.meet(contacts, lane=lane, cursor=cursor, value={"unread": unread})
+        known = {contact.id: contact for contact in contacts if contact.id in news}
+        if known:
             claims = self._marks.claim(len(known), lanes=[lane], only=[Subject.contact(each) for each in known])
             self._reconciler.reconcile(claims, known)
+
+    def end(self, cursor: str, lane: Lane) -> None:
+        """Let the next walk begin anew."""
+        self._records.meet([], lane=lane, cursor=cursor, value={"unread": []})
 
     def _customers(self, lane: Lane, progress: Progress) -> None:
         after: CustomerId | None = FIRST_CUSTOMER
@@ -83,3 +99,63 @@ class Sweep:
             progress(drifted)
             if drifted:
                 log.info("sweep.drifted", customers=drifted)
+
+
+class _Walk:
+    """One walk over the contacts by several walkers; the first failure ends it for all."""
+
+    def __init__(self, sweep: Sweep, lane: Lane, progress: Progress) -> None:
+        self._sweep, self._lane, self._progress = sweep, lane, progress
+        self._cursor = f"sweep {lane.name.lower()}"
+        self._unread, highest = sweep.begin(self._cursor, lane)
+        self._division = Division(self._unread, highest)
+        self._moved = threading.Condition()
+        self._has_failed = False
+
+    def run(self, walkers: int) -> None:
+        """Walk what is unread; afterwards everything is unread again."""
+        if walkers == 1:
+            self._walk()
+        else:
+            with ThreadPoolExecutor(walkers, thread_name_prefix="walk") as crew:
+                for walking in [crew.submit(self._walk) for _ in range(walkers)]:
+                    walking.result()
+        self._sweep.end(self._cursor, self._lane)
+
+    def _walk(self) -> None:
+        try:
+            while (stretch := self._take()) is not None:
+                while not stretch.is_read and not self._has_failed:
+                    self._page(stretch)
+                with self._moved:
+                    self._division.give_back(stretch)
+                    self._moved.notify_all()
+        except BaseException:
+            with self._moved:
+                self._has_failed = True
+                self._moved.notify_all()
+            raise
+
+    def _take(self) -> Stretch | None:
+        """Take a stretch; wait while there is none, but for somebody's that may turn out to be long."""
+        with self._moved:
+            while not self._has_failed:
+                stretch = self._division.take()
+                if stretch is not None or not self._division.is_being_read:
+                    return stretch
+                self._moved.wait()
+            return None
+
+    def _page(self, stretch: Stretch) -> None:
+        page = self._sweep.read(stretch.at, self._lane)
+        with self._moved:
+            part = self._division.advance(stretch, END if page.after is None else int(page.after))
+            unread = without(self._unread, part)
+            self._moved.notify_all()
+        contacts = [contact for contact in page.contacts if contact.id < part[1]]
+        # The cursor says what is committed: other walkers' pages under way are still unread in it.
+        with self._sweep.at_work:
+            self._sweep.meet(contacts, part, cursor=self._cursor, unread=unread, lane=self._lane)
+        with self._moved:
+            self._unread = without(self._unread, part)
+            self._progress(len(contacts))

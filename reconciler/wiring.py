@@ -21,6 +21,7 @@ from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.budget import Limits, SharedBudget
 from reconciler.core.step import Rules
+from reconciler.crew import Crew
 from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
 from reconciler.settings import Database as DatabaseSettings
@@ -41,6 +42,7 @@ class Parts:
     budget: SharedBudget
     hubspot: Gateway
     reconciler: Reconciler
+    crew: Crew
     poll: Poll
     sweep: Sweep
 
@@ -89,6 +91,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         budget=budget,
         hubspot=hubspot,
         reconciler=reconciler,
+        crew=Crew(reconciler, settings.hubspot_threads),
         poll=Poll(
             hubspot=hubspot,
             records=records,
@@ -96,7 +99,15 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
             overlap=settings.poll_overlap,
             second_look=settings.poll_second_look,
         ),
-        sweep=Sweep(hubspot=hubspot, records=records, marks=marks, pairs=pairs, budget=budget, reconciler=reconciler),
+        sweep=Sweep(
+            hubspot=hubspot,
+            records=records,
+            marks=marks,
+            pairs=pairs,
+            budget=budget,
+            reconciler=reconciler,
+            walkers=settings.hubspot_threads,
+        ),
     )
 
 

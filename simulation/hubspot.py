@@ -188,6 +188,14 @@ class SimulatedHubSpot:
         self._remember(page_.contacts)
         return page_
 
+    def highest(self) -> ContactId | None:
+        def search() -> ContactId | None:
+            with self._portal.ledger.session():
+                live = self._portal.ledger.records.live.walk(0, 1 << 62)
+                return max(map(ContactId, live), default=None)
+
+        return self._call(search, search=True)
+
     def _write(self, items: list[Answered], act: Callable[[Answered], Answer], until: float) -> list[Answer]:
         """Act on each item for itself, as a halved batch ends; its second half may stay unsent or unanswered."""
         random, cut = self._stage.random, len(items)

@@ -300,6 +300,18 @@ class HubSpot(Protocol):
     def walk(self, after: str | None) -> Page:
         """Return contacts by id from the store (which does not lag), with all mapped properties."""
 
+    def highest(self) -> ContactId | None:
+        """Return about the highest contact id (from the search index, which lags); None: there is no contact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What HubSpot says of its limits in an answer; None: nothing."""
+
+    per_10s: int | None
+    daily: int | None
+    left_today: int | None
+
 
 class Slots(Protocol):
     """What the shared budget remembers: when each call of a window was made, and whether HubSpot is down."""
@@ -325,8 +337,11 @@ class Slots(Protocol):
     def block(self, kind: str, *, delay: float, window: float) -> None:
         """Let no slot be taken for `delay` seconds."""
 
-    def count_day(self, calls: int) -> int:
-        """Add to the day's calls; return how many there are."""
+    def count_day(self, calls: int, *, quota: int) -> int:
+        """Add to the day's calls, of which there may be `quota`; return how many there are."""
+
+    def hear_day(self, calls: int) -> None:
+        """Say that HubSpot has counted so many calls today, whoever made them."""
 
     def fail(self, *, after: int, pause: float) -> None:
         """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""

@@ -52,10 +52,14 @@ class MemorySlots:
         until = self._clock() + delay - window
         self._slots[kind] = {n: max(at, until) for n, at in self._slots[kind].items()}
 
-    def count_day(self, calls: int) -> int:
+    def count_day(self, calls: int, *, quota: int) -> int:
         day = int(self._clock() // 86_400)
         self._days[day] = self._days.get(day, 0) + calls
         return self._days[day]
+
+    def hear_day(self, calls: int) -> None:
+        day = int(self._clock() // 86_400)
+        self._days[day] = max(self._days.get(day, 0), calls)
 
     def fail(self, *, after: int, pause: float) -> None:
         self._failures += 1

@@ -20,6 +20,7 @@ import yaml
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.errors import Transient
+from reconciler.core.ports import Told
 from sandbox import start
 
 CASSETTES = Path(__file__).parents[2] / "cassettes" / "gateway"
@@ -44,6 +45,9 @@ class Unlimited:
 
     def answered(self) -> None:
         pass
+
+    def hear(self, told: Told) -> None:
+        self.told = told
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
-from reconciler.core.ports import Written
+from reconciler.core.ports import Told, Written
 from sandbox import Sandbox, start
 
 
@@ -28,6 +28,9 @@ class Budget:
 
     def answered(self) -> None:
         pass
+
+    def hear(self, told: Told) -> None:
+        self.told = told
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of
 from reconciler.adapters.gateway.transport import Rejected, Reply
 from reconciler.core.errors import NotNow, OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
+from reconciler.core.ports import Told
 
 TRIES = 3
 """Sends of a call that certainly had no effect."""
@@ -46,6 +47,8 @@ class Spender(Protocol):
     def failed(self, error: Transient) -> None: ...
 
     def answered(self) -> None: ...
+
+    def hear(self, told: Told) -> None: ...
 
 
 class TooLate(Transient):
@@ -87,6 +90,18 @@ class Calls:
     def __init__(self, budget: Spender, sleep: Callable[[float], None]) -> None:
         self._budget, self._sleep = budget, sleep
         self.skew = Skew()
+
+    def hear(self, reply: Reply, sent: datetime, received: datetime) -> None:
+        """Learn from an answer what HubSpot says beside it; the times are the database's."""
+        if "Date" in reply.headers:
+            self.skew.learn(clock_of(reply), sent, received)
+        told = Told(
+            per_10s=_number(reply, "X-HubSpot-RateLimit-Max"),
+            daily=_number(reply, "X-HubSpot-RateLimit-Daily"),
+            left_today=_number(reply, "X-HubSpot-RateLimit-Daily-Remaining"),
+        )
+        if told.per_10s or told.daily:
+            self._budget.hear(told)
 
     def read(self, call: Callable[[], Parsed], *, search: bool = False) -> Parsed:
         """Make and parse a call without an effect."""
@@ -141,6 +156,11 @@ def clock_of(reply: Reply) -> datetime:
         return parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC)
     except (KeyError, ValueError, TypeError):
         return datetime.now(UTC)
+
+
+def _number(reply: Reply, header: str) -> int | None:
+    text = reply.headers.get(header, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _is_worth_another_try(error: BaseException) -> bool:

@@ -27,7 +27,7 @@ from reconciler.adapters.gateway.answers import (
     refused_by_trace,
     traced_in,
 )
-from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal, clock_of
+from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal
 from reconciler.adapters.gateway.parse import (
     MERGED_IDS,
     OTHER_ADDRESSES,
@@ -213,6 +213,12 @@ class Gateway:
         more = {} if after is None else {"after": after}
         return self._ask(lambda **how: self._basic.get_page(limit=LIST_PAGE, properties=ASKED, **more, **how), page_in)
 
+    def highest(self) -> ContactId | None:
+        sorts = [{"propertyName": "hs_object_id", "direction": "DESCENDING"}]
+        body = {"filterGroups": [], "sorts": sorts, "properties": ["lastmodifieddate"], "limit": 1}
+        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, search=True)
+        return max((contact.id for contact in page.contacts), default=None)
+
     def portal_id(self) -> int:
         """Return the account the token belongs to."""
         return self._ask(lambda **how: self._get("/account-info/v3/details", **how), portal_in)
@@ -237,8 +243,7 @@ class Gateway:
     def _reply(self, call: Callable[..., Any]) -> Reply:
         sent = self._now()
         reply = cast(Reply, call(**self._how()))
-        if "Date" in reply.headers:
-            self._calls.skew.learn(clock_of(reply), sent, self._now())
+        self._calls.hear(reply, sent, self._now())
         return reply
 
     def _how(self) -> dict[str, Any]:

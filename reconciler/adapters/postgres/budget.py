@@ -37,9 +37,12 @@ class PostgresSlots:
     def block(self, kind: str, *, delay: float, window: float) -> None:
         self._database.run("block_slots", kind=kind, delay=delay, window=window)
 
-    def count_day(self, calls: int) -> int:
-        row = self._database.row("count_day", calls=calls)
+    def count_day(self, calls: int, *, quota: int) -> int:
+        row = self._database.row("count_day", calls=calls, quota=quota)
         return 0 if row is None else int(row["calls"])
+
+    def hear_day(self, calls: int) -> None:
+        self._database.run("hear_day", calls=calls)
 
     def fail(self, *, after: int, pause: float) -> None:
         self._database.run("fail_hubspot", after=after, pause=pause)

@@ -447,8 +447,15 @@ select wait from looking
 union all
 select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 from sync.outage where since is not null and not exists (select from looking)
 
--- count_day: calls made today
-insert into sync.day (day, calls) values ((now() at time zone 'UTC')::date, %(calls)s) on conflict (day) do update set calls = sync.day.calls + excluded.calls returning calls
+-- count_day: calls made today, and in this hour
+with hour as (
+    insert into sync.hour (at, calls) values (date_trunc('hour', now()), %(calls)s) on conflict (at) do update set calls = sync.hour.calls + excluded.calls
+)
+insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %(calls)s, %(quota)s)
+on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
+
+-- hear_day: HubSpot counts more calls of this day than we do: other apps of the account call, too
+update sync.day set calls = greatest(calls, %(calls)s) where day = (now() at time zone 'UTC')::date
 
 -- grant_danger: take from the rolling hour's allowance what there is
 with live as (
@@ -554,7 +561,7 @@ select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create'
 
 -- prune: drop what is older than anybody needs, so much at a time
 with a as (delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000)), b as (delete from sync.idempotency where at < now() - interval '1 day'),
-    c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'),
+    c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'), h as (delete from sync.hour where at < now() - interval '60 days'),
     e as (delete from sync.quarantine where at < now() - interval '30 days')
 delete from sync.conflict where resolved < now() - interval '90 days'
 
