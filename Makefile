@@ -8,6 +8,7 @@
 # make outages                 HubSpot and Postgres in trouble, for hours of virtual time
 # make fuzz                    a million forged signatures, and more
 # make planted                 faults planted one at a time: the tests must catch each
+# make bench [ONLY="get walk"] figures beside their targets and physical limits; needs wrk and pgbench for some
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +16,7 @@ READY := .venv/ready
 
 SEEDS ?= 20000
 
-.PHONY: setup dev test lint format record expose postman simulate chaos outages fuzz planted
+.PHONY: setup dev test lint format record expose postman simulate chaos outages fuzz planted bench
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed")'
@@ -45,6 +46,10 @@ fuzz: $(READY)
 
 planted: $(READY)
 	$(BIN)/python tests/planted/plant.py
+
+bench: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python -m bench $(ONLY)
 
 lint: $(READY)
 	$(BIN)/ruff check .

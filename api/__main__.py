@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from api.app import Services, make_app
 from api.auth import Tokens
 from api.customers import Customers
+from api.reading import REPLICA_WAIT, Reader
 from api.status import Status
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
@@ -20,8 +21,8 @@ from reconciler.write_through import WriteThrough
 from reconciler.wsgi import end_with_parent, serve
 
 
-def services(settings: Api, parts: Parts) -> Services:
-    """Put the API together from the parts of the sync."""
+def services(settings: Api, parts: Parts, replica: Database | None = None) -> Services:
+    """Put the API together from the parts of the sync; reads go to the replica if there is one."""
     desk = PostgresDesk(parts.database)
     write_through = WriteThrough(
         desk=desk,
@@ -36,6 +37,7 @@ def services(settings: Api, parts: Parts) -> Services:
     key = settings.token_issuer_key
     return Services(
         customers=Customers(desk, write_through),
+        reader=Reader(desk, None if replica is None else PostgresDesk(replica)),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
         status=Status(parts.database),
@@ -55,7 +57,15 @@ def application() -> Callable[..., Iterable[bytes]]:
     parts = build(settings, database)
     # Rates live in the database; shaping them must not delay the first answer.
     threading.Thread(target=shape_budget, args=(parts, time.sleep), daemon=True, name="budget").start()
-    return make_app(services(settings, parts))
+    return make_app(services(settings, parts, _replica(settings)))
+
+
+def _replica(settings: Api) -> Database | None:
+    if settings.database_read_url is None:
+        return None
+    pool = open_pool(settings.database_read_url.get_secret_value(), size=settings.database_pool, wait=REPLICA_WAIT)
+    pool.open(wait=False)
+    return Database(pool)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
 from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
 from api.customers import DATABASE_DOWN, IN_FLIGHT, NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
 from api.environ import challenge, digest, is_async, is_local, tags
+from api.reading import Reader
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
@@ -36,6 +37,7 @@ class Services:
     """What the app works with."""
 
     customers: Customers
+    reader: Reader
     desk: PostgresDesk
     tokens: Tokens
     status: Status
@@ -126,10 +128,10 @@ class Handlers:
         return self._once(caller, run)
 
     def read(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
-        customer = self._found(email)
-        etag = etag_of(customer)
         # Compared weakly: a proxy that compresses makes our tags weak ones.
         known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
+        customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
+        etag = etag_of(customer)
         if known & {etag, "*"}:
             return _response(Result(304), ETag=etag)
         return _response(Result(200, shown(customer)), ETag=etag)
@@ -206,16 +208,9 @@ class Handlers:
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
         return _response(Result(200), text=docs.page(), **headers)
 
-    def _found(self, email: str) -> Customer:
-        address = address_in(email)
-        customer = None if address is None else self._customers.read(address)
-        if customer is None:
-            raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
-        return customer
-
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
-        customer = self._found(email)
+        customer = _or_missing(email, self._customers.read)
         if "HTTP_IF_MATCH" not in bottle.request.environ:
             return customer, False
         if not tags(bottle.request.environ, "HTTP_IF_MATCH") & {"*", etag_of(customer)}:
@@ -318,6 +313,15 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> bot
         headers = {"Preference-Applied": "respond-async", **headers}
     kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}
     return bottle.HTTPResponse(body=data, status=result.status, **{**kind, **headers})
+
+
+def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:
+    """Read the customer of a path; raise its 404."""
+    address = address_in(email)
+    customer = None if address is None else read(address)
+    if customer is None:
+        raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
+    return customer
 
 
 def _is_final(outcome: Mapping[str, Any]) -> bool:

@@ -14,8 +14,8 @@ from time import monotonic
 from reconciler.core.errors import NotNow, RateLimited, Transient, Unauthorised
 from reconciler.core.ports import Lane, Slots, Told
 
-WINDOWS = {"all": 10.2, "search": 1.05}
-"""Seconds of HubSpot's windows, with 2 % and more for calls that bunch on their way."""
+WINDOWS = {"all": 10.1, "search": 1.05}
+"""Seconds of HubSpot's windows, and a tenth or less for calls that bunch on their way."""
 
 LONGEST_WAIT = 60.0
 """Seconds to wait for a call before the work is put off."""

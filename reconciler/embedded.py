@@ -152,7 +152,7 @@ def _serve(host: _Host, data: Path, options: Sequence[str]) -> "tuple[subprocess
     stale = _state(data)
     server = host.start("postgres", "-D", str(data), *flags)
     deadline = time.monotonic() + START_DEADLINE
-    while (state := _state(data)) == stale or state[7:8] != ["ready"]:
+    while (state := _state(data)) == stale or state[7:8] not in (["ready"], ["standby"]):
         if server.poll() is not None or time.monotonic() > deadline:
             raise CannotStart(f"PostgreSQL ended at its start (exit code {server.returncode})")
         time.sleep(0.02)

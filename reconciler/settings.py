@@ -17,6 +17,7 @@ from reconciler.core.fields import COLUMNS, FIELDS, Policy
 
 SECRETS = (
     "DATABASE_URL",
+    "DATABASE_READ_URL",
     "HUBSPOT_ACCESS_TOKEN",
     "HUBSPOT_CLIENT_SECRET",
     "JWT_SECRET",
@@ -43,11 +44,11 @@ class Database(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_read_url", check_fields=False)
     @classmethod
-    def _connectable(cls, secret: SecretStr) -> SecretStr:
+    def _connectable(cls, secret: SecretStr | None) -> SecretStr | None:
         # libpq's own complaint would quote the text, password and all.
-        if not _is_connection_string(secret.get_secret_value()):
+        if secret is not None and not _is_connection_string(secret.get_secret_value()):
             raise ValueError("a libpq connection string or a postgresql:// URL")
         return secret
 
@@ -105,6 +106,7 @@ class Sync(Database):
 class Api(Sync):
     """What the API needs."""
 
+    database_read_url: SecretStr | None = Field(default=None, description="a replica that GET reads from")
     jwt_secret: SecretStr = Field(description="HS256 key, at least 32 bytes")
     token_issuer_key: SecretStr | None = Field(default=None, description="unset: /get-token is closed")
     open_token_issuer: bool = Field(default=False, description="dev only: /get-token asks for no key, on loopback")

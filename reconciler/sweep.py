@@ -53,7 +53,7 @@ class Sweep:
         """
         suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
         self._pairs.resume(suspended)
-        _Walk(self, lane, progress).run(self._walkers)
+        _Walk(self, lane, progress, self._walkers).run()
         self._customers(lane, progress)
 
     def begin(self, cursor: str, lane: Lane) -> tuple[list[Interval], int | None]:
@@ -104,21 +104,21 @@ class Sweep:
 class _Walk:
     """One walk over the contacts by several walkers; the first failure ends it for all."""
 
-    def __init__(self, sweep: Sweep, lane: Lane, progress: Progress) -> None:
+    def __init__(self, sweep: Sweep, lane: Lane, progress: Progress, walkers: int) -> None:
         self._sweep, self._lane, self._progress = sweep, lane, progress
         self._cursor = f"sweep {lane.name.lower()}"
         self._unread, highest = sweep.begin(self._cursor, lane)
-        self._division = Division(self._unread, highest)
+        self._division = Division(self._unread, highest, walkers)
         self._moved = threading.Condition()
-        self._has_failed = False
+        self._walkers, self._has_failed = walkers, False
 
-    def run(self, walkers: int) -> None:
+    def run(self) -> None:
         """Walk what is unread; afterwards everything is unread again."""
-        if walkers == 1:
+        if self._walkers == 1:
             self._walk()
         else:
-            with ThreadPoolExecutor(walkers, thread_name_prefix="walk") as crew:
-                for walking in [crew.submit(self._walk) for _ in range(walkers)]:
+            with ThreadPoolExecutor(self._walkers, thread_name_prefix="walk") as crew:
+                for walking in [crew.submit(self._walk) for _ in range(self._walkers)]:
                     walking.result()
         self._sweep.end(self._cursor, self._lane)
 

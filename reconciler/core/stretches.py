@@ -24,7 +24,7 @@ EVERYTHING: tuple[Interval, ...] = ((0, END),)
 
 @dataclass(slots=True, eq=False)
 class Stretch:
-    """What one reader reads: from `at` up to `end`. `ids_per_page` is None until a page was read.
+    """What one reader reads: from `at` up to `end`. `ids_per_page` is that of the last page, its origin's at first.
 
     `vain` counts the cuts in a row that found next to nothing beyond: the next one is made much nearer.
     """
@@ -32,6 +32,7 @@ class Stretch:
     at: int
     end: int
     ids_per_page: float | None = None
+    is_fresh: bool = True
     vain: int = 0
 
     @property
@@ -40,17 +41,20 @@ class Stretch:
 
 
 class Division:
-    """Hands out stretches of what is `unread`. `highest` is about the highest id there is; None: nothing is divided."""
+    """Hands out stretches of what is `unread` to so many `readers`.
 
-    def __init__(self, unread: Sequence[Interval], highest: int | None) -> None:
+    `highest` is about the highest id there is; None: nothing is divided.
+    """
+
+    def __init__(self, unread: Sequence[Interval], highest: int | None, readers: int) -> None:
         self._waiting = [Stretch(at, end) for at, end in reversed(unread)]
         self._taken: list[Stretch] = []
-        self._highest = highest
+        self._highest, self._readers = highest, readers
         self._pages = self._cuts = 0
 
     def take(self) -> Stretch | None:
-        """Return a stretch that nobody reads, or half of somebody's; None when there is none now."""
-        stretch = self._waiting.pop() if self._waiting else self._half()
+        """Return a stretch that nobody reads, or a part of somebody's; None when there is none now."""
+        stretch = self._waiting.pop() if self._waiting else self._cut()
         if stretch is not None:
             self._taken.append(stretch)
         return stretch
@@ -67,20 +71,25 @@ class Division:
     def advance(self, stretch: Stretch, upto: int) -> Interval:
         """Note that a page reached up to this id; return the part of the stretch that it covers."""
         start, stretch.at = stretch.at, min(upto, stretch.end)
-        if stretch.ids_per_page is None:
+        if stretch.is_fresh:
             self._judge_cut(start, in_vain=stretch.is_read)
+        stretch.is_fresh = False
         stretch.ids_per_page = max(upto - start, 1.0)
         self._pages += 1
         return start, stretch.at
 
-    def _half(self) -> Stretch | None:
-        longest = max(self._taken, key=self._pages_left, default=None)
-        pages = self._pages + sum(map(self._pages_left, self._taken))
-        if longest is None or self._pages_left(longest) < LEAST or self._cuts + 1 > pages * COST:
+    def _cut(self) -> Stretch | None:
+        longest = max((each for each in self._taken if not each.is_fresh), key=self._pages_left, default=None)
+        length = 0.0 if longest is None else self._pages_left(longest)
+        left = sum(map(self._pages_left, self._taken))
+        is_cheap = self._cuts + 1 <= (self._pages + left) * COST or length * COST >= 1
+        if longest is None or length < LEAST or not is_cheap:
             return None
         self._cuts += 1
-        cut = longest.at + max((self._last(longest) - longest.at) >> 2**longest.vain, 1)
-        far, longest.end = Stretch(cut, longest.end), cut
+        share = min(left / self._readers / length, 0.5)
+        near = 1 - share if longest.vain == 0 else 0.5 ** (2**longest.vain)
+        cut = longest.at + max(int((self._last(longest) - longest.at) * near), 1)
+        far, longest.end = Stretch(cut, longest.end, longest.ids_per_page), cut
         return far
 
     def _judge_cut(self, cut: int, *, in_vain: bool) -> None:

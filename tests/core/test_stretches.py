@@ -17,7 +17,7 @@ class Reader:
 
     def __init__(self, ids: list[int], walkers: int, seed: int = 1) -> None:
         self.ids, self.random = sorted(ids), Random(seed)
-        self.division = Division(EVERYTHING, max(ids, default=None))
+        self.division = Division(EVERYTHING, max(ids, default=None), walkers)
         self.met: list[int] = []
         self.pages = self.rounds = 0
         self.unread = list(EVERYTHING)
@@ -73,7 +73,7 @@ def test_eight_walkers_are_several_times_as_fast_as_one_at_little_cost(portal: s
     reader = Reader(ids, 8)
     reader.run()
     least = len(ids) // PAGE
-    assert reader.pages <= least * 1.05
+    assert reader.pages <= least * 1.05 + 8, "and a page that is not full for each walker"
     assert reader.rounds <= least / 3
 
 
@@ -84,7 +84,7 @@ def test_a_small_portal_is_not_divided() -> None:
 
 
 def test_without_a_highest_id_one_walker_reads_everything() -> None:
-    division = Division(EVERYTHING, None)
+    division = Division(EVERYTHING, None, 2)
     stretch = division.take()
     assert stretch is not None
     division.advance(stretch, 100)

@@ -53,6 +53,13 @@ class ApiInProcess:
     user: Caller
     admin: Caller
 
+    @classmethod
+    def of(cls, world: World, services: Services) -> "ApiInProcess":
+        anyone = Caller(make_app(services), documented)
+        tokens = {role: services.tokens.issue(role) for role in Role}
+        user, admin = (anyone.with_headers(Authorization=f"Bearer {tokens[r]}") for r in (Role.USER, Role.ADMIN))
+        return cls(world, services, anyone, user, admin)
+
     def state(self) -> tuple[Any, ...]:
         """Everything that a refused request must leave as it was."""
         links = "(select uuid, contact, base, alive, trouble from sync.link)"
@@ -104,11 +111,7 @@ def documented(method: str, path: str) -> Collection[int] | None:
 def api_in_process(world: World, database: Database, **more: str) -> ApiInProcess:
     """Put the API together as its process does."""
     parts = services(settings := load(Api, api_environment(world, **more)), wiring.build(settings, database))
-    anyone = Caller(make_app(parts), documented)
-    user, admin = (
-        anyone.with_headers(Authorization=f"Bearer {parts.tokens.issue(role)}") for role in (Role.USER, Role.ADMIN)
-    )
-    return ApiInProcess(world, parts, anyone, user, admin)
+    return ApiInProcess.of(world, parts)
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,15 @@ def to_json(value: object) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def open_pool(dsn: str, *, size: int) -> ConnectionPool[Connection[DictRow]]:
-    """Return a pool that connects in the background; the first use waits for it."""
+def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT) -> ConnectionPool[Connection[DictRow]]:
+    """Return a pool that connects in the background; a use waits `wait` seconds at most."""
     set_json_dumps(lambda value: orjson.dumps(value, default=str))
     set_json_loads(orjson.loads)
     return ConnectionPool(
         dsn,
         min_size=1,
         max_size=size,
-        timeout=POOL_WAIT,
+        timeout=wait,
         reconnect_timeout=5,
         max_lifetime=1800,
         open=False,

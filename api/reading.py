@@ -1,0 +1,45 @@
+"""Reading a customer: from a replica where there is one, and never older than what the caller knows.
+
+A caller who sends the ETag of his write (`If-None-Match`) reads his write: a replica that shows anything else may be
+behind, and the primary is asked. So it is where the replica has nobody under the address, or does not answer.
+"""
+
+import time
+from collections.abc import Callable, Collection
+
+from api.customers import etag_of
+from reconciler.adapters.postgres.database import Busy, DatabaseDown
+from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.core.contact import Customer
+
+REPLICA_WAIT = 0.25
+"""Seconds to wait for a connection to the replica."""
+
+AWAY = 5.0
+"""Seconds for which a replica that did not answer is not asked again."""
+
+
+class Reader:
+    """Reads by address."""
+
+    def __init__(
+        self, primary: PostgresDesk, replica: PostgresDesk | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._primary, self._replica, self._clock = primary, replica, clock
+        self._away_until = float("-inf")
+
+    def read(self, address: str, known: Collection[str] = ()) -> Customer | None:
+        """Return the live customer with this address; `known` are the entity tags that the caller has."""
+        found = self._near(address)
+        if found is not None and (not known or etag_of(found) in known):
+            return found
+        return self._primary.by_address([address]).get(address)
+
+    def _near(self, address: str) -> Customer | None:
+        if self._replica is None or self._clock() < self._away_until:
+            return None
+        try:
+            return self._replica.by_address([address]).get(address)
+        except (DatabaseDown, Busy):
+            self._away_until = self._clock() + AWAY
+            return None
