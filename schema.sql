@@ -114,7 +114,6 @@ create index if not exists mark_addresses on sync.mark (due) where subject like 
 
 -- What the trigger appends: no unique key, so no writer ever waits for another here.
 create table if not exists sync.dirty (
-    id     bigint generated always as identity primary key,
     uuid   uuid not null,
     edited text[] not null default '{}',
     at     timestamptz not null default clock_timestamp()
@@ -293,35 +292,39 @@ create or replace function sync.refuse_erased(addresses text[]) returns void lan
 begin
     perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));
     if exists (select from sync.tombstone) and exists (
-        select from unnest(addresses) address join sync.tombstone on hash = sync.hash_of(address)) then
+        select from sync.tombstone where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))) then
         raise exception 'this address was erased' using errcode = 'check_violation', constraint = 'erased_subject';
     end if;
 end $$;
 
-create or replace function sync.on_update() returns trigger language plpgsql as $$
+-- No nested loops: a plan made for the first statement of a session, of one row, would be kept for one of a million.
+create or replace function sync.on_update() returns trigger language plpgsql set enable_nestloop = off as $$
 declare
-    moved text[];
+    forbidden   bigint;
+    moved       text[];
+    is_captured boolean;
 begin
     if sync.is_own() then return null; end if;
-    if exists (
-        select from new_rows n left join old_rows o using (uuid)
-        where o.uuid is null or
-            (n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto)
-            is distinct from (o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto)) then
+    with changed as materialized (
+        select n.uuid, n.email,
+            o.uuid is null or (n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto)
+                is distinct from (o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto) as is_forbidden,
+            (n.deletedat is null) <> (o.deletedat is null) as is_moved, array_remove(array[
+            case when n.email is distinct from o.email then 'email' end, case when n.firstname is distinct from o.firstname then 'firstname' end,
+            case when n.lastname is distinct from o.lastname then 'lastname' end, case when n.phone is distinct from o.phone then 'phone' end,
+            case when n.company is distinct from o.company then 'company' end, case when n.website is distinct from o.website then 'website' end,
+            case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null) as edited
+        from new_rows n left join old_rows o using (uuid)
+    ), captured as (
+        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}' returning uuid
+    )
+    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited)), exists (select from captured)
+    into forbidden, moved, is_captured from changed;
+    if forbidden > 0 then
         raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
     end if;
-    moved := array(select n.email from new_rows n join old_rows o using (uuid) where n.email is distinct from o.email and n.email is not null);
-    if moved <> '{}' then perform sync.refuse_erased(moved); end if;
-    insert into sync.dirty (uuid, edited)
-    select uuid, array_remove(array[
-        case when n.email is distinct from o.email then 'email' end, case when n.firstname is distinct from o.firstname then 'firstname' end,
-        case when n.lastname is distinct from o.lastname then 'lastname' end, case when n.phone is distinct from o.phone then 'phone' end,
-        case when n.company is distinct from o.company then 'company' end, case when n.website is distinct from o.website then 'website' end,
-        case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null)
-    from new_rows n join old_rows o using (uuid)
-    where (n.email, n.firstname, n.lastname, n.phone, n.company, n.website, n.lifecyclestage, n.deletedat is null)
-        is distinct from (o.email, o.firstname, o.lastname, o.phone, o.company, o.website, o.lifecyclestage, o.deletedat is null);
-    if found then notify sync_dirty; end if;
+    if moved is not null then perform sync.refuse_erased(moved); end if;
+    if is_captured then notify sync_dirty; end if;
     return null;
 end $$;
 
@@ -362,7 +365,7 @@ create or replace trigger sync_touch before update on customer for each row
 create or replace function sync.fold() returns void language plpgsql as $$
 begin
     with gone as (
-        delete from sync.dirty where id in (select id from sync.dirty order by id limit 10000 for update skip locked)
+        delete from sync.dirty where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
         returning uuid, edited, at
     ), customers as (
         select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited

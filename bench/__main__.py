@@ -5,15 +5,36 @@ import time
 from collections.abc import Callable, Iterator
 
 from bench.engine import engine
+from bench.flood import flood
 from bench.get import get
+from bench.idle import idle
+from bench.latency import latency
 from bench.load import ToolMissing
 from bench.report import Line
 from bench.rig import Rig, rig
 from bench.start import start
 from bench.trigger import trigger
+from bench.update import update
+from bench.walk import memory, walk50, walk200, walk800
+from bench.webhook import webhook
 
 BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
-    each.__name__: each for each in (get, engine, trigger, start)
+    each.__name__: each
+    for each in (
+        get,
+        webhook,
+        engine,
+        walk50,
+        walk200,
+        walk800,
+        memory,
+        update,
+        idle,
+        latency,
+        flood,
+        trigger,
+        start,
+    )
 }
 
 

@@ -40,7 +40,7 @@ def get(make: Callable[[], Rig]) -> Iterator[Line]:
     rig.start(["-m", "api"], rig.environment(twin, api_port=port, **settings))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = pgbench(rig.dsn, SELECT, folder)
+        alone = pgbench(rig.dsn, [SELECT], folder)
         ours = wrk(_up(port), _lua(), folder)
         beside = f"{ours:,.0f} of {alone:,.0f} requests/s"
         yield Line(what="GET: share of pgbench", value=ours / alone * 100, unit="%", at_least=25, beside=beside)

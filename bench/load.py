@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -15,16 +16,18 @@ class ToolMissing(Exception):
     """A bench needs a program that is not installed."""
 
 
-def pgbench(dsn: str, script: str, folder: Path, *, clients: int = CONNECTIONS) -> float:
-    """Return the transactions per second of a script by several clients."""
-    file = folder / "pgbench.sql"
-    file.write_text(script)
+def pgbench(dsn: str, scripts: Sequence[str], folder: Path, *, clients: int = CONNECTIONS) -> float:
+    """Return the transactions per second of some scripts, of which each client takes any at a time."""
     into = conninfo_to_dict(dsn)
     command = [_tool("pgbench", "postgresql-contrib"), "-n", "-c", str(clients), "-j", "2", "-T", str(SECONDS)]
-    command += ["-M", "simple", "-f", str(file)]
+    command += ["-M", "simple"]
+    for n, script in enumerate(scripts):
+        file = folder / f"pgbench{n}.sql"
+        file.write_text(script)
+        command += ["-f", str(file)]
     command += ["-h", str(into["host"]), "-U", str(into["user"]), str(into["dbname"])]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 30)
-    return float(_found(r"tps = ([\d.]+)", ran.stdout))
+    ran = _run(command)
+    return float(_found(r"tps = ([\d.]+)", ran))
 
 
 def wrk(url: str, script: str, folder: Path, *, connections: int = CONNECTIONS) -> float:
@@ -32,10 +35,17 @@ def wrk(url: str, script: str, folder: Path, *, connections: int = CONNECTIONS) 
     file = folder / "load.lua"
     file.write_text(script)
     command = [_tool("wrk", "wrk"), "-t", "2", "-c", str(connections), "-d", f"{SECONDS}s", "-s", str(file), url]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 30)
-    if "Non-2xx" in ran.stdout or "Socket errors" in ran.stdout:
-        raise RuntimeError(ran.stdout)
-    return float(_found(r"Requests/sec:\s+([\d.]+)", ran.stdout))
+    ran = _run(command)
+    if "Non-2xx" in ran or "Socket errors" in ran:
+        raise RuntimeError(ran)
+    return float(_found(r"Requests/sec:\s+([\d.]+)", ran))
+
+
+def _run(command: Sequence[str]) -> str:
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 30)
+    if ran.returncode != 0:
+        raise RuntimeError(ran.stderr[-2000:])
+    return ran.stdout
 
 
 def _tool(name: str, package: str) -> str:

@@ -46,6 +46,8 @@ def configure(*, style: str, level: str, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+    # A drain with much to do outlasts its interval: nothing to be told once a second. The watchdog sees what hangs.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
 
 
 class _Bridge(logging.Handler):

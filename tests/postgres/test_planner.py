@@ -1,7 +1,10 @@
 """The statements of every moment use their indexes, however much there is to do."""
 
 import pytest
+from histories import count
 from world import World
+
+from reconciler.core.ports import Lane
 
 MARKS = (
     "insert into sync.mark (subject, lane, due) "
@@ -14,7 +17,7 @@ def plan(world: World, statement: str) -> str:
     return "\n".join(row["QUERY PLAN"] for row in cursor)
 
 
-@pytest.mark.parametrize("size", [1_000, 100_000])
+@pytest.mark.parametrize("size", [1_000, 100_000, 1_000_000])
 def test_claiming_reads_the_marks_in_the_order_of_their_index(world: World, size: int) -> None:
     world.sql(MARKS, size)
     world.sql("analyze sync.mark")
@@ -51,3 +54,16 @@ def test_a_claim_of_a_hundred_among_very_many_takes_a_hundred(world: World) -> N
 def test_a_look_up_uses_its_index(world: World, statement: str, index: str) -> None:
     world.sql("set enable_seqscan = off")
     assert index in plan(world, statement)
+
+
+def test_what_a_mass_change_costs_does_not_grow_with_its_square(world: World) -> None:
+    world.sql("insert into customer (email) select 'p' || n || '@example.com' from generate_series(1, 50000) n")
+    world.parts.marks.next_lane([Lane.FRESH])
+    # A session keeps the plan of its first statement, which was about one row.
+    world.sql("update customer set company = 'a' where email = 'p1@example.com'")
+    world.sql("set statement_timeout = '30s'")
+    world.sql("update customer set company = 'b'")
+    world.sql("update customer set company = company, updatedat = now()")
+    while count(world, "sync.dirty"):
+        world.sql("select sync.fold()")
+    assert count(world, "sync.mark") == 50_000

@@ -1,0 +1,30 @@
+"""What it costs when nothing happens, for portals of two sizes."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from bench.report import Line
+from bench.rig import Rig
+from bench.system import linked, started
+
+SIZES = (100, 20_000)
+SECONDS = 180
+
+
+def idle(make: Callable[[], Rig]) -> Iterator[Line]:
+    """Calls of all processes with the default intervals, from the second minute after the start on."""
+    systems = []
+    for people in SIZES:
+        rig = make()
+        twin = rig.twin()
+        linked(rig, twin, people)
+        systems.append((people, started(rig, twin)))
+    time.sleep(60)
+    for _, system in systems:
+        system.twin.control("DELETE", "calls")
+    time.sleep(SECONDS)
+    for people, system in systems:
+        counts = system.twin.calls
+        beside = ", ".join(f"{count} {name}" for name, count in counts.items())
+        value = sum(counts.values()) / SECONDS * 60
+        yield Line(what=f"idle: {people:,} contacts", value=value, unit="calls/min", at_most=3, beside=beside)

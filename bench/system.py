@@ -1,0 +1,71 @@
+"""The whole product beside one HubSpot: API, receiver, reconciler, as processes."""
+
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from api.auth import Role, Tokens
+from bench.get import SECRET, answers, free_port
+from bench.rig import Rig, Twin, until
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What runs, and an admin's way to its API."""
+
+    rig: Rig
+    twin: Twin
+    api: str
+
+    def put(self, email: str, **values: str) -> float:
+        """Change a customer through the API; return the seconds it took."""
+        headers = {"Authorization": f"Bearer {Tokens(SECRET).issue(Role.ADMIN)}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.api}/{email}", orjson.dumps(values), headers, method="PUT")
+        began = time.monotonic()
+        urllib.request.urlopen(request, timeout=60).close()
+        return time.monotonic() - began
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is due or under way."""
+        tables = ("sync.mark", "sync.dirty", "sync.intent")
+        return not any(self.rig.sql(f"select 1 from {table} limit 1") for table in tables)
+
+    def rest(self, seconds: float = 600) -> None:
+        """Wait until nothing is due or under way."""
+        until(self.is_quiet, seconds=seconds, pause=0.1)
+
+
+def linked(rig: Rig, twin: Twin, people: int, prefix: str = "person") -> None:
+    """Have so many people on both sides, linked and equal, with nothing due."""
+    twin.control("POST", "import", {"count": people, "prefix": prefix})
+    parts = rig.parts(twin, hubspot_threads=8)
+    parts.sweep.run()
+    parts.crew.drain()
+    rig.sql("vacuum analyze")
+
+
+def started(rig: Rig, twin: Twin, *, reconciler: bool = True, **settings: Any) -> System:
+    """Start everything; return when it answers and is at rest."""
+    api, hook = free_port(), free_port()
+    url = f"http://127.0.0.1:{hook}/"
+    named = {
+        "jwt_secret": SECRET,
+        "hubspot_client_secret": "sandbox-client-secret",
+        "hubspot_webhook_url": url,
+        "api_port": api,
+        "webhook_port": hook,
+        **settings,
+    }
+    environment = rig.environment(twin, **named)
+    for module in ("api", "webhook", *(["reconciler"] if reconciler else [])):
+        rig.start(["-m", module], environment)
+    for port in (api, hook):
+        until(lambda port=port: answers(f"http://127.0.0.1:{port}/healthz"))  # type: ignore[misc]
+    twin.set(webhook_url=url)
+    system = System(rig, twin, f"http://127.0.0.1:{api}")
+    if reconciler:
+        until(lambda: rig.sql("select 1 from sync.heartbeat where job = 'poll' and at > now() - interval '1 minute'"))
+    return system
