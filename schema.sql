@@ -397,6 +397,8 @@ returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, delays in
 #variable_conflict use_column
 declare
     picked      text[] := '{}';
+    subjects    text[];
+    pairs       uuid[];
     won         uuid[];
     wanted_lane integer;
 begin
@@ -426,18 +428,23 @@ begin
     select c.uuid from customer c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1
     on conflict (uuid) do nothing;
 
+    select array_agg(r.subject), array_agg(r.uuid) into subjects, pairs from sync.resolved(picked) r;
     won := array(
         select l.uuid from sync.link l
-        where l.uuid in (select r.uuid from sync.resolved(picked) r) and (l.lease_until is null or l.lease_until < now())
+        where l.uuid = any(pairs) and (l.lease_until is null or l.lease_until < now())
         order by l.uuid for update skip locked);
     update sync.link set lease_until = now() + lease, fence = nextval('sync.number') where uuid = any(won);
-    delete from sync.mark where subject in (select r.subject from sync.resolved(picked) r where r.uuid is null);
-    update sync.mark m set due = now() + interval '1 second'
-    from sync.resolved(picked) r where m.subject = r.subject and r.uuid <> all(won);
+    if array_position(pairs, null) is not null then
+        delete from sync.mark where subject = any(array(select r.subject from unnest(subjects, pairs) r(subject, uuid) where r.uuid is null));
+    end if;
+    if not pairs <@ won then
+        update sync.mark set due = now() + interval '1 second'
+        where subject = any(array(select r.subject from unnest(subjects, pairs) r(subject, uuid) where r.uuid <> all(won)));
+    end if;
     return query
         with taken as (
             update sync.mark m set due = now() + lease, crashes = crashes + 1
-            from sync.resolved(picked) r where m.subject = r.subject and r.uuid = any(won)
+            from unnest(subjects, pairs) r(subject, uuid) where m.subject = r.subject and r.uuid = any(won)
             returning r.uuid, m.subject, m.generation, greatest(m.attempts, m.crashes - 1) as attempts, m.delays, m.privacy
         )
         select l.uuid, l.fence, jsonb_agg(jsonb_build_array(t.subject, t.generation)), max(t.attempts)::integer, max(t.delays)::integer, bool_or(t.privacy)

@@ -11,6 +11,7 @@ from bench.system import System, linked, started
 
 TIMES = 100
 PEOPLE = 1000
+CONTACTS = f"select contactid from customer order by email limit {TIMES}"
 
 
 def latency(make: Callable[[], Rig]) -> Iterator[Line]:
@@ -23,14 +24,23 @@ def latency(make: Callable[[], Rig]) -> Iterator[Line]:
     with psycopg.connect(rig.dsn, autocommit=True) as connection:
         edits = [_edit_there(system, connection, n) for n in range(TIMES)]
         commits = [_commit_here(system, connection, n) for n in range(TIMES)]
-    writes = [system.put(f"person{n + 1}@example.com", company=f"w{n}") for n in range(TIMES)]
+    writes = [_beyond(system, n, row["contactid"]) for n, row in enumerate(rig.sql(CONTACTS))]
     for what, taken, median, slow in (
         ("edit there to row here", edits, 0.15, 1.0),
         ("SQL commit here to HubSpot", commits, 0.2, 1.0),
-        ("API write", writes, 0.01, 0.05),
+        ("API write beyond HubSpot's call", writes, 0.01, 0.05),
     ):
         yield Line(what=f"latency: {what}, median", value=percentile(taken, 50), unit="s", at_most=median)
         yield Line(what=f"latency: {what}, 99 %", value=percentile(taken, 99), unit="s", at_most=slow)
+
+
+def _beyond(system: System, n: int, contact: int) -> float:
+    """Return the seconds of an API write beyond those of the very call to HubSpot."""
+    body = {"inputs": [{"id": str(contact), "properties": {"website": f"w{n}"}}]}
+    began = time.monotonic()
+    system.twin.api("/crm/v3/objects/contacts/batch/update", body)
+    alone = time.monotonic() - began
+    return system.put(f"person{n + 1}@example.com", company=f"w{n}") - alone
 
 
 def _edit_there(system: System, connection: "psycopg.Connection[tuple[object, ...]]", n: int) -> float:
@@ -38,7 +48,7 @@ def _edit_there(system: System, connection: "psycopg.Connection[tuple[object, ..
     row = connection.execute("select contactid from customer where email = %s", [email]).fetchone()
     assert row is not None
     began = time.monotonic()
-    system.twin.control("PATCH", f"contacts/{row[0]}", {"phone": value})
+    system.twin.control("PATCH", f"contacts/{row[0]}", {"properties": {"phone": value}})
     question = "select 1 from customer where email = %s and phone = %s"
     until(lambda: connection.execute(question, [email, value]).fetchone(), pause=0.002)
     return time.monotonic() - began

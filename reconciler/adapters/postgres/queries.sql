@@ -180,11 +180,11 @@ with wanted as (
     select w.uuid, w.was_alive, w.becomes_alive, w.contact, w.created, w.updated, (c.deletedat is null) = w.was_alive as may_live_or_die,
         coalesce((
             select jsonb_object_agg(v.key, v.value) from jsonb_each(w.vals) v
-            where to_jsonb(c) -> v.key is not distinct from w.stored -> v.key
+            where h.here -> v.key is not distinct from w.stored -> v.key
             and (v.key <> 'email' or v.value = 'null' or not exists (
-                select from customer h where lower(btrim(h.email)) = v.value #>> '{}' and h.deletedat is null and h.uuid <> c.uuid))
+                select from customer o where lower(btrim(o.email)) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
-    from wanted w join customer c using (uuid)
+    from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
 )
 update customer c set
     (email, firstname, lastname, phone, company, website, lifecyclestage) = (
