@@ -12,6 +12,7 @@ from bench.latency import latency
 from bench.load import ToolMissing
 from bench.report import Line
 from bench.rig import Rig, rig
+from bench.scale import scale
 from bench.start import start
 from bench.trigger import trigger
 from bench.update import update
@@ -32,6 +33,7 @@ BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
         idle,
         latency,
         flood,
+        scale,
         trigger,
         start,
     )

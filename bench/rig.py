@@ -136,11 +136,13 @@ class Rig:
         return parts
 
     def start(
-        self, command: Sequence[str], environment: dict[str, str], *, stdout: int | None = None
+        self, command: Sequence[str], environment: dict[str, str], *, stdout: int | None = None, host: str = ""
     ) -> "subprocess.Popen[str]":
-        """Start a Python process that ends with the bench."""
+        """Start a Python process that ends with the bench; `host` is a network namespace."""
+        there = ["ip", "netns", "exec", host] if host else []
+        environment = {**_bare(), **environment}
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env={**_bare(), **environment}, stdout=stdout, text=True
+            [*there, sys.executable, *command], cwd=ROOT, env=environment, stdout=stdout, text=True
         )
         self._stack.callback(_end, process)
         return process

@@ -64,7 +64,7 @@ BASES: tuple[Fault, ...] = (
         "a column is written only if it still holds the gathered value",
         Edit(
             QUERIES,
-            "where to_jsonb(c) -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
+            "where h.here -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
             "where (v.key",
         ),
         tests=(THROUGH, BASE),

@@ -100,10 +100,20 @@ FINDING: tuple[Fault, ...] = (
         ),
         tests=(f"{RULES}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
     ),
+    real(
+        "a walker's cursor says that the others' pages are done",
+        "a cursor is saved with the marks of what it stands behind",
+        Edit(
+            SWEEP,
+            "            unread = without(self._unread, part)\n",
+            "            unread = self._unread = without(self._unread, part)\n",
+        ),
+        tests=("tests/postgres/test_backfill.py::test_a_page_that_could_not_be_marked_is_read_by_the_next_walk",),
+    ),
     simulated(
         "an empty listing is believed",
         "an empty read is an error until proven otherwise",
-        Edit(SWEEP, "            self._refuse_empty(after, page)\n", ""),
+        Edit(SWEEP, "page.after is None and self._records.linked():", "page.after is None and False:"),
         tests=(WEATHER,),
     ),
     simulated(

@@ -100,8 +100,8 @@ CLAIMS: tuple[Fault, ...] = (
         "one writer per pair",
         Edit(
             SCHEMA,
-            "from sync.resolved(picked) r) and (l.lease_until is null or l.lease_until < now())",
-            "from sync.resolved(picked) r)",
+            "where l.uuid = any(pairs) and (l.lease_until is null or l.lease_until < now())",
+            "where l.uuid = any(pairs)",
         ),
         tests=(f"{MARKS}::test_the_second_mark_of_a_pair_waits_for_the_first_ones_worker",),
     ),
@@ -120,8 +120,8 @@ CLAIMS: tuple[Fault, ...] = (
         "the sync's own writes are not captured",
         Edit(
             SCHEMA,
-            "    moved text[];\nbegin\n    if sync.is_own() then return null; end if;\n",
-            "    moved text[];\nbegin\n    if sync.is_own() then\n"
+            "    is_captured boolean;\nbegin\n    if sync.is_own() then return null; end if;\n",
+            "    is_captured boolean;\nbegin\n    if sync.is_own() then\n"
             "        insert into sync.dirty (uuid) select uuid from new_rows;\n        return null;\n    end if;\n",
         ),
         tests=(f"{RULES}::test_what_the_sync_writes_itself_is_no_news",),

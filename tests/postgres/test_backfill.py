@@ -1,10 +1,13 @@
 """The first run: an existing portal and an existing table become one."""
 
+import psycopg
 import pytest
+from histories import count
 from world import World
 
-from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.database import Busy, Database
 from reconciler.backfill import Backfill
+from reconciler.core.ports import Lane
 
 
 def both_sides(world: World) -> None:
@@ -67,6 +70,20 @@ def test_a_backfill_reads_each_contact_once_in_pages_of_a_hundred(world: World) 
     Backfill(world.parts).run()
     assert world.portal.calls.total <= 13
     assert world.sql("select count(*) from customer")[0]["count"] == 1000
+
+
+def test_a_page_that_could_not_be_marked_is_read_by_the_next_walk(world: World) -> None:
+    world.portal.load(5000, "many")
+    ids = sorted(int(contact.id) for contact in world.portal.contacts)
+    with psycopg.connect(world.dsn) as other:
+        other.execute("insert into sync.mark (subject) values (%s)", [f"c:{ids[2500]}"])
+        with pytest.raises(Busy):
+            world.parts.sweep.run(Lane.BULK)
+        other.rollback()
+    assert 0 < count(world, "customer") < 5000
+    world.parts.sweep.run(Lane.BULK)
+    world.quiet()
+    assert count(world, "customer") == 5000
 
 
 def test_a_listing_that_is_empty_although_contacts_are_linked_is_an_error(world: World, database: Database) -> None:

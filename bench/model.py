@@ -1,0 +1,124 @@
+"""`python -m bench.model`: what portals of any size cost, by the real division and the real slots in virtual time.
+
+No machine here holds ten million contacts at HubSpot's pace: a first run takes hours or days. So the clock is virtual;
+walkers, the division of the id space, slots, lanes' share of the day are the product's own. CPU and rows follow from
+the engine's figures of a run of `make bench ONLY=engine`, given as arguments.
+"""
+
+import argparse
+import heapq
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from reconciler.budget import LOW_LANES_SHARE, WINDOWS
+from reconciler.core.ports import Lane
+from reconciler.core.stretches import END, EVERYTHING, Division, Stretch
+from simulation.memory.slots import MemorySlots
+
+PLANS = ((100, 250_000), (190, 625_000))
+"""Calls in ten seconds and a day, of HubSpot's smaller and larger plans."""
+
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+GAP = 7
+"""Ids between two contacts on average."""
+
+PAGE = 100
+WALKERS = 24
+DAY = 86_400.0
+ROW_BYTES = 1_450
+"""Customer, link and their indexes on disk, of a contact with five filled columns (measured at 1,000,000)."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk over a portal of so many contacts, in virtual time."""
+
+    people: int
+    rate: int
+    daily: int
+    latency: float
+    calls: int = 0
+    now: float = 0.0
+
+    def run(self) -> None:
+        """Walk; afterwards `now` is the time it took in seconds, `calls` the pages."""
+        random = Random(1)
+        slots = MemorySlots(lambda: self.now)
+        slots.shape({"all": self.rate})
+        division = Division(EVERYTHING, self.people * GAP, WALKERS)
+        queue: list[tuple[float, int, Stretch | None, bool]] = [(0.0, n, None, False) for n in range(WALKERS)]
+        idle: list[int] = []
+        while queue:
+            self.now, walker, stretch, has_answer = heapq.heappop(queue)
+            if stretch is not None and has_answer:
+                self._answer(division, stretch, random)
+                queue += [(self.now, each, None, False) for each in idle]
+                idle.clear()
+                heapq.heapify(queue)
+                stretch = self._kept(division, stretch)
+            stretch = stretch or division.take()
+            if stretch is None:
+                if division.is_being_read:
+                    idle.append(walker)
+                continue
+            wait = self._wait(slots)
+            if wait:
+                heapq.heappush(queue, (self.now + wait, walker, stretch, False))
+            else:
+                self.calls += 1
+                taken = self.latency * random.uniform(0.8, 1.3)
+                heapq.heappush(queue, (self.now + taken, walker, stretch, True))
+
+    def _wait(self, slots: MemorySlots) -> float:
+        """Return 0 if a call is free, else the seconds until it is worth asking again."""
+        if slots.count_day(0, quota=self.daily) >= self.daily * LOW_LANES_SHARE:
+            return DAY - self.now % DAY + 1
+        if slots.take("all", lane=Lane.BULK, calls=1, window=WINDOWS["all"]):
+            slots.count_day(1, quota=self.daily)
+            return 0.0
+        return max(slots.next_free("all", window=WINDOWS["all"]), 0.05)
+
+    def _answer(self, division: Division, stretch: Stretch, random: Random) -> None:
+        reach = stretch.at + int(PAGE * GAP * random.uniform(0.9, 1.1))
+        division.advance(stretch, END if reach > self.people * GAP else reach)
+
+    @staticmethod
+    def _kept(division: Division, stretch: Stretch) -> Stretch | None:
+        if stretch.is_read:
+            division.give_back(stretch)
+            return None
+        return stretch
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--new", type=float, required=True, help="microseconds of CPU for a new contact")
+    parser.add_argument("--unchanged", type=float, required=True, help="microseconds of CPU for an unchanged contact")
+    parser.add_argument("--latency", type=float, default=0.2, help="seconds an answer takes")
+    arguments = parser.parse_args()
+    print(f"{datetime.now(UTC):%Y-%m-%d}, answers of {arguments.latency:g} s, {WALKERS} walkers\n")
+    print("| contacts | calls/10 s | a walk | at the ceiling | calls | a contact | first run | a sweep | on disk |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for rate, daily in PLANS:
+        for people in SIZES:
+            walk = Walk(people, rate, daily, arguments.latency)
+            walk.run()
+            least = people / rate / 10
+            disk = people * ROW_BYTES / 1e9
+            new, unchanged = people * arguments.new / 1e6, people * arguments.unchanged / 1e6
+            print(
+                f"| {people:,} | {rate} | {_time(walk.now)} | {_time(least)} | {walk.calls:,} | "
+                f"{walk.calls / people:.5f} | {_time(new)} CPU | {_time(unchanged)} CPU | {disk:.2f} GB |"
+            )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":
+    main()
