@@ -46,7 +46,8 @@ class Walk:
         random = Random(1)
         slots = MemorySlots(lambda: self.now)
         slots.shape({"all": self.rate})
-        division = Division(EVERYTHING, self.people * GAP, WALKERS)
+        division = Division(EVERYTHING, WALKERS)
+        division.highest = self.people * GAP
         queue: list[tuple[float, int, Stretch | None, bool]] = [(0.0, n, None, False) for n in range(WALKERS)]
         idle: list[int] = []
         while queue:

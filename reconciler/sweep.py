@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from reconciler.core.contact import Contact, CustomerId
-from reconciler.core.errors import EmptyRead
+from reconciler.core.errors import EmptyRead, Transient
 from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
 from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, without
 from reconciler.reconcile import Reconciler
@@ -56,13 +56,18 @@ class Sweep:
         _Walk(self, lane, progress, self._walkers).run()
         self._customers(lane, progress)
 
-    def begin(self, cursor: str, lane: Lane) -> tuple[list[Interval], int | None]:
-        """Return what a walk has to read, and about the highest id there is, if it is to be divided."""
-        unread = [(low, high) for low, high in (self._records.cursor(cursor) or {}).get("unread") or EVERYTHING]
-        if self._walkers == 1:
-            return unread, None
-        with self._budget.reserve(lane, 1):
-            return unread, self._hubspot.highest()
+    def begin(self, cursor: str) -> list[Interval]:
+        """Return what a walk has to read."""
+        return [(low, high) for low, high in (self._records.cursor(cursor) or {}).get("unread") or EVERYTHING]
+
+    def highest(self, lane: Lane) -> int | None:
+        """Return about the highest id there is; None if that cannot be told now."""
+        try:
+            with self._budget.reserve(lane, 1):
+                return self._hubspot.highest()
+        except Transient as error:
+            log.warning("sweep.undivided", reason=error.reason)
+            return None
 
     def read(self, start: int, lane: Lane) -> Page:
         """Read a page from an id on."""
@@ -107,8 +112,8 @@ class _Walk:
     def __init__(self, sweep: Sweep, lane: Lane, progress: Progress, walkers: int) -> None:
         self._sweep, self._lane, self._progress = sweep, lane, progress
         self._cursor = f"sweep {lane.name.lower()}"
-        self._unread, highest = sweep.begin(self._cursor, lane)
-        self._division = Division(self._unread, highest, walkers)
+        self._unread = sweep.begin(self._cursor)
+        self._division = Division(self._unread, walkers)
         self._moved = threading.Condition()
         self._walkers, self._has_failed = walkers, False
 
@@ -118,12 +123,21 @@ class _Walk:
             self._walk()
         else:
             with ThreadPoolExecutor(self._walkers, thread_name_prefix="walk") as crew:
-                for walking in [crew.submit(self._walk) for _ in range(self._walkers)]:
+                # The second one looks how far the ids go, while the first one reads its first page.
+                for walking in [crew.submit(self._walk, measures=n == 1) for n in range(self._walkers)]:
                     walking.result()
         self._sweep.end(self._cursor, self._lane)
 
-    def _walk(self) -> None:
+    def _measure(self) -> None:
+        highest = self._sweep.highest(self._lane)
+        with self._moved:
+            self._division.highest = highest
+            self._moved.notify_all()
+
+    def _walk(self, *, measures: bool = False) -> None:
         try:
+            if measures:
+                self._measure()
             while (stretch := self._take()) is not None:
                 while not stretch.is_read and not self._has_failed:
                     self._page(stretch)
@@ -149,7 +163,8 @@ class _Walk:
     def _page(self, stretch: Stretch) -> None:
         page = self._sweep.read(stretch.at, self._lane)
         with self._moved:
-            part = self._division.advance(stretch, END if page.after is None else int(page.after))
+            first = page.contacts[0].id if page.contacts else None
+            part = self._division.advance(stretch, END if page.after is None else int(page.after), first)
             unread = without(self._unread, part)
             self._moved.notify_all()
         contacts = [contact for contact in page.contacts if contact.id < part[1]]

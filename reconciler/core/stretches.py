@@ -43,13 +43,14 @@ class Stretch:
 class Division:
     """Hands out stretches of what is `unread` to so many `readers`.
 
-    `highest` is about the highest id there is; None: nothing is divided.
+    `highest` is about the highest id there is; None, as long as it is not known: nothing is divided.
     """
 
-    def __init__(self, unread: Sequence[Interval], highest: int | None, readers: int) -> None:
+    def __init__(self, unread: Sequence[Interval], readers: int) -> None:
         self._waiting = [Stretch(at, end) for at, end in reversed(unread)]
         self._taken: list[Stretch] = []
-        self._highest, self._readers = highest, readers
+        self.highest: int | None = None
+        self._readers = readers
         self._pages = self._cuts = 0
 
     def take(self) -> Stretch | None:
@@ -68,13 +69,14 @@ class Division:
         """Whether somebody has a stretch, which may yet turn out to be worth dividing."""
         return bool(self._taken)
 
-    def advance(self, stretch: Stretch, upto: int) -> Interval:
-        """Note that a page reached up to this id; return the part of the stretch that it covers."""
+    def advance(self, stretch: Stretch, upto: int, first: int | None = None) -> Interval:
+        """Note that a page reached from its `first` contact up to this id; return the part of the stretch it covers."""
         start, stretch.at = stretch.at, min(upto, stretch.end)
         if stretch.is_fresh:
             self._judge_cut(start, in_vain=stretch.is_read)
         stretch.is_fresh = False
-        stretch.ids_per_page = max(upto - start, 1.0)
+        # What lies before the first contact is a gap, and tells nothing of how dense the ids are.
+        stretch.ids_per_page = max(upto - (start if first is None else first), 1.0)
         self._pages += 1
         return start, stretch.at
 
@@ -101,7 +103,7 @@ class Division:
         return max(self._last(stretch) - stretch.at, 0) / stretch.ids_per_page if stretch.ids_per_page else 0.0
 
     def _last(self, stretch: Stretch) -> int:
-        return min(stretch.end, (self._highest or 0) + 1)
+        return min(stretch.end, (self.highest or 0) + 1)
 
 
 def without(unread: Sequence[Interval], read: Interval) -> list[Interval]:

@@ -17,7 +17,8 @@ class Reader:
 
     def __init__(self, ids: list[int], walkers: int, seed: int = 1) -> None:
         self.ids, self.random = sorted(ids), Random(seed)
-        self.division = Division(EVERYTHING, max(ids, default=None), walkers)
+        self.division = Division(EVERYTHING, walkers)
+        self.division.highest = max(ids, default=None)
         self.met: list[int] = []
         self.pages = self.rounds = 0
         self.unread = list(EVERYTHING)
@@ -45,7 +46,7 @@ class Reader:
         self.pages += 1
         first = bisect_left(self.ids, stretch.at)
         page = self.ids[first : first + PAGE + 1]
-        low, high = self.division.advance(stretch, page[PAGE] if len(page) > PAGE else END)
+        low, high = self.division.advance(stretch, page[PAGE] if len(page) > PAGE else END, page[0] if page else None)
         self.unread = without(self.unread, (low, high))
         self.met += [each for each in page[:PAGE] if low <= each < high]
 
@@ -84,7 +85,7 @@ def test_a_small_portal_is_not_divided() -> None:
 
 
 def test_without_a_highest_id_one_walker_reads_everything() -> None:
-    division = Division(EVERYTHING, None, 2)
+    division = Division(EVERYTHING, 2)
     stretch = division.take()
     assert stretch is not None
     division.advance(stretch, 100)
