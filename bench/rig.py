@@ -144,7 +144,7 @@ class Rig:
         process = subprocess.Popen(
             [*there, sys.executable, *command], cwd=ROOT, env=environment, stdout=stdout, text=True
         )
-        self._stack.callback(_end, process)
+        self._stack.callback(end, process)
         return process
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
@@ -179,7 +179,8 @@ def _bare() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def end(process: "subprocess.Popen[str]") -> None:
+    """Stop a process; one that is stopped already stays so."""
     process.terminate()
     try:
         process.wait(15)
