@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.2, help="seconds an answer takes")
     arguments = parser.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d}, answers of {arguments.latency:g} s, {WALKERS} walkers\n")
-    print("| contacts | calls/10 s | a walk | at the ceiling | calls | a contact | first run | a sweep | on disk |")
+    print("| contacts | calls/10 s | a walk | of the ceiling | calls | a contact | first run | a sweep | on disk |")
     print("|---|---|---|---|---|---|---|---|---|")
     for rate, daily in PLANS:
         for people in SIZES:
@@ -110,7 +110,7 @@ def main() -> None:
             disk = people * ROW_BYTES / 1e9
             new, unchanged = people * arguments.new / 1e6, people * arguments.unchanged / 1e6
             print(
-                f"| {people:,} | {rate} | {_time(walk.now)} | {_time(least)} | {walk.calls:,} | "
+                f"| {people:,} | {rate} | {_time(walk.now)} | {least / walk.now:.1%} | {walk.calls:,} | "
                 f"{walk.calls / people:.5f} | {_time(new)} CPU | {_time(unchanged)} CPU | {disk:.2f} GB |"
             )
 

@@ -73,15 +73,13 @@ class Poll:
 
 
 def _advanced(state: dict[str, Any], page: Page, until: datetime | None) -> dict[str, Any]:
-    """Return the cursor after a page. The next window begins at the highest time seen, but not after this one began:
-    what changed behind the walk's back would be passed over."""
+    """Return the cursor after a page. The next window begins when this one began, by HubSpot's clock: what changed
+    behind the walk's back would be passed over, and from the last change on an import would be read again for ever."""
     began = _time(state["next"]) if state.get("next") else min(until or page.served_at, page.served_at)
-    seen = max((contact.updated_at for contact in page.contacts), default=_time(state["high"]))
-    top = max(seen, _time(state["top"])) if state.get("top") else seen
     if page.after is not None:
-        return {**state, "next": began.isoformat(), "top": top.isoformat(), "after": page.after}
-    high = max(_time(state["high"]), min(top, began) if until is None else began)
-    return {"high": high.isoformat(), "next": None, "top": None, "after": FIRST}
+        return {**state, "next": began.isoformat(), "after": page.after}
+    high = max(_time(state["high"]), began)
+    return {"high": high.isoformat(), "next": None, "after": FIRST}
 
 
 def _time(text: str) -> datetime:

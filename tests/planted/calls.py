@@ -85,7 +85,7 @@ FINDING: tuple[Fault, ...] = (
         "the cursor is in HubSpot's time only, never now()",
         Edit(
             POLL,
-            'high = max(_time(state["high"]), min(top, began) if until is None else began)',
+            'high = max(_time(state["high"]), began)',
             "high = datetime.now(UTC)",
         ),
         tests=(f"{RULES}::test_the_poll_goes_by_the_clock_of_hubspot",),

@@ -7,6 +7,7 @@ from histories import (
     READ,
     UPDATE,
     Person,
+    calls,
     change,
     conflicts,
     count,
@@ -20,8 +21,9 @@ from histories import (
     there,
     trouble,
 )
-from world import World
+from world import World, until
 
+from reconciler.adapters.postgres.database import Database
 from reconciler.core.brake import Danger
 from reconciler.core.errors import EmptyRead
 from reconciler.core.ports import Lane
@@ -252,3 +254,17 @@ def test_one_row_that_cannot_be_written_does_not_undo_the_rest_of_its_batch(worl
     assert row(world, kai[0])["company"] == "there"
     world.quiet()
     assert trouble(world, kai[0]) == {"email": "address_taken"}
+
+
+def test_an_import_is_read_once_and_not_at_every_poll(dsn: str, database: Database) -> None:
+    with World.open(dsn, database, POLL_OVERLAP="0.2") as world:
+        world.parts.poll.recent()
+        world.portal.load(500)
+
+        def calls_of_a_poll() -> int:
+            before = calls(world, "/search")
+            world.parts.poll.recent()
+            return calls(world, "/search") - before
+
+        assert calls_of_a_poll() == 3
+        until(lambda: calls_of_a_poll() == 1)
