@@ -259,7 +259,7 @@ def test_one_row_that_cannot_be_written_does_not_undo_the_rest_of_its_batch(worl
 def test_an_import_is_read_once_and_not_at_every_poll(dsn: str, database: Database) -> None:
     with World.open(dsn, database, POLL_OVERLAP="0.2") as world:
         world.parts.poll.recent()
-        world.portal.load(500)
+        world.portal.load(500, "import")
 
         def calls_of_a_poll() -> int:
             before = calls(world, "/search")
