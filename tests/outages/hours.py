@@ -15,7 +15,7 @@ from reconciler.wiring import Parts
 HUBSPOTS_OWN = ("seen", "read")
 """Times of HubSpot's clock, which does not move."""
 
-LOGS = ("history", "conflict", "tombstone", "quarantine", "dirty")
+LOGS = ("history", "conflict", "tombstone", "quarantine", "dirty", "hour")
 
 TICK = 5.0
 """Seconds between two turns of a process."""

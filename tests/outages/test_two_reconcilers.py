@@ -12,7 +12,7 @@ RECORDS = int(os.environ.get("TWO_RECORDS", "1000"))
 SLOW_MS = 100
 """Each answer takes so long that neither can do all of it alone."""
 
-ALONE = {"POLL_INTERVAL": "3600", "SWEEP_INTERVAL": "3600"}
+ALONE = {"POLL_INTERVAL": "3600", "SWEEP_INTERVAL": "3600", "HUBSPOT_THREADS": "1"}
 """What they do is the backlog: a poll would cut it into other batches."""
 
 
