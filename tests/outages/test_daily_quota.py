@@ -27,7 +27,9 @@ SPENT = {"action": "429", "policy": "DAILY", "times": None}
 
 def spend_the_day(world: World, limit: int) -> None:
     world.sql("delete from sync.day")
-    world.sql("insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %s, %s)", limit, limit)
+    world.sql(
+        "insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %s, %s)", limit, limit
+    )
 
 
 def begin_a_new_day(world: World) -> None:
