@@ -29,6 +29,9 @@ GIVE_BACK = 8.0
 NAP = 0.05
 """Shortest pause between two looks for a free slot, in seconds."""
 
+TURN = 0.005
+"""Pause between two looks whether it is this thread's turn, in seconds."""
+
 LOW_LANES_SHARE = 0.8
 """Share of the day's calls at which bulk and audit work stops."""
 
@@ -149,8 +152,10 @@ class SharedBudget:
         deadline = self._clock() + LONGEST_WAIT
         # Of all threads that wait for the same, one looks: Postgres hears as little of many as of one.
         turn = self._turns[kind, lane]
-        if not turn.acquire(timeout=LONGEST_WAIT):
-            raise NotNow("no HubSpot call free", delay=10.0)
+        while not turn.acquire(blocking=False):
+            if self._clock() > deadline:
+                raise NotNow("no HubSpot call free", delay=10.0)
+            self._sleep(TURN)
         try:
             return self._wait_for(kind, lane, calls, deadline)
         finally:
