@@ -50,7 +50,7 @@ class Wire:
         self.overwritten: set[tuple[str, Value]] = set()
         self.meant: set[tuple[str, Value]] = set()
         self.created: dict[CustomerId, list[int]] = {}
-        self.staged: set[int] = set()
+        self.staged: set[str] = set()
         self.burst = ""
 
     def note(self, seconds: float, *, search: bool) -> None:
@@ -108,6 +108,10 @@ class SimulatedHubSpot:
         return Written(contact=contact_of(record, {*values, STAGE}))
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
+        sent = self._stage.current.notes["intend"] if self._stage.current else []
+        for each in sent:
+            if STAGE in each.write.values:
+                self._wire.staged |= {f"u:{each.write.pair.uuid}", f"c:{each.write.pair.link.contact_id}"}
         return self._write(list(edits), lambda edit: self._update(*edit), until)
 
     def _update(self, contact_id: ContactId, values: Values) -> Answer:
@@ -117,8 +121,6 @@ class SimulatedHubSpot:
         if before is None:
             return Refused(code=Code.GONE)
         self._overwrite(before, values, asked=contact_id)
-        if STAGE in values:
-            self._wire.staged.add(contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
         contact = contact_of(record, {*values, STAGE})
         if self._portal.settings.echo_ignored_stage and values.get(STAGE):

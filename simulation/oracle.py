@@ -61,10 +61,10 @@ class Oracle:
         logged: Collection[tuple[str, Value]],
         excused: Collection[tuple[str, Value]],
         erased: Collection[Entity],
-        windows: Collection[str],
+        windows: Collection[tuple[Entity, str]],
     ) -> list[Edit]:
         """Return the edits that nothing accounts for; `excused` were overwritten in the window that remains, `windows`
-        are properties that went through one with several calls."""
+        are properties of entities that went through one with several calls."""
         known = {*self._seen, *present, *logged, *excused}
         lost = [e for e in self._edits if (e.column, e.value) not in known and e.entity not in erased]
-        return [edit for edit in lost if edit.column not in windows]
+        return [edit for edit in lost if (edit.entity, edit.column) not in windows]

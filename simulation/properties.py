@@ -7,6 +7,7 @@ from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE, Policy, Value, normalised
 from reconciler.core.step import RECORD
 from sandbox.contact import Contact as Record
+from sandbox.lifecycle import STAGE
 from simulation.memory.tables import CustomerRow, LinkRow
 from simulation.world import World
 
@@ -120,7 +121,7 @@ def lost(world: World) -> Iterator[str]:
             present |= {(column, NORMALISE[column](record.get(column))) for column in COLUMNS}
             present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
     # A stage is set, read back, and where HubSpot does not set it back cleared and set again: several calls.
-    windows = {"lifecyclestage"} if world.wire.staged else set()
+    windows = {(entity, STAGE) for entity in _staged(world)}
     logged = {(loser.column, NORMALISE[loser.column](loser.lost)) for loser in tables.losers}
     lost_ = world.oracle.lost(
         present=present,
@@ -132,28 +133,37 @@ def lost(world: World) -> Iterator[str]:
     return (f"lost: {e.column} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
 
 
+def _staged(world: World) -> set[str]:
+    """Entities whose stage was written; contacts that were merged into one of them too."""
+    records, staged = world.portal.ledger.records, world.wire.staged
+    return staged | {f"c:{each}" for each in records.aliases if f"c:{records.resolve(each)}" in staged}
+
+
 def _erased(world: World) -> set[str]:
-    """Entities of which nothing may be left."""
+    """Entities of which nothing may be left; a contact that was merged into an erased person's is his."""
+    records = world.portal.ledger.records
     contacts = world.erased_contacts | world.lost_in_erased | _ignored(world)
+    contacts |= {each for each in records.aliases if records.resolve(each) in contacts}
     return {f"u:{uuid}" for uuid in world.tables.erased} | {f"c:{contact}" for contact in contacts}
 
 
 def created_twice(world: World) -> Iterator[str]:
     """Customers for whom two of the contacts we made live at the same time.
 
-    Whose address a person has changed before we heard of it cannot be found again, and whoever restores a contact
-    beside its successor means it: these do not count.
+    Whose address a person has changed before we heard of it cannot be found again, whose address was erased meanwhile
+    is nobody's, and whoever restores a contact beside its successor means it: these do not count.
     """
     records = world.portal.ledger.records.contacts
+    let_go = world.restored_contacts | _ignored(world)
     for uuid, contacts in world.wire.created.items():
-        known = [records[each] for each in contacts if each in records and each not in world.restored_contacts]
+        known = [records[each] for each in contacts if each in records and each not in let_go]
         living = [record for record in known if not record.archived]
         if len([record for record in living if not _was_renamed(record)]) > 1:
             yield f"customer {uuid} was created as contacts {contacts}"
 
 
 def _was_renamed(record: Record) -> bool:
-    return len(record.entries("email")) > 1
+    return any(entry.timestamp > record.created for entry in record.entries("email"))
 
 
 def resurrected(world: World) -> Iterator[str]:

@@ -43,6 +43,13 @@ class Taken:
         return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing | edited}
 
     @property
+    def carried(self) -> Values:
+        """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now,
+        written by an API call that HubSpot had before, is to be looked at again."""
+        held: Values = {} if self.write.pair.customer is None else self.write.pair.customer.values
+        return {c: v for c, v in self.pushed.items() if c in held and self.write.values[c] == held[c]}
+
+    @property
     def cured(self) -> list[str]:
         """The troubles that this answer ends."""
         return [*self.pushed, RECORD]

@@ -66,13 +66,12 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
     if any(not intent.is_overdue for intent in creates):
         return Step(pair=pair, again=STALE_LOOKS[1])
     closes = tuple(intent.id for intent in creates)
-    if creates and pair.contact is not None and pair.contact.id in around.ignored:
-        address = pair.contact.values.get("email")
-        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address), closes=closes)
     if creates and pair.contact is not None:
         owner = around.owners.get(pair.contact.id)
-        if owner is None or owner.is_placeholder:
+        is_ours = (owner is None or owner.is_placeholder) and pair.contact.id not in around.ignored
+        if is_ours:
             return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
+        # Somebody else's, or an erased person's.
         return Step(pair=pair, closes=closes, again=0)
     if pair.customer is None:
         return Step(pair=pair, local=Local.FORGET, closes=closes)

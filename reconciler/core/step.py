@@ -168,10 +168,10 @@ class Step:
     @property
     def touches_customer(self) -> bool:
         """Whether the customer's row is written: its columns, its being alive, or the times it shows."""
-        customer, contact = self.pair.customer, self.pair.contact
+        customer = self.pair.customer
         if customer is None or self.local is Local.INSERT:
             return False
-        is_news = contact is not None and customer.remote_updated_at != contact.updated_at
+        is_news = self.at is not None and customer.remote_updated_at != self.at
         return bool(self.pull) or self.local in (Local.DELETE, Local.REVIVE) or is_news
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reconciler.core.contact import CustomerId, IntentKind, Trouble
 from reconciler.core.errors import Refused
-from reconciler.core.fields import Value
+from reconciler.core.fields import NORMALISE, Value
 from reconciler.core.mirror import Taken, parked_by
 from reconciler.core.ports import Answer, Sent, Written
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
@@ -37,6 +37,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
             lost = each.left_out(written.get(row.uuid, {}), row.stored)
             tables.log(row.uuid, lost)
             tables.mark({f"u:{row.uuid}" for _ in lost}, 1)
+            is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
+            tables.mark({f"u:{row.uuid}"} if row.is_alive and is_overtaken else set(), 1)
     for each in [each for each in taken if each in fresh]:
         _insert(tables, each)
     for each in taken:

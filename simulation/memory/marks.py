@@ -164,7 +164,10 @@ class MemoryMarks:
 
     def _holds(self, claim: Claim) -> bool:
         link = self._tables.links.get(claim.uuid)
-        return link is None or link.fence == claim.fence
+        if link is None:
+            # Its contact may be somebody else's by now, who is to look at the marks.
+            return not any(self._resolved(subject) for subject, _ in claim.marks)
+        return link.fence == claim.fence
 
     def _put_off(self, late: Sequence[Ending]) -> None:
         now = self._tables.now()

@@ -106,6 +106,7 @@ class MemoryPairs:
         return claims
 
     def intend(self, writes: Sequence[Write]) -> list[Sent]:
+        writes = [write for write in writes if write.values.get("email") not in self._tables.tombstones]
         for write in writes:
             self._tables.log(write.pair.uuid, write.conflicts)
             if write.kind is IntentKind.CREATE and write.pair.link.contact_id:

@@ -1,6 +1,8 @@
 """Who is let in: bearer tokens of one hour, HS256, two roles, everything about them checked exactly."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha512
 from typing import Any
 
@@ -12,11 +14,29 @@ from systems import ISSUER_KEY, JWT_SECRET, ApiInProcess
 from api.auth import LEEWAY, Role, Tokens
 
 HEAD = {"alg": "HS256", "typ": "JWT"}
-NOW = int(time.time())
 INVALID = 'Bearer error="invalid_token"'
 
 
+@dataclass(frozen=True)
+class Now:
+    """So many seconds from when the token is made, as this type."""
+
+    plus: float = 0
+    kind: Callable[[float], Any] = int
+
+    def __repr__(self) -> str:
+        return f"{self.kind.__name__}(now{self.plus:+g})"
+
+    def __call__(self) -> Any:
+        return self.kind(int(time.time()) + self.plus)
+
+
+def in_a_list(value: float) -> list[int]:
+    return [int(value)]
+
+
 def bearer(*, head: Any = HEAD, key: str = JWT_SECRET, payload: Any = None, **changes: Any) -> str:
+    changes = {name: value() if isinstance(value, Now) else value for name, value in changes.items()}
     return "Bearer " + token(key, head, claims(**changes) if payload is None else payload)
 
 
@@ -140,26 +160,26 @@ def test_a_head_that_asks_for_more_is_refused(shared_api: ApiInProcess, more: di
 
 CLAIMS: list[Any] = [
     *(
-        {"exp": NOW - 1},
-        {"exp": NOW - 3600, "iat": NOW - 7200},
+        {"exp": Now(-1)},
+        {"exp": Now(-3600), "iat": Now(-7200)},
         {"exp": ...},
-        {"exp": str(NOW + 60)},
+        {"exp": Now(+60, str)},
         {"exp": None},
     ),
     *(
-        {"exp": [NOW + 60]},
+        {"exp": Now(+60, in_a_list)},
         {"exp": True},
         {"exp": {}},
-        {"exp": NOW + 60.5},
+        {"exp": Now(+60.5, float)},
         {"exp": -1},
         {"exp": 0},
         {"exp": 2**62},
     ),
-    *({"exp": NOW + 8000}, {"iat": NOW - 60, "exp": NOW + 3600}, {"iat": ...}, {"iat": None}, {"iat": str(NOW)}),
+    *({"exp": Now(+8000)}, {"iat": Now(-60), "exp": Now(+3600)}, {"iat": ...}, {"iat": None}, {"iat": Now(0, str)}),
     *(
-        {"iat": NOW + 600, "exp": NOW + 1200},
+        {"iat": Now(+600), "exp": Now(+1200)},
         {"iat": True},
-        {"nbf": NOW + 600},
+        {"nbf": Now(+600)},
         {"nbf": "0"},
         {"nbf": None},
         {"nbf": True},
@@ -184,9 +204,7 @@ CLAIMS: list[Any] = [
 @pytest.mark.parametrize(
     "changes",
     CLAIMS,
-    ids=lambda changes: repr({name: "-" if value is ... else value for name, value in changes.items()}).replace(
-        str(NOW)[:6], ""
-    )[:40],
+    ids=lambda changes: repr({name: "-" if value is ... else value for name, value in changes.items()})[:40],
 )
 def test_claims_that_are_not_exactly_right_are_refused(shared_api: ApiInProcess, changes: dict[str, Any]) -> None:
     refused(shared_api, bearer(**changes))
@@ -201,14 +219,12 @@ PAYLOADS: list[Any] = [
     b"{}",
     b"\xff\xfe",
     b"[" * 5000 + b"]" * 5000,
-    b'{"role":"user","role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
-    % (NOW, NOW + 60),
-    b'{"role":"admin","sub":"a","iat":%d,"exp":Infinity,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-    b'{"role":"admin","sub":"a","iat":%d,"exp":1e400,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-    b'{"role":"admin","sub":"a","iat":%d,"exp":NaN,"iss":"hubspot-reconciler","aud":"customers"}' % NOW,
-    b'{"role":"admin","sub":"a","iat":%d,"exp":%s,"iss":"hubspot-reconciler","aud":"customers"}' % (NOW, b"9" * 5000),
-    b'\xef\xbb\xbf{"role":"admin","sub":"a","iat":%d,"exp":%d,"iss":"hubspot-reconciler","aud":"customers"}'
-    % (NOW, NOW + 60),
+    b'{"role":"user","role":"admin","sub":"a","iat":%(now)d,"exp":%(soon)d,"iss":"hubspot-reconciler","aud":"customers"}',
+    b'{"role":"admin","sub":"a","iat":%(now)d,"exp":Infinity,"iss":"hubspot-reconciler","aud":"customers"}',
+    b'{"role":"admin","sub":"a","iat":%(now)d,"exp":1e400,"iss":"hubspot-reconciler","aud":"customers"}',
+    b'{"role":"admin","sub":"a","iat":%(now)d,"exp":NaN,"iss":"hubspot-reconciler","aud":"customers"}',
+    b'{"role":"admin","sub":"a","iat":%(now)d,"exp":%(large)s,"iss":"hubspot-reconciler","aud":"customers"}',
+    b'\xef\xbb\xbf{"role":"admin","sub":"a","iat":%(now)d,"exp":%(soon)d,"iss":"hubspot-reconciler","aud":"customers"}',
 ]
 
 
@@ -218,12 +234,15 @@ PAYLOADS: list[Any] = [
     ids=lambda payload: repr(payload[:30] + payload[-60:-30]),
 )
 def test_a_payload_that_is_no_plain_object_is_refused(shared_api: ApiInProcess, payload: bytes) -> None:
-    refused(shared_api, bearer(payload=payload))
+    now = int(time.time())
+    times = {b"now": now, b"soon": now + 60, b"large": b"9" * 5000}
+    refused(shared_api, bearer(payload=payload % times))
 
 
 def test_a_clock_that_is_a_little_ahead_is_tolerated(shared_api: ApiInProcess) -> None:
     ahead = int(time.time()) + LEEWAY - 10
-    for changes in ({"iat": ahead, "exp": ahead + 60}, {"nbf": ahead}):
+    early: list[dict[str, Any]] = [{"iat": ahead, "exp": ahead + 60}, {"nbf": ahead}]
+    for changes in early:
         assert shared_api.anyone("GET", "/kai@hubspot.com", Authorization=bearer(**changes)).status == 200
 
 

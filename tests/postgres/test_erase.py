@@ -2,6 +2,7 @@
 
 import pytest
 from histories import (
+    CREATE,
     READ,
     Caller,
     Person,
@@ -9,6 +10,9 @@ from histories import (
     change,
     count,
     during,
+    expire,
+    killed,
+    link,
     lives,
     person,
     row,
@@ -92,6 +96,42 @@ def test_a_contact_that_is_gone_without_a_privacy_deletion_is_parked_and_never_m
     world.event(contact, privacy=True)
     world.quiet()
     assert_erased(world)
+
+
+def test_a_create_whose_contact_turned_out_to_be_an_erased_persons_is_made_anew(world: World, kai: Person) -> None:
+    other, _ = kai
+    with killed(world, CREATE):
+        uuid = world.insert(email="uwe@example.com", firstname="Uwe")
+        worker(world).drain()
+    made = world.contact("uwe@example.com")
+    assert made is not None
+    # Another row takes the address, and is erased before anybody knows whose contact that is.
+    change(world, uuid, email="vera@example.com")
+    change(world, other, email="uwe@example.com")
+    assert erase(world.parts, "uwe@example.com")
+    world.event(int(made["id"]))
+    worker(world).drain()
+    expire(world)
+    world.quiet()
+    contact = world.contact("vera@example.com")
+    assert contact is not None
+    assert trouble(world, uuid) == {}
+    assert row(world, uuid)["contactid"] == link(world, uuid)["contact"] == int(contact["id"])
+
+
+def test_a_contact_merged_into_an_erased_persons_is_not_shown_as_that(world: World, kai: Person) -> None:
+    other, _ = kai
+    uuid, contact = person(world, email="uwe@example.com", firstname="Uwe")
+    theirs = world.portal.create({"email": "vera@example.com"}).id
+    change(world, other, email="vera@example.com")
+    assert erase(world.parts, "vera@example.com")
+    world.portal.merge(theirs, contact)
+    world.event(*[each.id for each in world.portal.contacts])
+    world.quiet()
+    world.event(contact)
+    world.quiet()
+    assert trouble(world, uuid) == {"*": "erased_subject"}
+    assert row(world, uuid)["contactid"] == link(world, uuid)["contact"] == contact
 
 
 def test_an_edit_here_of_a_contact_that_is_gone_does_not_make_it_again(world: World, kai: Person) -> None:

@@ -60,6 +60,18 @@ def test_a_row_changed_meanwhile_keeps_its_value_and_the_base_moves(store: Store
     assert store.links()[ada].base["phone"] == "+1"
 
 
+def test_a_push_that_hubspot_has_after_an_api_write_leaves_a_row_to_look_at(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    push = pushed(store, ada, phone="1")
+    assert push.write.pair.customer is not None
+    put = by_api(store, push.write.pair, {"phone": "2"})
+    store.pairs.settle([(put, answered(1, later(5), phone="2"))])
+    assert not store.marked()[f"u:{ada}"].is_due
+    store.pairs.settle([(push, answered(1, later(6), phone="1"))])
+    assert (store.has(ada, "phone"), store.links()[ada].base["phone"]) == ("2", "1")
+    assert store.marked()[f"u:{ada}"].is_due
+
+
 def test_an_answer_moves_the_base_even_when_the_claim_is_lost(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1")

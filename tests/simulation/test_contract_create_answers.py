@@ -46,6 +46,7 @@ def test_a_created_contacts_own_event_does_not_keep_it_from_its_customer(store: 
     store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.links().keys() == {ada}
     done(store, placeholder)
+    assert "c:1" in store.marked(), "what was told of the contact is its customer's to look at"
 
 
 def test_a_created_contact_that_somebody_else_links_by_now_stays_his(store: Store) -> None:

@@ -68,6 +68,19 @@ def test_what_goes_ahead_without_a_claim_is_sent_all_the_same(store: Store) -> N
     assert intent.is_ahead
 
 
+def test_an_address_erased_since_it_was_read_is_not_sent(store: Store) -> None:
+    ada, bob = store.insert(email="ada@x.org"), store.insert(email="bob@x.org")
+    store.marks.next_lane([])
+    pairs = [pair(store, each) for each in (ada, bob)]
+    store.bury("ada@x.org")
+    writes = [
+        Write(pair=mine, kind=IntentKind.CREATE, values={"email": address})
+        for mine, address in zip(pairs, ("ada@x.org", "bob@x.org"), strict=True)
+    ]
+    assert [each.write.pair.uuid for each in store.pairs.intend(writes)] == [bob]
+    assert [each.uuid for each in store.intents()] == [bob]
+
+
 def test_only_what_is_still_ours_is_left_of_a_batch(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     old = claimed(store, ada)

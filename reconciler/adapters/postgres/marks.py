@@ -43,7 +43,7 @@ class PostgresMarks:
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
-            claims = to_json([{"uuid": each.claim.uuid, "fence": each.claim.fence} for each in endings])
+            claims = to_json([_claimed(each.claim) for each in endings])
             held = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
             # Whoever has lost his claim has nothing to say about the marks: another one works on them.
             endings = [ending for ending in endings if ending.claim.uuid in held]
@@ -66,6 +66,10 @@ class PostgresMarks:
         if unmarked:
             subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": e.delay} for e in unmarked]
             work.run("mark_later", marks=to_json(subjects))
+
+
+def _claimed(claim: Claim) -> dict[str, Any]:
+    return {"uuid": claim.uuid, "fence": claim.fence, "subjects": [subject for subject, _ in claim.marks]}
 
 
 def _mark(subject: str, generation: int, **more: Any) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class PostgresPairs:
             return []
         by_uuid = {write.pair.uuid: write for write in writes}
         with self._database.own() as work:
+            writes = _not_erased(work, writes)
             losers = [row for w in writes for row in conflict_rows(w.pair.uuid, w.conflicts)]
             if losers:
                 work.run("log_conflicts", conflicts=to_json(losers))
@@ -125,6 +126,16 @@ class PostgresPairs:
         stones = work.rows("erase", uuid=uuid)
         if self._tombstones is not None:
             write_tombstones(self._tombstones, work, stones)
+
+
+def _not_erased(work: Work, writes: Sequence[Write]) -> list[Write]:
+    """Leave out what would bring an address to HubSpot that was erased since it was read here."""
+    addresses = [address for write in writes if (address := write.values.get("email")) is not None]
+    if not addresses:
+        return list(writes)
+    work.run("keep_erases_out")
+    erased = {row["address"] for row in work.rows("tombstoned", addresses=addresses)}
+    return [write for write in writes if write.values.get("email") not in erased]
 
 
 def _lock(step: Step) -> dict[str, Any]:

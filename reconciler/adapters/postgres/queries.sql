@@ -56,13 +56,14 @@ where m.subject = late.subject
 insert into sync.mark (subject, due) select subject, now() + delay * interval '1 second' from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision) order by subject
 on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
 
--- end_leases: give the pairs free; returns those whose claim still held, or that are gone
+-- end_leases: give the pairs free; returns those whose claim still held, or that are gone and whose marks lead to nobody else
 with claimed as (
-    select * from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint)
+    select * from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint, subjects text[])
 ), held as (
     update sync.link l set lease_until = null from claimed c where l.uuid = c.uuid and l.fence = c.fence returning l.uuid
 )
-select uuid from held union all select c.uuid from claimed c where not exists (select from sync.link l where l.uuid = c.uuid)
+select uuid from held union all select c.uuid from claimed c
+where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
 
 -- exhaust: park records whose attempts are spent
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
@@ -233,6 +234,14 @@ where l.uuid = a.uuid
 
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
+
+-- mark_overtaken: look again at living rows that do not hold what HubSpot has of them now, written between read and answer
+select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join customer c using (uuid) cross join lateral jsonb_each_text(w.vals) v
+where c.deletedat is null and nullif(case when v.key = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
+
+-- keep_erases_out: until this transaction ends
+select pg_advisory_xact_lock_shared(hashtext('sync.erase'))
 
 -- wake_waiting: links that were parked because others had these addresses (by fingerprint), which were just given up
 with waiting as (
