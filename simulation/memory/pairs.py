@@ -260,10 +260,10 @@ class MemoryPairs:
             raise Clash("link_contact_is_unique", delay=1.0)
         winner, loser = tables.links.get(merged.winner), tables.links.get(merged.loser)
         old = {link.contact for link in (winner, loser) if link and link.contact not in (None, merged.contact_id)}
-        old |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid == merged.loser}
-        tables.aliases.pop(merged.contact_id, None)
-        old.discard(merged.contact_id)
         tables.aliases.update((contact, (merged.winner, "merged")) for contact in old if contact is not None)
+        kinds = {contact: kind for contact, (uuid, kind) in tables.aliases.items() if uuid == merged.loser}
+        tables.aliases.update((contact, (merged.winner, kind)) for contact, kind in kinds.items())
+        tables.aliases.pop(merged.contact_id, None)
         tables.close([intent.id for intent in tables.intents_of(merged.loser)])
         row = tables.customers.get(merged.loser)
         if loser is not None:

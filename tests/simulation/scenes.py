@@ -119,3 +119,14 @@ def ended_claim(store: Store, claim: Claim, by: CustomerId | int) -> Claim:
     """Let a claim's lease end and another worker claim the pair; return the other's claim."""
     store.pass_time(60)
     return claimed(store, by)
+
+
+def archived_and_back(store: Store, who: CustomerId) -> None:
+    """Have a customer's contact archived and the customer restored: it needs a new contact."""
+    store.remove(who)
+    number = store.links()[who].contact
+    assert number is not None
+    archive = sent(store, pair(store, who, contact(number)), IntentKind.ARCHIVE)
+    store.pairs.settle([(archive, archived(number))])
+    store.pass_time(60)
+    store.restore(who)

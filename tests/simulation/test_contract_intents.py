@@ -5,7 +5,7 @@ from uuid import uuid4
 from scenes import (
     NINE,
     answered,
-    archived,
+    archived_and_back,
     claimed,
     contact,
     ended_claim,
@@ -159,15 +159,6 @@ def test_what_was_sent_unseen_meanwhile_stays_to_be_looked_at(store: Store) -> N
     sent(store, loaded(store, claim), values={"phone": "2"}, is_direct=True, fenced=False)
     store.pairs.merge([Step(pair=looked)])
     assert set(store.links()[ada].unseen["phone"][1]) == {"1", "2"}
-
-
-def archived_and_back(store: Store, ada: CustomerId) -> None:
-    """Have a customer's contact archived and the customer restored: it needs a new contact."""
-    store.remove(ada)
-    archive = sent(store, pair(store, ada, contact(1, email="ada@x.org")), IntentKind.ARCHIVE)
-    store.pairs.settle([(archive, archived(1))])
-    store.pass_time(60)
-    store.restore(ada)
 
 
 def test_a_new_contact_for_a_restored_customer_makes_the_old_one_former(store: Store) -> None:

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from scenes import NINE, claimed, contact, ended_claim, later, linked, loaded, pair, sent
+from scenes import NINE, answered, archived_and_back, claimed, contact, ended_claim, later, linked, loaded, pair, sent
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
@@ -179,6 +179,17 @@ def test_in_a_chain_of_merges_every_old_id_leads_to_the_last_winner(store: Store
     for old in (1, 2, 3, 4):
         store.pass_time(60)
         assert claimed(store, old).uuid == ada
+
+
+def test_a_former_contact_of_the_loser_stays_one(store: Store) -> None:
+    """Restored, it is looked at for itself: the winner has nothing to do with it."""
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    archived_and_back(store, bob)
+    again = sent(store, pair(store, bob), IntentKind.CREATE, values={"email": "bob@x.org"})
+    store.pairs.settle([(again, answered(3, later(5), email="bob@x.org"))])
+    absorbed(store, ada, bob, 4)
+    assert store.aliases() == {1: (ada, "merged"), 2: (ada, "former"), 3: (ada, "merged")}
+    assert claimed(store, 2).uuid not in (ada, bob)
 
 
 def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:

@@ -294,15 +294,15 @@ update sync.link set contact = null, fence = nextval('sync.number'), alive = fal
 -- absorb_customer: the loser's customer is kept, soft-deleted, and points to the winner; so do those merged into it before
 update customer set mergedinto = %(winner)s, deletedat = coalesce(deletedat, clock_timestamp()), contactid = null where uuid = %(loser)s or mergedinto = %(loser)s
 
--- absorb_aliases: every id of both leads to the winner
+-- absorb_aliases: every id of both leads to the winner; former contacts of the loser stay former ones
 with old as (
-    select contact from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null and contact <> %(contact)s
-    union select contact from sync.alias where uuid = %(loser)s and contact <> %(contact)s
+    select contact, 'merged' as kind from sync.link where uuid = any(%(uuids)s::uuid[]) and contact is not null and contact <> %(contact)s
+    union select contact, kind from sync.alias where uuid = %(loser)s and contact <> %(contact)s
 ), freed as (
     delete from sync.alias where contact = %(contact)s
 )
-insert into sync.alias (contact, uuid, kind) select contact, %(winner)s, 'merged' from old order by 1
-on conflict (contact) do update set uuid = excluded.uuid, kind = 'merged'
+insert into sync.alias (contact, uuid, kind) select distinct on (contact) contact, %(winner)s::uuid, kind from old order by contact, kind desc
+on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
 
 -- absorb_winner: the winner has the survivor, and what was pushed unseen to either; its worker's claim is void, too
 update sync.link winner set contact = %(contact)s, seen = null, read = null, looks = 0,
