@@ -579,7 +579,8 @@ begin
             select unnest(people)
             union select uuid from customer where lower(btrim(email)) = any(addresses) or mergedinto = any(people)
             union select mergedinto from customer where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses));
+            union select uuid from sync.link where base ->> 'email' = any(addresses)
+            union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));

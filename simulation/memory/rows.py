@@ -158,4 +158,5 @@ def _people_with(tables: Tables, people: set[CustomerId], addresses: set[str]) -
     found |= {
         row.merged_into for row in tables.customers.values() if row.uuid in people and row.merged_into is not None
     }
+    found |= {intent.uuid for intent in tables.intents.values() if intent.values.get("email") in addresses}
     return found | {link.uuid for link in tables.links.values() if link.base.get("email") in addresses}

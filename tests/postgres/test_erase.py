@@ -105,15 +105,16 @@ def test_a_create_whose_contact_turned_out_to_be_an_erased_persons_is_made_anew(
         worker(world).drain()
     made = world.contact("uwe@example.com")
     assert made is not None
-    # Another row takes the address, and is erased before anybody knows whose contact that is.
-    change(world, uuid, email="vera@example.com")
-    change(world, other, email="uwe@example.com")
-    assert erase(world.parts, "uwe@example.com")
-    world.event(int(made["id"]))
+    # Before anybody knows whose contact that is, it is merged into one whose address is erased.
+    world.portal.merge(world.portal.create({"email": "vera@example.com"}).id, int(made["id"]))
+    change(world, other, email="vera@example.com")
+    assert erase(world.parts, "vera@example.com")
+    world.event(*[each.id for each in world.portal.contacts])
     worker(world).drain()
+    change(world, uuid, email="mia@example.com")
     expire(world)
     world.quiet()
-    contact = world.contact("vera@example.com")
+    contact = world.contact("mia@example.com")
     assert contact is not None
     assert trouble(world, uuid) == {}
     assert row(world, uuid)["contactid"] == link(world, uuid)["contact"] == int(contact["id"])

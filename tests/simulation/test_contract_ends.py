@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from scenes import claimed, contact, done, later, linked, loaded, pair, sent
+from scenes import answered, claimed, contact, done, later, linked, loaded, pair, sent
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
@@ -93,6 +93,17 @@ def test_an_erase_takes_the_closure_of_addresses_and_merges(store: Store) -> Non
     around = store.pairs.surroundings(addresses=addresses, contacts=[])
     assert around.tombstoned == {"ada@x.org", "bob@x.org", "new@x.org"}
     assert {n: kind for n, (_, kind) in store.aliases().items()} == dict.fromkeys((1, 2, 3), "ignored")
+
+
+def test_an_erase_takes_whoever_is_being_sent_to_hubspot_with_the_address(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), store.insert(email="bob@x.org")
+    create = sent(store, pair(store, bob), IntentKind.CREATE, values={"email": "bob@x.org"})
+    store.update(bob, email="new@x.org")
+    store.update(ada, email="bob@x.org")
+    erased(store, ada)
+    assert store.customer(bob).is_erased
+    store.pairs.settle([(create, answered(2, later(5), email="bob@x.org"))])
+    assert (store.links(), store.intents()) == ({}, [])
 
 
 def test_an_erase_takes_addresses_out_of_others_logs(store: Store) -> None:

@@ -642,6 +642,8 @@ from (select %(contact)s::bigint as contact) k left join sync.link l using (cont
 select uuid from customer where lower(btrim(email)) = %(address)s and erasedat is null
 union
 select uuid from sync.link where base ->> 'email' = %(address)s
+union
+select uuid from sync.intent where vals ->> 'email' = %(address)s
 
 -- leave_job: nobody is at it any more
 update sync.heartbeat set taken = '-infinity' where job = %(job)s
