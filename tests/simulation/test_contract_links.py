@@ -192,6 +192,21 @@ def test_a_former_contact_of_the_loser_stays_one(store: Store) -> None:
     assert claimed(store, 2).uuid not in (ada, bob)
 
 
+@pytest.mark.parametrize("is_winner", [True, False])
+def test_nobody_is_merged_with_whoever_was_erased_meanwhile(store: Store, is_winner: bool) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    mine = pair(store, bob)
+    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    winner, loser = (bob, ada) if is_winner else (ada, bob)
+    merged = Absorb(winner=winner, loser=loser, contact_id=ContactId(1))
+    store.pairs.rearrange([Step(pair=mine, identity=merged)])
+    assert store.links()[bob].contact == 2
+    assert store.links().keys() == {bob}
+    assert store.aliases() == {1: (None, "ignored")}
+    assert not store.customer(bob).is_deleted
+    assert store.marked()[f"u:{bob}"].is_due
+
+
 def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org", phone="0")
     store.update(bob, phone="1", company="")
