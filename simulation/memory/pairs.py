@@ -126,7 +126,7 @@ class MemoryPairs:
         reserved = write.values.get("email") if is_new else None
         if link is None or (write.fenced and (link.fence != write.pair.fence or not tables.is_leased(link))):
             return None
-        if not (write.kind is IntentKind.CREATE or link.contact == write.pair.link.contact_id):
+        if link.contact != (None if write.kind is IntentKind.CREATE else write.pair.link.contact_id):
             return None
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))

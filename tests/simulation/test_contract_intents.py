@@ -68,6 +68,17 @@ def test_what_goes_ahead_without_a_claim_is_sent_all_the_same(store: Store) -> N
     assert intent.is_ahead
 
 
+def test_whoever_has_a_contact_by_now_is_not_created_again(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    store.pass_time(60)
+    mine = pair(store, ada)
+    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert not store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values={"email": "new@x.org"})])
+    assert store.links()[ada].contact == 1
+    assert not store.intents()
+
+
 def test_an_address_erased_since_it_was_read_is_not_sent(store: Store) -> None:
     ada, bob = store.insert(email="ada@x.org"), store.insert(email="bob@x.org")
     store.marks.next_lane([])

@@ -137,7 +137,7 @@ with wanted as (
 )
 update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number') from free where l.uuid = free.uuid returning l.uuid, l.fence
 
--- intend: store intents of the writes whose claim still holds and whose contact is still theirs, and prolong their leases past the call
+-- intend: store intents of the writes whose claim still holds and whose contact is still theirs (none for a create), and prolong their leases past the call
 with write as (
     select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
@@ -148,7 +148,7 @@ with write as (
                 'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and (w.kind = 'create' or l.contact = w.contact) returning w.uuid
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
 )
 insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
 select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
