@@ -154,3 +154,8 @@ class Pair:
     @property
     def contact(self) -> Contact | None:
         return None if self.remote is None else self.remote.contact
+
+    @property
+    def is_pushed_ahead(self) -> bool:
+        """Whether an API write is under way that nobody has read the contact for."""
+        return any(intent.is_ahead and not intent.is_overdue for intent in self.intents)

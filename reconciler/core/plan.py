@@ -120,7 +120,8 @@ def _linked(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if not pair.contact.history:
         return Step(pair=pair, needs_history=True)
     step = _by_existence(pair, around, rules)
-    return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)))
+    again = STALE_LOOKS[1] if step.again is None and pair.is_pushed_ahead else step.again
+    return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)), again=again)
 
 
 def _by_existence(pair: Pair, around: Surroundings, rules: Rules) -> Step:

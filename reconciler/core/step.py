@@ -156,6 +156,12 @@ class Step:
         return self.at is not None and not is_held_back
 
     @property
+    def has_checked_unseen(self) -> bool:
+        """Whether the history has all that was overwritten by pushes without a read: not while one is under way."""
+        contact = self.pair.contact
+        return contact is not None and bool(contact.history) and not self.pair.is_pushed_ahead
+
+    @property
     def changes_anything(self) -> bool:
         """Whether there is anything to commit here."""
         contact, link = self.pair.contact, self.pair.link

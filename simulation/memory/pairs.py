@@ -378,7 +378,7 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     link.read = step.at if whole and step.is_whole else link.read
     cured = {*settled, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
     link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
-    if step.pair.contact and step.pair.contact.history and link.unseen == step.pair.link.unseen:
+    if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
         link.unseen = {}
     link.detached = link.detached and step.local is not Local.REATTACH
     link.privacy = link.privacy or step.pair.privacy

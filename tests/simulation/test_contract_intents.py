@@ -162,6 +162,17 @@ def test_what_was_sent_unseen_is_settled_by_a_read_with_history(store: Store) ->
     assert not store.links()[ada].unseen
 
 
+def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(store: Store) -> None:
+    """What it overwrites may have been written after that read."""
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    claim = claimed(store, ada)
+    push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
+    looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="0")))
+    store.pairs.settle([(push, answered(1, later(2), phone="1"))])
+    store.pairs.merge([Step(pair=looked)])
+    assert store.links()[ada].unseen.keys() == {"phone"}
+
+
 def test_what_was_sent_unseen_meanwhile_stays_to_be_looked_at(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)

@@ -251,7 +251,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "whole": whole and step.is_whole,
         "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
-        "checked": bool(step.pair.contact and step.pair.contact.history),
+        "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
         "privacy": step.pair.privacy,
         "attached": step.local is Local.REATTACH,
