@@ -168,8 +168,8 @@ def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(stor
     claim = claimed(store, ada)
     push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="0")))
-    store.pairs.settle([(push, answered(1, later(2), phone="1"))])
     store.pairs.merge([Step(pair=looked)])
+    store.pairs.settle([(push, answered(1, later(2), phone="1"))])
     assert store.links()[ada].unseen.keys() == {"phone"}
 
 
