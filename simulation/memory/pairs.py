@@ -210,8 +210,8 @@ class MemoryPairs:
                     self._attach(step, attached)
                 case Adopt(owner, contact):
                     self._adopt(owner, contact)
-                case Absorb(winner, loser, contact) if not {winner, loser} <= self._tables.links.keys():
-                    self._tables.mark({f"u:{step.pair.uuid}", f"c:{contact}"}, 1)
+                case Absorb(winner, loser) if not {winner, loser} <= self._tables.links.keys():
+                    self._tables.mark({f"u:{step.pair.uuid}"}, 1)
                 case Absorb() as merged:
                     self._absorb(merged)
                 case None:

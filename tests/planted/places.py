@@ -7,12 +7,12 @@ MERGED, WINDOWS = (f"tests/postgres/test_{name}.py" for name in ("merged_contact
 RULES = "tests/postgres/test_rules.py"
 CONTRACT = "tests/simulation/test_contract"
 
-MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE = (
-    f"reconciler/core/{name}.py" for name in ("merge", "mirror", "plan", "existence", "fields", "judge")
+MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE, STEP = (
+    f"reconciler/core/{name}.py" for name in ("merge", "mirror", "plan", "existence", "fields", "judge", "step")
 )
 RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
     f"reconciler/{name}.py" for name in ("reconcile", "sender", "poll", "sweep", "budget")
 )
 PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
 QUERIES, SCHEMA = "reconciler/adapters/postgres/queries.sql", "schema.sql"
-REAL_PAIRS = "reconciler/adapters/postgres/pairs.py"
+ANSWERS, REAL_PAIRS = (f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs"))

@@ -25,6 +25,7 @@ import bases
 import beings
 import calls
 import claims
+import late
 import people
 import values
 from fault import Fault
@@ -36,6 +37,7 @@ FAULTS: tuple[Fault, ...] = (
     *beings.BEINGS,
     *calls.FINDING,
     *claims.CLAIMS,
+    *late.LATE,
     *bases.BASES,
     *people.PEOPLE,
 )
