@@ -15,7 +15,18 @@ from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, Values
-from reconciler.write_through import Changed, Creating, Done, Erased, Invalid, Missing, Outcome, Taken, WriteThrough
+from reconciler.write_through import (
+    Changed,
+    Creating,
+    Done,
+    Erased,
+    Invalid,
+    Missing,
+    Outcome,
+    Taken,
+    Unknown,
+    WriteThrough,
+)
 
 CHUNK = 100
 """Items per write-through call: what one HubSpot batch takes."""
@@ -218,6 +229,9 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(412, "precondition_failed", "The customer has changed")
         case Creating():
             return failure(503, "in_progress", "The customer is just being created in HubSpot")
+        case Unknown():
+            text = "It is not known whether HubSpot has this customer: somebody must look, then call sync.retry"
+            return failure(409, "create_outcome_unknown", text)
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
         case Invalid(refused):

@@ -41,7 +41,7 @@ WRITE_ERRORS = {
     400: "the body is not valid",
     401: "no valid token",
     403: "the role may not do this",
-    409: "the address is taken",
+    409: "the address is taken, or it is not known whether HubSpot has the customer",
     413: "the body is too large",
     415: "the body is not JSON",
     422: "the idempotency key was used for another request",

@@ -25,7 +25,7 @@ from reconciler.core.ports import (
     Write,
     Written,
 )
-from reconciler.core.step import Attach, Local, Neighbour, Step
+from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Local, Neighbour, Step
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
 
@@ -79,7 +79,12 @@ class Creating:
     """Somebody is just creating the customer's contact; nothing was written."""
 
 
-Outcome = Done | Missing | Taken | Erased | Invalid | Changed | Creating
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """HubSpot may have the customer under no address that would show it; nothing was written."""
+
+
+Outcome = Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
 
 
 class WriteThrough:
@@ -200,13 +205,14 @@ class WriteThrough:
     def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
         updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
-        creating = {pair.uuid: Creating() for pair, _ in edited if _may_be_created_by_others(pair)}
-        unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in creating]
+        held: dict[CustomerId, Outcome] = {p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}
+        held |= {pair.uuid: Unknown() for pair, _ in edited if _may_have_been_created(pair)}
+        unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in held]
         creates = [_create_of(pair) for pair in unlinked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
             results = self._sender.update(updates) if updates else []
             results += self._sender.create(creates) if creates else []
-        return {**creating, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
+        return {**held, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
 
     def _updated(self, write: Write, answer: Answer, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
@@ -346,6 +352,12 @@ def _may_be_created_by_others(pair: Pair) -> bool:
     wanted = None if pair.customer is None else pair.customer.values.get("email")
     creates = [intent.values.get("email") for intent in pair.intents if intent.kind is IntentKind.CREATE]
     return (pair.fence == 0 and not creates) or any(address is None or address != wanted for address in creates)
+
+
+def _may_have_been_created(pair: Pair) -> bool:
+    """Whether a create without an address was never answered: only a person can say whether it has a contact."""
+    trouble = pair.link.trouble.get(RECORD)
+    return pair.link.contact_id is None and trouble is not None and trouble.code == CREATE_UNKNOWN
 
 
 def _address(values: Values) -> str:

@@ -13,6 +13,7 @@ from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.judge import Judge, overwritten_unseen
 from reconciler.core.merge import Conflict, Merged, Verdict, merge
 from reconciler.core.step import (
+    CREATE_UNKNOWN,
     RECORD,
     STALE_LOOKS,
     Absorb,
@@ -79,7 +80,7 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, closes=closes)
     if any(intent.values.get("email") is None for intent in creates):
         # No key would show a second contact to be one: never repeat such a create.
-        return Step(pair=pair, trouble=_troubled(pair, RECORD, "create_outcome_unknown", None), closes=closes)
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, CREATE_UNKNOWN, None), closes=closes)
     return _create(pair, around, closes)
 
 

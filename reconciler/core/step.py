@@ -17,6 +17,9 @@ STALE_LOOKS = (1.0, 5.0, 30.0)
 RECORD = "*"
 """The trouble key of the whole record."""
 
+CREATE_UNKNOWN = "create_outcome_unknown"
+"""The trouble of a customer without an address whose create was not answered: another might be a second contact."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:

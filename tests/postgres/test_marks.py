@@ -70,6 +70,21 @@ def test_a_customer_without_an_address_is_never_created_twice(world: World) -> N
     world.assert_fixpoint()
 
 
+def test_an_api_write_does_not_create_a_customer_again_who_may_have_a_contact(world: World, caller: Caller) -> None:
+    uuid = world.insert(firstname="Nameless")
+    with killed(world, CREATE):
+        world.quiet()
+    settle(world)
+    change(world, uuid, email="kai@example.com")
+    status, body = caller.put("kai@example.com", {"company": "b"})
+    assert (status, body["code"]) == (409, "create_outcome_unknown")
+    assert len(world.portal.contacts) == 1
+    # Somebody has looked: HubSpot's contact is another one.
+    world.sql("select sync.retry(%s)", str(uuid))
+    assert caller.put("kai@example.com", {"company": "b"})[0] == 200
+    assert link(world, uuid)["contact"] is not None
+
+
 def test_a_create_without_an_address_whose_answer_is_lost_is_not_repeated(world: World) -> None:
     world.insert(firstname="Nameless")
     world.portal.faults.add(action="cut", when="after", path_contains=CREATE)
