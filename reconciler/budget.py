@@ -20,7 +20,7 @@ WINDOWS = {"all": 10.1, "search": 1.05}
 LONGEST_WAIT = 60.0
 """Seconds to wait for a call before the work is put off."""
 
-FRESH = 0.1
+FRESH = 0.04
 """Seconds a reservation may be older than its call without being stamped again."""
 
 GIVE_BACK = 8.0
@@ -40,6 +40,9 @@ DAY_SPENT_DELAY = 300.0
 
 HEARING_PAUSE = 5.0
 """Seconds between two looks at what HubSpot says of its limits."""
+
+FIRST_SLOT = 1
+"""The slot of a call that looks whether HubSpot is up."""
 
 FAILURES = 3
 """Failures in a row after which HubSpot counts as down."""
@@ -123,7 +126,10 @@ class SharedBudget:
             is_probe = not slots
         if search and not is_probe:
             self._take("search", permit.lane, 1)
-        if slots and self._clock() - since > FRESH:
+        if is_probe:
+            # While HubSpot is down nobody holds a slot; its window begins here.
+            self._slots.stamp(FIRST_SLOT)
+        elif slots and self._clock() - since > FRESH:
             # The window begins with the call, not with its reservation.
             self._slots.stamp(slots[0])
 

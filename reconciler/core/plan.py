@@ -76,11 +76,11 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, closes=closes, again=0)
     if pair.customer is None:
         return Step(pair=pair, local=Local.FORGET, closes=closes)
+    if any(intent.values.get("email") is None for intent in creates):
+        # No key would show a second contact to be one: never repeat such a create, not after a restore either.
+        return Step(pair=pair, trouble=_troubled(pair, RECORD, CREATE_UNKNOWN, None), closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:
         return Step(pair=pair, closes=closes)
-    if any(intent.values.get("email") is None for intent in creates):
-        # No key would show a second contact to be one: never repeat such a create.
-        return Step(pair=pair, trouble=_troubled(pair, RECORD, CREATE_UNKNOWN, None), closes=closes)
     return _create(pair, around, closes)
 
 

@@ -70,6 +70,18 @@ def test_a_customer_without_an_address_is_never_created_twice(world: World) -> N
     world.assert_fixpoint()
 
 
+def test_a_customer_without_an_address_who_comes_back_is_not_created_twice_either(world: World) -> None:
+    uuid = world.insert(firstname="Nameless")
+    with killed(world, CREATE):
+        world.quiet()
+    change(world, uuid, deletedat="2026-01-01")
+    settle(world)
+    change(world, uuid, deletedat=None)
+    settle(world)
+    assert len(world.portal.contacts) == 1
+    assert trouble(world, uuid) == {"*": "create_outcome_unknown"}
+
+
 def test_an_api_write_does_not_create_a_customer_again_who_may_have_a_contact(world: World, caller: Caller) -> None:
     uuid = world.insert(firstname="Nameless")
     with killed(world, CREATE):

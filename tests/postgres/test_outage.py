@@ -27,6 +27,13 @@ def test_one_call_of_any_kind_looks_whether_hubspot_is_back(down: World, search:
         assert not is_probe
 
 
+def test_the_call_that_looks_whether_hubspot_is_back_counts_in_its_window(down: World) -> None:
+    with down.parts.budget.reserve(Lane.FRESH, 1):
+        down.parts.budget.spend()
+    used = "select count(*) from sync.slot where kind = 'all' and at > now() - interval '5 s'"
+    assert down.sql(used) == [{"count": 1}]
+
+
 def test_a_poll_can_be_what_finds_hubspot_back(down: World) -> None:
     down.parts.poll.recent()
     assert down.sql("select since from sync.outage") == [{"since": None}]
