@@ -155,7 +155,8 @@ class Step:
     @property
     def is_whole(self) -> bool:
         """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
-        is_held_back = self.is_stale or bool({"email", RECORD} & self.trouble.keys()) or self.local is Local.DELETE
+        is_waiting = self.again is not None
+        is_held_back = is_waiting or bool({"email", RECORD} & self.trouble.keys()) or self.local is Local.DELETE
         return self.at is not None and not is_held_back
 
     @property

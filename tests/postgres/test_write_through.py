@@ -3,6 +3,7 @@
 import pytest
 from histories import (
     ARCHIVE,
+    CREATE,
     READ,
     UPDATE,
     Caller,
@@ -66,6 +67,25 @@ def test_what_a_put_overwrites_unseen_is_logged_although_its_answer_is_lost(
     assert caller.put("kai@example.com", {"company": "b"})[0] == 500
     settle(world)
     assert ("company", "c") in lost(world)
+    world.assert_equal()
+
+
+def test_an_address_that_waited_for_somebody_elses_create_is_logged_when_a_put_overwrites_it(
+    world: World, kai: Person, caller: Caller
+) -> None:
+    uuid, contact = kai
+
+    def look() -> None:
+        world.portal.edit(contact, {"email": "uwe@example.com"})
+        world.event(contact)
+        worker(world).drain()
+
+    during(world, CREATE, look, when="before")
+    assert caller.post({"email": "uwe@example.com"})[0] == 409
+    assert row(world, uuid)["email"] == "kai@example.com"
+    assert caller.put("kai@example.com", {"email": "mia@example.com"})[0] == 200
+    world.sweep()
+    assert ("email", "uwe@example.com") in lost(world)
     world.assert_equal()
 
 
