@@ -13,6 +13,7 @@ from bench.load import ToolMissing
 from bench.report import Line
 from bench.rig import Rig, rig
 from bench.scale import scale
+from bench.server import server
 from bench.start import start
 from bench.trigger import trigger
 from bench.update import update
@@ -23,6 +24,7 @@ BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
     each.__name__: each
     for each in (
         get,
+        server,
         webhook,
         engine,
         walk50,

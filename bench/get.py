@@ -30,26 +30,31 @@ def get(make: Callable[[], Rig]) -> Iterator[Line]:
     """Two processes of the API at 16 connections, without TLS or proxy."""
     rig = make()
     twin = rig.twin()
-    rig.sql(
-        "insert into customer (email, firstname, lastname, phone, company) "
-        f"select 'person' || n || '@example.com', 'P', 'Q', '1', 'c' from generate_series(1, {PEOPLE}) n"
-    )
-    rig.sql("vacuum analyze")
+    people(rig)
     settings = {"jwt_secret": SECRET, "api_processes": 2, "api_threads": 4}
     port = free_port()
     rig.start(["-m", "api"], rig.environment(twin, api_port=port, **settings))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         alone = pgbench(rig.dsn, [SELECT], folder)
-        ours = wrk(_up(port), _lua(), folder)
+        ours = wrk(up(port), person_lua(), folder)
         beside = f"{ours:,.0f} of {alone:,.0f} requests/s"
         yield Line(what="GET: share of pgbench", value=ours / alone * 100, unit="%", at_least=25, beside=beside)
         if all(importlib.util.find_spec(each) for each in ("fastapi", "uvicorn", "asyncpg")):
             theirs = _peer(rig, folder)
             # Once more: the machine may have changed its pace.
-            ours = (ours + wrk(f"http://127.0.0.1:{port}/", _lua(), folder)) / 2
+            ours = (ours + wrk(f"http://127.0.0.1:{port}/", person_lua(), folder)) / 2
             beside = f"{ours:,.0f} and {theirs:,.0f} requests/s"
             yield Line(what="GET: times FastAPI", value=ours / theirs, unit="x", at_least=1.5, beside=beside)
+
+
+def people(rig: Rig) -> None:
+    """Let there be customers to read."""
+    rig.sql(
+        "insert into customer (email, firstname, lastname, phone, company) "
+        f"select 'person' || n || '@example.com', 'P', 'Q', '1', 'c' from generate_series(1, {PEOPLE}) n"
+    )
+    rig.sql("vacuum analyze")
 
 
 def _peer(rig: Rig, folder: Path) -> float:
@@ -61,10 +66,11 @@ def _peer(rig: Rig, folder: Path) -> float:
     }
     command = ["-m", "uvicorn", "bench.peer:app", "--port", str(port), "--workers", "2", "--log-level", "warning"]
     rig.start([*command, "--no-access-log"], environment)
-    return wrk(_up(port), _lua(), folder)
+    return wrk(up(port), person_lua(), folder)
 
 
-def _up(port: int) -> str:
+def up(port: int) -> str:
+    """Return the address of a server once all its processes answer."""
     url = f"http://127.0.0.1:{port}/"
     until(lambda: answers(url))
     time.sleep(1.0)  # its other process, too
@@ -82,7 +88,8 @@ def answers(url: str) -> bool:
     return True
 
 
-def _lua() -> str:
+def person_lua() -> str:
+    """Return what wrk is to ask: for anybody, with a token."""
     token = Tokens(SECRET).issue(Role.USER)
     return f"""
 wrk.headers["Authorization"] = "Bearer {token}"
