@@ -28,7 +28,14 @@ def release(steps: Sequence[Step], holders: Mapping[str, Neighbour]) -> list[Ste
         if address is not None:
             waiting[step.pair.uuid] = address
     leaving = {step.pair.uuid for step in steps if "email" in step.pull or step.local is Local.DELETE}
-    while stuck := {u for u, address in waiting.items() if holders[address].uuid not in waiting.keys() | leaving}:
+    # Who holds an address by an open create gives nothing up by moving its customer from another one.
+    has = {step.pair.uuid: step.pair.customer.values.get("email") for step in steps if step.pair.customer is not None}
+
+    def is_given_up(address: str) -> bool:
+        holder = holders[address].uuid
+        return holder in waiting.keys() | leaving and has.get(holder) == address
+
+    while stuck := {uuid for uuid, address in waiting.items() if not is_given_up(address)}:
         for uuid in stuck:
             del waiting[uuid]
     return [_with_address(step, waiting[step.pair.uuid]) if step.pair.uuid in waiting else step for step in steps]

@@ -67,6 +67,13 @@ def test_customers_that_swap_addresses_are_let_go_together() -> None:
     assert not any(step.trouble for step in freed)
 
 
+def test_an_address_held_by_an_open_create_is_not_freed_when_its_customer_moves_from_another() -> None:
+    steps = [taken(1, "x@x", "y@x"), taken(2, "y@x", "z@x")]
+    held = release(steps, {"y@x": holder(2, "y@x"), "z@x": holder(1, "z@x")})
+    assert [step.pull for step in held] == [{}, {}]
+    assert all(step.trouble for step in held)
+
+
 def test_an_address_whose_holder_stays_is_not_given_away() -> None:
     steps = [taken(1, "x@x", "y@x")]
     (step,) = release(steps, {"y@x": holder(3, "y@x")})
