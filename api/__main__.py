@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from api.app import Services, make_app
 from api.auth import Tokens
@@ -13,9 +14,10 @@ from api.status import Status
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.core.errors import SyncError
 from reconciler.sender import Sender
 from reconciler.settings import Api, InvalidSettings, load
-from reconciler.start import shape_budget
+from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.write_through import WriteThrough
 from reconciler.wsgi import end_with_parent, serve
@@ -24,6 +26,7 @@ from reconciler.wsgi import end_with_parent, serve
 def services(settings: Api, parts: Parts, replica: Database | None = None) -> Services:
     """Put the API together from the parts of the sync; reads go to the replica if there is one."""
     desk = PostgresDesk(parts.database)
+    account = Account(parts)
     write_through = WriteThrough(
         desk=desk,
         marks=parts.marks,
@@ -36,7 +39,8 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
     )
     key = settings.token_issuer_key
     return Services(
-        customers=Customers(desk, write_through),
+        customers=Customers(desk, write_through, account.require),
+        account=account,
         reader=Reader(desk, None if replica is None else PostgresDesk(replica)),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
@@ -54,10 +58,15 @@ def application() -> Callable[..., Iterable[bytes]]:
     pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
     pool.open(wait=False)
     database = Database(pool)
-    parts = build(settings, database)
-    # Rates live in the database; shaping them must not delay the first answer.
-    threading.Thread(target=shape_budget, args=(parts, time.sleep), daemon=True, name="budget").start()
-    return make_app(services(settings, parts, _replica(settings)))
+    served = services(settings, build(settings, database), _replica(settings))
+    # Who is ready is known early, without a delay of the first answer; a write asks again.
+    threading.Thread(target=_look_at, args=(served.account,), daemon=True, name="account").start()
+    return make_app(served)
+
+
+def _look_at(account: Account) -> None:
+    with suppress(SyncError):
+        account.require()
 
 
 def _replica(settings: Api) -> Database | None:

@@ -15,7 +15,18 @@ import structlog
 from api import docs, openapi
 from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
 from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
-from api.customers import DATABASE_DOWN, IN_FLIGHT, NO_PROPERTIES, Customers, Result, etag_of, failure, missing, shown
+from api.customers import (
+    DATABASE_DOWN,
+    IN_FLIGHT,
+    NO_PROPERTIES,
+    WRONG_ACCOUNT,
+    Customers,
+    Result,
+    etag_of,
+    failure,
+    missing,
+    shown,
+)
 from api.environ import challenge, digest, is_async, is_local, tags
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
@@ -24,6 +35,7 @@ from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
+from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, CutOff, TooLarge, drop_body, read_body, refuse_ambiguous
 
 LONGEST_KEY = 255
@@ -37,6 +49,7 @@ class Services:
     """What the app works with."""
 
     customers: Customers
+    account: Account
     reader: Reader
     desk: PostgresDesk
     tokens: Tokens
@@ -194,6 +207,8 @@ class Handlers:
         return _response(Result(200, {"status": "ok"}))
 
     def ready(self, route: Route, caller: None) -> bottle.HTTPResponse:
+        if self._services.account.is_wrong:
+            raise Answered(WRONG_ACCOUNT)
         self._services.status.ping()
         return _response(Result(200, {"status": "ok"}))
 

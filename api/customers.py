@@ -13,7 +13,7 @@ from api.bodies import BatchItem, given
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import Transient
+from reconciler.core.errors import SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values
 from reconciler.write_through import (
     Changed,
@@ -85,14 +85,15 @@ def missing(address: str) -> Result:
 
 
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
+WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
 IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
 
 
 class Customers:
     """Runs items against both sides."""
 
-    def __init__(self, desk: PostgresDesk, write_through: WriteThrough) -> None:
-        self._desk, self._write_through = desk, write_through
+    def __init__(self, desk: PostgresDesk, write_through: WriteThrough, require_account: Callable[[], None]) -> None:
+        self._desk, self._write_through, self._require_account = desk, write_through, require_account
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
@@ -121,6 +122,12 @@ class Customers:
 
     def settled(self, uuid: CustomerId) -> Result | None:
         """Return how a create ended whose answer was lost: 201, 409 while that is open, None if it never was."""
+        try:
+            self._require_account()
+        except (DatabaseDown, Busy):
+            raise
+        except SyncError:
+            return IN_FLIGHT
         self._write_through.settle(uuid)
         found = self._desk.by_uuid([uuid])
         if found:
@@ -196,7 +203,10 @@ class Customers:
 
     def _attempt(self, write: Callable[[], list[Outcome]], count: int, status: int, message: str) -> list[Result]:
         try:
+            self._require_account()
             return [_result(outcome, status) for outcome in write()]
+        except WrongPortal:
+            return [WRONG_ACCOUNT] * count
         except AddressTaken:
             # Another request reserved the same address between our look and our write.
             return [_result(Taken(None))] * count

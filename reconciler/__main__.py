@@ -1,7 +1,6 @@
 """`python -m reconciler`: the scheduler process, and the commands an operator uses. Exit 2: settings or usage."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -19,7 +18,8 @@ from reconciler.core.ports import Lane
 from reconciler.erase import erase
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
-from reconciler.wiring import Parts, open_database, open_parts
+from reconciler.start import check_portal
+from reconciler.wiring import open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
@@ -60,6 +60,7 @@ def init() -> None:
     """Apply schema.sql: idempotent, and safe on a live database."""
     with open_database(_settings(Database, "db")) as database:
         database.script(SCHEMA.read_text())
+    print("the schema is there")
 
 
 @app.command()
@@ -69,7 +70,11 @@ def backfill(
     """Bring an existing portal and an existing table together: link by address, then both ways."""
     from reconciler.backfill import Backfill
 
-    _with_parts(lambda parts: Backfill(parts).preview() if dry_run else Backfill(parts).run())
+    with open_parts(_settings(Sync, "backfill")) as parts:
+        if dry_run:
+            Backfill(parts).preview()
+        else:
+            Backfill(parts).run()
 
 
 @app.command("audit")
@@ -78,7 +83,7 @@ def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark wh
     with open_parts(_settings(Sync, "audit")) as parts:
         audit = Audit(parts.database, parts.hubspot, parts.marks)
         try:
-            parts.budget.shape()
+            check_portal(parts)
             with parts.budget.reserve(Lane.AUDIT, 1):
                 is_equal = audit.run(repair=repair)
         except SyncError as error:
@@ -107,18 +112,26 @@ def healthy() -> None:
 @app.command()
 def allow(kind: Danger, count: int) -> None:
     """Let COUNT more changes of KIND pass the brake within a day."""
-    _with_parts(lambda parts: print(f"{parts.records.allow(kind, count)} held records are looked at again"))
+    with open_database(_settings(Database, "allow")) as database:
+        woken = PostgresRecords(database).allow(kind, count)
+    print(f"{count} more of {kind} may pass within a day; {woken} held records are looked at again")
 
 
 @app.command("erase")
 def erase_command(address: str) -> None:
-    """Erase the person with this address on both sides, for good."""
+    """Erase the person with this address on both sides, for good. Exit 1: nobody has it."""
     patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
-    _with_parts(lambda parts: print("erased" if patient(erase, parts, address) else "no customer has this address"))
+    settings = _settings(Sync, "erase")
+    with open_parts(settings) as parts:
+        if not patient(erase, parts, address):
+            _fail("no customer has this address", code=1)
+    if settings.tombstone_file is None:
+        print("TOMBSTONE_FILE is not set: a restored backup will not know of this", file=sys.stderr)
+    print("erased")
 
 
 @app.command()
-def restored(tombstones: Path) -> None:
+def restored(tombstones: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]) -> None:
     """After a restore from backup: erase again who was erased since, and void what old workers still do."""
     with open_database(_settings(Database, "restored")) as database:
         print(f"{restore_tombstones(tombstones, database)} tombstones applied")
@@ -133,12 +146,6 @@ def dev() -> None:
         raise typer.Exit(Dev().run())
     except DevError as error:
         _fail(str(error))
-
-
-def _with_parts(work: Callable[[Parts], object]) -> None:
-    with open_parts(_settings(Sync, "command")) as parts:
-        parts.budget.shape()
-        work(parts)
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ class Backfill:
 
     def preview(self) -> "Preview":
         """Print what a run would do, in counts and samples of contact ids; write nothing."""
+        self._parts.budget.shape()
         preview, after, desk = Preview(), None, PostgresDesk(self._parts.database)
         while True:
             page = self._parts.hubspot.walk(after)

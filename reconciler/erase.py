@@ -9,6 +9,7 @@ from reconciler.core.errors import Transient
 from reconciler.core.fields import normalise_email
 from reconciler.core.ports import Ending, Lane, Subject
 from reconciler.core.step import Local, Step
+from reconciler.start import check_portal
 from reconciler.wiring import Parts
 
 
@@ -16,7 +17,9 @@ def erase(parts: Parts, address: str) -> bool:
     """Erase everybody who has this address, living or deleted; return whether there was one.
 
     Raises `Transient` while a record is worked on by somebody else, or a create of it is under way: come again.
+    Raises `WrongPortal` if the token belongs to another account.
     """
+    check_portal(parts)
     wanted = normalise_email(address) or ""
     people = {CustomerId(row["uuid"]) for row in parts.database.rows("people_with", address=wanted)}
     claims = PostgresDesk(parts.database).lease(people)

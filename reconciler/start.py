@@ -1,24 +1,32 @@
 """What a process checks before it writes anything: the account behind the token, and its properties."""
 
-from collections.abc import Callable
-
 import structlog
 
-from reconciler.core.errors import Code, Transient, WrongPortal
+from reconciler.core.errors import Code, WrongPortal
 from reconciler.core.fields import FIELDS
 from reconciler.wiring import Parts
 
 log = structlog.get_logger()
 
 
-def shape_budget(parts: Parts, sleep: Callable[[float], None]) -> None:
-    """Make the budget fit the limits as soon as the database is there."""
-    while True:
+class Account:
+    """The HubSpot account behind the token, asked before the first write and not again once it is known to be right."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._is_right = parts, False
+        self.is_wrong = False
+
+    def require(self) -> None:
+        """Raise `WrongPortal` if the token belongs to another account, `Transient` while that cannot be known."""
+        if self._is_right:
+            return
         try:
-            return parts.budget.shape()
-        except Transient as error:
-            log.warning("start.waiting", reason=error.reason)
-            sleep(error.delay)
+            check_portal(self._parts)
+        except WrongPortal as error:
+            self.is_wrong = True
+            log.error("start.wrong_portal", reason=str(error))
+            raise
+        self._is_right, self.is_wrong = True, False
 
 
 def check_portal(parts: Parts) -> None:

@@ -25,6 +25,10 @@ class DatabaseDown(Transient):
     """Postgres did not answer."""
 
 
+class NoSchema(DatabaseDown):
+    """Postgres has not got schema.sql, or not this version of it."""
+
+
 class Busy(Transient):
     """Another transaction was in the way."""
 
@@ -149,6 +153,8 @@ def _translated() -> Iterator[None]:
         if error.diag.constraint_name == "erased_subject":
             raise AddressErased("erased_subject") from error
         raise
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
+        raise NoSchema("the database lacks the schema: python -m reconciler db init", delay=5.0) from error
     except (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout) as error:
         raise DatabaseDown("database takes no writes", delay=2.0) from error
     except psycopg.OperationalError as error:
