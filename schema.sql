@@ -25,17 +25,41 @@ create table if not exists customer (
     mergedinto       uuid
 );
 
--- A table that was there before gets what the sync needs.
+-- A table that was there before gets what it lacks.
 alter table customer
+    add column if not exists uuid uuid not null default gen_random_uuid(),
+    add column if not exists email text,
+    add column if not exists firstname text,
+    add column if not exists lastname text,
+    add column if not exists phone text,
+    add column if not exists company text,
+    add column if not exists website text,
+    add column if not exists lifecyclestage text,
+    add column if not exists createdat timestamptz not null default now(),
+    add column if not exists updatedat timestamptz not null default now(),
     add column if not exists contactid bigint,
     add column if not exists hubspotcreatedat timestamptz,
     add column if not exists hubspotupdatedat timestamptz,
     add column if not exists deletedat timestamptz,
     add column if not exists erasedat timestamptz,
-    add column if not exists mergedinto uuid,
+    add column if not exists mergedinto uuid;
+alter table customer
     alter column email drop not null,
     alter column firstname drop not null,
     alter column lastname drop not null;
+
+do $$
+begin
+    if (select atttypid from pg_attribute where attrelid = 'customer'::regclass and attname = 'uuid') <> 'uuid'::regtype then
+        raise exception 'customer.uuid is not of type uuid: rename that column, and another one is added';
+    end if;
+    if not exists (
+        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+        where i.indrelid = 'customer'::regclass and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = 'uuid'
+    ) then
+        create unique index customer_uuid_is_unique on customer (uuid);
+    end if;
+end $$;
 
 create schema if not exists sync;
 

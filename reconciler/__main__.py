@@ -8,7 +8,7 @@ import typer
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reconciler import log
-from reconciler.adapters.postgres.database import Busy
+from reconciler.adapters.postgres.database import AddressTaken, Busy
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
@@ -21,6 +21,7 @@ from reconciler.settings import Database, InvalidSettings, Sync, load
 from reconciler.start import check_portal
 from reconciler.wiring import open_database, open_parts
 
+DOUBLES = "select lower(btrim(email)), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(
@@ -59,7 +60,10 @@ def run(context: typer.Context) -> None:
 def init() -> None:
     """Apply schema.sql: idempotent, and safe on a live database."""
     with open_database(_settings(Database, "db")) as database:
-        database.script(SCHEMA.read_text())
+        try:
+            database.script(SCHEMA.read_text())
+        except AddressTaken:
+            _fail(f"several live customers have one address; find them with: {DOUBLES}", code=1)
     print("the schema is there")
 
 

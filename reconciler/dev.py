@@ -7,6 +7,7 @@ HUBSPOT_ACCESS_TOKEN that HubSpot account instead of the local one.
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -38,11 +39,20 @@ INTRODUCTION = """
   API       {api}    (documentation: {api}/docs)
   webhook   {webhook}
   HubSpot   {hubspot}
-  Postgres  psql '{database}'
+  Postgres  psql {database}
 
   admin token, valid for one hour:
   {token}
+{trial}
+  The commands of an operator, in another terminal:
 
+  set -a; . {folder}/environment; set +a
+  {python} -m reconciler status
+
+  Ctrl-C stops everything; what is stored stays in {folder}/.
+"""
+
+TRIAL = """
   Try, in another terminal:
 
   export TOKEN={token} JSON='Content-Type: application/json'
@@ -50,9 +60,10 @@ INTRODUCTION = """
   curl -s {api}/ -H "Authorization: Bearer $TOKEN" -H "$JSON" \\
     -d '{{"email":"you@example.com","firstname":"You","lastname":"There"}}'
   curl -s -X PUT {api}/you@example.com -H "Authorization: Bearer $TOKEN" -H "$JSON" -d '{{"company":"Acme"}}'
-
-  Ctrl-C stops everything; what is stored stays in {folder}/.
 """
+
+OPERATING = ("DATABASE_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL", "TOMBSTONE_FILE", "LOG_FORMAT")
+"""What the commands of an operator need to know."""
 
 
 class DevError(Exception):
@@ -66,6 +77,9 @@ class Dev:
         self._stopped = threading.Event()
         self._environment = {**os.environ, **_secrets()}
         self._is_local = "HUBSPOT_ACCESS_TOKEN" not in os.environ
+        # A database belongs to one account: a real one gets its own.
+        self._folder = FOLDER if self._is_local else FOLDER / "account"
+        self._ports = _ports(self._environment, is_local=self._is_local)
 
     def run(self) -> int:
         """Run until Ctrl-C; return the exit code."""
@@ -74,8 +88,9 @@ class Dev:
         with ExitStack() as stack:
             self._database(stack)
             self._settle()
-            for port in self._ports().values():
+            for port in self._ports.values():
                 _require_free(port)
+            self._note_environment()
             self._command("reconciler", "db", "init")
             children = self._start(stack)
             self._introduce()
@@ -89,48 +104,50 @@ class Dev:
     def _database(self, stack: ExitStack) -> None:
         if "DATABASE_URL" not in self._environment:
             try:
-                self._environment["DATABASE_URL"] = stack.enter_context(running(FOLDER / "postgres"))
+                self._environment["DATABASE_URL"] = stack.enter_context(running(self._folder / "postgres"))
             except CannotStart as error:
                 raise DevError(str(error)) from error
 
     def _settle(self) -> None:
         """Fill in what the environment leaves open."""
-        own, ports = self._environment, self._ports()
+        own, ports = self._environment, self._ports
         defaults = {
             "LOG_FORMAT": "console",
             "OPEN_TOKEN_ISSUER": "true",
             "POLL_INTERVAL": "5",
             "SWEEP_INTERVAL": "300",
             "HUBSPOT_WEBHOOK_URL": f"http://127.0.0.1:{ports['webhook']}/",
-            "TOMBSTONE_FILE": str((FOLDER / "tombstones.jsonl").resolve()),
+            "TOMBSTONE_FILE": str((self._folder / "tombstones.jsonl").resolve()),
         }
         if self._is_local:
             defaults["HUBSPOT_BASE_URL"] = f"http://127.0.0.1:{ports['sandbox']}"
             own["HUBSPOT_ACCESS_TOKEN"] = own["SANDBOX_ACCESS_TOKEN"]
             own["HUBSPOT_CLIENT_SECRET"] = own["SANDBOX_CLIENT_SECRET"]
             own["SANDBOX_WEBHOOK_URL"] = own.get("HUBSPOT_WEBHOOK_URL", defaults["HUBSPOT_WEBHOOK_URL"])
-            own["SANDBOX_STATE"] = str((FOLDER / "hubspot.sqlite").resolve())
+            own["SANDBOX_STATE"] = str((self._folder / "hubspot.sqlite").resolve())
         for name, value in defaults.items():
             own.setdefault(name, value)
 
-    def _ports(self) -> dict[str, int]:
-        own = self._environment
-        ports = {"api": int(own.get("API_PORT", 8080)), "webhook": int(own.get("WEBHOOK_PORT", 8081))}
-        if self._is_local:
-            ports["sandbox"] = int(own.get("SANDBOX_PORT", 8090))
-        return ports
+    def _note_environment(self) -> None:
+        """Keep what the commands of an operator need to know, for a shell to read."""
+        path, own = self._folder / "environment", self._environment
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{name}={shlex.quote(own[name])}\n" for name in OPERATING if name in own))
 
     def _start(self, stack: ExitStack) -> dict[str, "subprocess.Popen[bytes]"]:
         children = {name: stack.enter_context(self._child(name)) for name in ("sandbox",) if self._is_local}
         if self._is_local:
-            self._wait(self._ports()["sandbox"])
+            self._wait(self._ports["sandbox"])
             self._seed()
-        has_webhook = bool(self._environment.get("HUBSPOT_CLIENT_SECRET"))
+        has_webhook = self._has_webhook()
         for name in ("reconciler", *(["webhook"] if has_webhook else []), "api"):
             children[name] = stack.enter_context(self._child(name))
         for name in ("api", *(["webhook"] if has_webhook else [])):
-            self._wait(self._ports()[name])
+            self._wait(self._ports[name])
         return children
+
+    def _has_webhook(self) -> bool:
+        return bool(self._environment.get("HUBSPOT_CLIENT_SECRET"))
 
     @contextmanager
     def _child(self, name: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -166,7 +183,7 @@ class Dev:
 
     def _seed(self) -> None:
         """Give a new local HubSpot some contacts, as a person would."""
-        url = f"http://127.0.0.1:{self._ports()['sandbox']}/sandbox/contacts"
+        url = f"http://127.0.0.1:{self._ports['sandbox']}/sandbox/contacts"
         if _call("GET", f"{url}?limit=1")["contacts"]:
             return
         for seed in SEEDS:
@@ -175,21 +192,38 @@ class Dev:
     def _introduce(self) -> None:
         if self._stopped.is_set():
             return
-        ports = self._ports()
+        ports = self._ports
         api = f"http://127.0.0.1:{ports['api']}"
         token = _call("GET", f"{api}/get-token/admin")["token"]
         hubspot = str(self._environment.get("HUBSPOT_BASE_URL", "https://api.hubapi.com"))
         if self._is_local:
             hubspot += "    (a local stand-in: open it, edit contacts, turn on faults)"
-        shown = {"api": api, "webhook": f"http://127.0.0.1:{ports['webhook']}/", "hubspot": hubspot}
+        webhook = f"http://127.0.0.1:{ports['webhook']}/"
+        shown = {"api": api, "token": token, "hubspot": hubspot, "folder": self._folder, "python": sys.executable}
+        shown["webhook"] = webhook if self._has_webhook() else "not running: HUBSPOT_CLIENT_SECRET is not set"
         # One that was given may carry a password; it is known to whoever gave it.
-        database = os.environ.get("DATABASE_URL") and "$DATABASE_URL" or self._environment["DATABASE_URL"]
-        print(INTRODUCTION.format(**shown, database=database, token=token, folder=FOLDER), flush=True)
+        shown["database"] = (
+            '"$DATABASE_URL"' if "DATABASE_URL" in os.environ else f"'{self._environment['DATABASE_URL']}'"
+        )
+        trial = TRIAL.format(api=api, token=token) if self._is_local else ""
+        print(INTRODUCTION.format(**shown, trial=trial), flush=True)
+
+
+def _ports(environment: Mapping[str, str], *, is_local: bool) -> dict[str, int]:
+    wanted = {"API_PORT": 8080, "WEBHOOK_PORT": 8081, **({"SANDBOX_PORT": 8090} if is_local else {})}
+    ports: dict[str, int] = {}
+    for name, usual in wanted.items():
+        given = environment.get(name) or str(usual)
+        if not given.isdecimal() or not 0 < int(given) < 65536 or int(given) in ports.values():
+            raise DevError(f"{name}={given} is no port, or another one's")
+        ports[name.removesuffix("_PORT").lower()] = int(given)
+    return ports
 
 
 def _secrets() -> dict[str, str]:
     """Return this folder's own secrets, made at first use."""
     FOLDER.mkdir(mode=0o700, exist_ok=True)
+    (FOLDER / "account").mkdir(exist_ok=True)
     path = FOLDER / "secrets.json"
     if not path.exists():
         names = ("JWT_SECRET", "SANDBOX_ACCESS_TOKEN", "SANDBOX_CLIENT_SECRET")

@@ -53,6 +53,16 @@ def dsn(server: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty(server: str) -> Iterator[str]:
+    """The connection string of a database without the schema."""
+    name = f"empty_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+        yield make_conninfo(server, dbname=name)
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
 def database(dsn: str) -> Iterator[Database]:
     with open_pool(dsn, size=8) as pool:
         yield Database(pool)

@@ -184,6 +184,27 @@ def test_a_system_killed_in_the_middle_of_writes_ends_equal_when_it_is_started_a
     assert again.end(signal.SIGINT) == 0
 
 
+def test_an_operators_commands_find_what_they_need_in_the_folder(start: Callable[[], Running], tmp_path: Path) -> None:
+    dev = start()
+    until(lambda: dev.customer("kai@example.com"))
+    until(dev.is_quiet)
+    audit = f"set -a; . .dev/environment; set +a; {sys.executable} -m reconciler audit"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(["sh", "-c", audit], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / ".dev" / "environment").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "0", "8081"])
+def test_a_port_that_is_none_is_refused_in_a_sentence(tmp_path: Path, port: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "WEBHOOK_PORT": "8081", "API_PORT": port}
+    command = [sys.executable, "-m", "reconciler", "dev"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert "is no port" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_clean_end_leaves_nothing_running(start: Callable[[], Running]) -> None:
     dev = start()
     family = _descendants(dev.process.pid)

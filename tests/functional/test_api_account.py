@@ -2,13 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 from systems import KAI, ApiInProcess, api_environment, api_in_process
 from world import World
 
@@ -71,16 +68,6 @@ def test_nobody_is_erased_in_another_account(misled: ApiInProcess) -> None:
     with pytest.raises(WrongPortal):
         erase(misled.world.parts, KAI["email"])
     assert misled.state() == before
-
-
-@pytest.fixture
-def empty(server: str) -> Iterator[str]:
-    """A database without the schema."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-        yield make_conninfo(server, dbname=name)
-        connection.execute(f'drop database "{name}" with (force)')
 
 
 def test_an_api_that_began_before_the_schema_was_there_works_once_it_is(world: World, empty: str) -> None:

@@ -1,15 +1,13 @@
 """How things end: refusals change nothing, marks are not lost, nothing spins, nothing is left behind."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 from histories import Caller, expire
-from psycopg.conninfo import make_conninfo
 from world import World
 
-from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Lane, Subject
 from reconciler.erase import erase
@@ -120,23 +118,38 @@ def test_the_least_urgent_lane_gets_its_turn_under_constant_load(world: World, k
     assert world.customer("a@example.com") is not None
 
 
-def test_a_table_that_was_there_before_gets_what_the_sync_needs(server: str) -> None:
-    name = f"existing_{uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-        with psycopg.connect(make_conninfo(server, dbname=name)) as old:
-            old.execute(
-                "create table customer (uuid uuid primary key default gen_random_uuid(), email text unique not null, "
-                "firstname text not null, lastname text not null, phone text, company text, website text, "
-                "lifecyclestage text, createdat timestamptz not null default now(), "
-                "updatedat timestamptz not null default now())"
-            )
+PREDECESSOR = """create table customer (uuid uuid primary key default gen_random_uuid(), email text unique not null,
+    firstname text not null, lastname text not null, phone text, company text, website text, lifecyclestage text,
+    createdat timestamptz not null default now(), updatedat timestamptz not null default now())"""
+ANYBODYS = "create table customer (id serial primary key, email varchar(80) not null, firstname text, lastname text)"
+
+
+@pytest.mark.parametrize("table", [PREDECESSOR, ANYBODYS])
+def test_a_table_that_was_there_before_gets_what_it_lacks(empty: str, table: str) -> None:
+    with open_pool(empty, size=8) as pool:
+        with psycopg.connect(empty) as old:
+            old.execute(table)
             old.execute("insert into customer (email, firstname, lastname) values ('kai@example.com', 'Kai', 'Doe')")
-            old.execute((ROOT / "schema.sql").read_bytes())
-            assert old.execute("select email, contactid, deletedat from customer").fetchall() == [
-                ("kai@example.com", None, None)
+            for _ in range(2):
+                old.execute((ROOT / "schema.sql").read_bytes())
+        with World.open(empty, Database(pool)) as world:
+            world.sweep()
+            kai = world.contact("kai@example.com")
+            assert kai is not None
+            assert world.sql("select email, contactid from customer") == [
+                {"email": "kai@example.com", "contactid": kai["id"]}
             ]
-        connection.execute(f'drop database "{name}" with (force)')
+            world.portal.edit(kai["id"], {"phone": "1"})
+            world.event(int(kai["id"]))
+            world.quiet()
+            assert world.sql("select phone from customer") == [{"phone": "1"}]
+
+
+def test_a_table_whose_uuid_is_something_else_is_refused_in_a_sentence(empty: str) -> None:
+    with psycopg.connect(empty) as old:
+        old.execute("create table customer (uuid text primary key)")
+        with pytest.raises(psycopg.errors.RaiseException, match="rename that column"):
+            old.execute((ROOT / "schema.sql").read_bytes())
 
 
 def test_a_worker_that_wakes_after_its_claim_went_to_another_writes_no_row(world: World, kai: int) -> None:
