@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from api.app import Services, make_app
 from api.auth import Tokens
@@ -14,7 +13,6 @@ from api.status import Status
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.core.errors import SyncError
 from reconciler.sender import Sender
 from reconciler.settings import Api, InvalidSettings, load
 from reconciler.start import Account
@@ -59,14 +57,9 @@ def application() -> Callable[..., Iterable[bytes]]:
     pool.open(wait=False)
     database = Database(pool)
     served = services(settings, build(settings, database), _replica(settings))
-    # Who is ready is known early, without a delay of the first answer; a write asks again.
-    threading.Thread(target=_look_at, args=(served.account,), daemon=True, name="account").start()
+    # Without a delay of the first answer.
+    threading.Thread(target=served.account.look, daemon=True, name="account").start()
     return make_app(served)
-
-
-def _look_at(account: Account) -> None:
-    with suppress(SyncError):
-        account.require()
 
 
 def _replica(settings: Api) -> Database | None:

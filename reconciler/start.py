@@ -1,8 +1,10 @@
 """What a process checks before it writes anything: the account behind the token, and its properties."""
 
+from contextlib import suppress
+
 import structlog
 
-from reconciler.core.errors import Code, WrongPortal
+from reconciler.core.errors import Code, SyncError, WrongPortal
 from reconciler.core.fields import FIELDS
 from reconciler.wiring import Parts
 
@@ -27,6 +29,11 @@ class Account:
             log.error("start.wrong_portal", reason=str(error))
             raise
         self._is_right, self.is_wrong = True, False
+
+    def look(self) -> None:
+        """Ask now, so that it is known early; what cannot be known yet is asked again by the first write."""
+        with suppress(SyncError):
+            self.require()
 
 
 def check_portal(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """Real parts for every test: a Postgres database of its own (cloned from a template), a HubSpot twin of its own."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,9 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.embedded import running
 
 ROOT = Path(__file__).parents[1]
+
+# Whoever was started in the background by a shell ignores it; some tests are killed by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

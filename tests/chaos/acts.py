@@ -49,6 +49,7 @@ class Acting:
         settings = load(Api, environment)
         self.parts = wiring.build(settings, database, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
         served = services(settings, self.parts)
+        served.account.look()
         self._api = Caller(make_app(served), documented, Authorization=f"Bearer {served.tokens.issue(Role.ADMIN)}")
         self._receiver = Caller(make_receiver(_receiver(self.parts, environment["HUBSPOT_CLIENT_SECRET"])))
 

@@ -111,6 +111,7 @@ def documented(method: str, path: str) -> Collection[int] | None:
 def api_in_process(world: World, database: Database, **more: str) -> ApiInProcess:
     """Put the API together as its process does."""
     parts = services(settings := load(Api, api_environment(world, **more)), wiring.build(settings, database))
+    parts.account.look()
     return ApiInProcess.of(world, parts)
 
 

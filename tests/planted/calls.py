@@ -43,8 +43,8 @@ CALLS: tuple[Fault, ...] = (
         "an unknown outcome is settled by the open intent, never two contacts",
         Edit(
             "reconciler/write_through.py",
-            "creating = {pair.uuid: Creating() for pair, _ in edited if _may_be_created_by_others(pair)}",
-            "creating: dict[CustomerId, Outcome] = {}",
+            "{p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}",
+            "{}",
         ),
         tests=(WINDOWS,),
     ),

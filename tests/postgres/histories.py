@@ -156,7 +156,9 @@ class Caller:
             "SYNC_DELETES": world.settings.sync_deletes,
             "JWT_SECRET": SECRET,
         }
-        self._app = make_app(services(load(Api, environment), world.parts))
+        served = services(load(Api, environment), world.parts)
+        served.account.look()
+        self._app = make_app(served)
         self._token = Tokens(SECRET).issue(Role.ADMIN)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
