@@ -142,6 +142,8 @@ create table if not exists sync.dirty (
     edited text[] not null default '{}',
     at     timestamptz not null default clock_timestamp()
 );
+-- So that its rows can be deleted where somebody publishes all tables.
+alter table sync.dirty replica identity full;
 
 create table if not exists sync.cursor (
     name  text primary key,
@@ -457,6 +459,8 @@ begin
         select l.uuid from sync.link l
         where l.uuid = any(pairs) and (l.lease_until is null or l.lease_until < now())
         order by l.uuid for update skip locked);
+    -- Again: until they were locked, a merge may have led some elsewhere.
+    select array_agg(r.subject), array_agg(r.uuid) into subjects, pairs from sync.resolved(picked) r;
     update sync.link set lease_until = now() + lease, fence = nextval('sync.number') where uuid = any(won);
     if array_position(pairs, null) is not null then
         delete from sync.mark where subject = any(array(select r.subject from unnest(subjects, pairs) r(subject, uuid) where r.uuid is null));

@@ -36,10 +36,11 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
     key = settings.token_issuer_key
+    customers = Customers(desk, write_through, account.require)
     return Services(
-        customers=Customers(desk, write_through, account.require),
+        customers=customers,
         account=account,
-        reader=Reader(desk, None if replica is None else PostgresDesk(replica)),
+        reader=Reader(customers.read, None if replica is None else PostgresDesk(replica), time.monotonic),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
         status=Status(parts.database),

@@ -4,7 +4,6 @@ A caller who sends the ETag of his write (`If-None-Match`) reads his write: a re
 behind, and the primary is asked. So it is where the replica has nobody under the address, or does not answer.
 """
 
-import time
 from collections.abc import Callable, Collection
 
 from api.customers import etag_of
@@ -23,7 +22,7 @@ class Reader:
     """Reads by address."""
 
     def __init__(
-        self, primary: PostgresDesk, replica: PostgresDesk | None, clock: Callable[[], float] = time.monotonic
+        self, primary: Callable[[str], Customer | None], replica: PostgresDesk | None, clock: Callable[[], float]
     ) -> None:
         self._primary, self._replica, self._clock = primary, replica, clock
         self._away_until = float("-inf")
@@ -33,7 +32,7 @@ class Reader:
         found = self._near(address)
         if found is not None and (not known or etag_of(found) in known):
             return found
-        return self._primary.by_address([address]).get(address)
+        return self._primary(address)
 
     def _near(self, address: str) -> Customer | None:
         if self._replica is None or self._clock() < self._away_until:

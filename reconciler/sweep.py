@@ -40,7 +40,7 @@ class Sweep:
         pairs: Pairs,
         budget: Budget,
         reconciler: Reconciler,
-        walkers: int = 1,
+        walkers: int,
     ) -> None:
         self._hubspot, self._records, self._marks, self._pairs = hubspot, records, marks, pairs
         self._budget, self._reconciler, self._walkers = budget, reconciler, walkers

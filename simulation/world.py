@@ -74,7 +74,13 @@ class Process:
             hubspot=hubspot, records=records, budget=budget, overlap=OVERLAP, second_look=SECOND_LOOK, now=clock.now
         )
         self.sweep = Sweep(
-            hubspot=hubspot, records=records, marks=marks, pairs=pairs, budget=budget, reconciler=self.reconciler
+            hubspot=hubspot,
+            records=records,
+            marks=marks,
+            pairs=pairs,
+            budget=budget,
+            reconciler=self.reconciler,
+            walkers=1,
         )
 
 

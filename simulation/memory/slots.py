@@ -59,7 +59,7 @@ class MemorySlots:
 
     def hear_day(self, calls: int) -> None:
         day = int(self._clock() // 86_400)
-        self._days[day] = max(self._days.get(day, 0), calls)
+        self._days[day] = calls
 
     def fail(self, *, after: int, pause: float) -> None:
         self._failures += 1

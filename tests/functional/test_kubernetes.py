@@ -49,3 +49,4 @@ def test_nothing_runs_with_more_rights_than_it_needs() -> None:
     for container in containers():
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False

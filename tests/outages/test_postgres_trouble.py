@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from clusters import on_a_small_disk
 from deliveries import event, signed
-from histories import count, person, traces
+from histories import erases_waiting, person, traces
 from hours import Process, pass_time
 from processes import environment_of, running
 from states import assert_sound, assert_unspent, parked, people
@@ -302,10 +302,6 @@ def test_a_full_disk_refuses_whole_and_takes_again_when_there_is_room(
     assert_sound(world)
 
 
-def _erases_waiting(world: World) -> int:
-    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
-
-
 def test_the_erase_command_comes_again_while_an_insert_is_under_way(world: World, tmp_path: Path) -> None:
     person(world, email="kai@example.com", company="Acme")
     command = [sys.executable, "-m", "reconciler", "erase", "kai@example.com"]
@@ -315,8 +311,8 @@ def test_the_erase_command_comes_again_while_an_insert_is_under_way(world: World
     ):
         application.execute("insert into customer (email) values ('uwe@example.com')")
         for _ in range(2):
-            until(lambda: _erases_waiting(world))
-            until(lambda: not _erases_waiting(world))
+            until(lambda: erases_waiting(world))
+            until(lambda: not erases_waiting(world))
         application.commit()
         assert operator.process.wait(20) == 0, operator.log
     assert traces(world, "kai@example.com") == []

@@ -52,7 +52,7 @@ BASES: tuple[Fault, ...] = (
             "value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms)",
             "value) from jsonb_each(a.pushed))",
         ),
-        tests=(f"{MARKS}::test_an_older_answer_does_not_turn_the_base_back",),
+        tests=(f"{CONTRACT}_answers.py::test_the_base_follows_the_order_of_hubspots_time",),
     ),
     simulated(
         "a row is written without compare-and-set (memory)",

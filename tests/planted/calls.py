@@ -96,7 +96,9 @@ FINDING: tuple[Fault, ...] = (
         Edit(
             POLL,
             "            after = page.after\n",
-            '            since, after = _time(state["top"]) + timedelta(milliseconds=1), FIRST\n',
+            "            last = max((c.updated_at for c in page.contacts), default=since)\n"
+            "            since = last + timedelta(milliseconds=1)\n"
+            "            after = FIRST\n",
         ),
         tests=(f"{RULES}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
     ),

@@ -2,7 +2,7 @@
 
 BASE, ENDS, MARKS = (f"tests/postgres/test_{name}.py" for name in ("base", "ends", "marks"))
 ERASE, IDENTITY, WEATHER = (f"tests/postgres/test_{name}.py" for name in ("erase", "identity", "weather"))
-ALIVE, CONFLICTS, THROUGH = (f"tests/postgres/test_{name}.py" for name in ("being_alive", "conflicts", "write_through"))
+ALIVE, THROUGH = (f"tests/postgres/test_{name}.py" for name in ("being_alive", "write_through"))
 MERGED, WINDOWS = (f"tests/postgres/test_{name}.py" for name in ("merged_contacts", "windows"))
 RULES = "tests/postgres/test_rules.py"
 CONTRACT = "tests/simulation/test_contract"

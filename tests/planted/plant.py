@@ -46,7 +46,7 @@ SEEDS = int(os.environ.get("PLANTED_SEEDS", "600"))
 LONGEST = 120.0
 """Seconds for which a suite may run; one that does not end has noticed something, too."""
 
-BROKEN = re.compile(r"\b(NameError|ImportError|SyntaxError|AttributeError|UnboundLocalError|UndefinedColumn)\b")
+BROKEN = re.compile(r"\b((Name|Import|Syntax|Attribute|Key|UnboundLocal)Error|UndefinedColumn)\b")
 """What a fault shows that was planted badly: it breaks the code and not a rule."""
 
 
@@ -123,6 +123,8 @@ class Suite:
             said = self._run(tree, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests, *skipped)
             if said is None:
                 return "the tests do not end", ""
+            if said.returncode == 0 and ignored:
+                raise Unplantable(f"fails without the fault, too: {', '.join(ignored)}")
             if said.returncode == 0:
                 return None, ""
             failed = re.search(r"^FAILED (\S+(?:\[.*?\](?= - |$))?)", said.stdout, re.MULTILINE)

@@ -1,7 +1,7 @@
 """Faults in what is decided about values: merge, base, conflicts."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, BASE, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
+from places import ALIVE, BASE, CONTRACT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
 
 VALUES: tuple[Fault, ...] = (
     simulated(
@@ -22,7 +22,7 @@ VALUES: tuple[Fault, ...] = (
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
             "return {c: self.contact.values.get(c) for c in self.write.values}",
         ),
-        tests=(f"{BASE}::test_what_hubspot_adds_to_a_create_is_never_cleared_although_the_row_changed_meanwhile",),
+        tests=(f"{CONTRACT}_answers.py::test_a_property_missing_from_the_answer_stays_open",),
     ),
     simulated(
         "a property missing from a read is empty",

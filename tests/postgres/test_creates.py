@@ -1,5 +1,6 @@
 """Creates through the API: their own webhooks, rivals for the address, repeats, lost answers."""
 
+import psycopg
 from histories import (
     CREATE,
     Caller,
@@ -98,6 +99,18 @@ def test_a_post_whose_lease_ended_and_its_own_webhook_make_one_customer(world: W
     assert len(world.portal.contacts) == 1
     world.assert_equal()
     world.assert_fixpoint()
+
+
+def test_a_create_is_not_repeated_for_a_database_that_was_busy_just_after_hubspot_answered(world: World) -> None:
+    """Nothing but its open intent says that a customer without an address may have a contact by now."""
+    world.insert(firstname="Nameless")
+    with psycopg.connect(world.dsn) as other:
+        during(world, CREATE, lambda: other.execute("lock table sync.day, sync.outage"))
+        world.parts.reconciler.drain()
+        other.rollback()
+    settle(world)
+    assert len(world.portal.contacts) == 1
+    world.assert_equal()
 
 
 def test_a_repeated_post_after_a_crash_is_answered_with_the_customer_it_made(world: World, caller: Caller) -> None:

@@ -11,7 +11,7 @@ from histories import (
     Person,
     assert_erased,
     change,
-    count,
+    erases_waiting,
     expire,
     killed,
     person,
@@ -149,15 +149,11 @@ def test_an_erase_of_a_customer_whose_create_is_open_takes_the_contact_too(world
     assert world.portal.contacts == []
 
 
-def _erases_waiting(world: World) -> int:
-    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
-
-
 def test_an_erase_goes_before_inserts_that_begin_later(world: World, kai: Person) -> None:
     with psycopg.connect(world.dsn) as application, ThreadPoolExecutor(1) as operator:
         application.execute("insert into customer (email) values ('uwe@example.com')")
         done = operator.submit(erase, world.parts, "kai@example.com")
-        until(lambda: _erases_waiting(world))
+        until(lambda: erases_waiting(world))
         application.commit()
         assert done.result()
     assert_erased(world)

@@ -56,6 +56,14 @@ def test_an_edit_between_our_read_and_our_write_is_found_without_its_event(world
     world.assert_equal()
 
 
+def test_what_people_write_is_folded_where_all_tables_are_published(world: World, kai: Person) -> None:
+    uuid, contact = kai
+    world.sql("create publication everything for all tables")
+    change(world, uuid, company="b")
+    world.quiet()
+    assert there(world, contact, "company") == "b"
+
+
 def test_a_customer_without_an_address_is_never_created_twice(world: World) -> None:
     uuid = world.insert(firstname="Nameless")
     with killed(world, CREATE):
@@ -316,3 +324,10 @@ def test_a_parked_create_is_not_sent_again_until_it_changes(world: World) -> Non
     world.quiet()
     assert trouble(world, uuid) == {}
     world.assert_equal()
+
+
+def test_a_mark_of_a_contact_whose_link_is_gone_goes_away(world: World) -> None:
+    world.sql("insert into sync.alias (contact, uuid, kind) values (7, gen_random_uuid(), 'merged')")
+    world.event(7)
+    world.parts.reconciler.drain()
+    assert world.sql("select * from sync.mark") == []

@@ -37,10 +37,3 @@ def test_the_call_that_looks_whether_hubspot_is_back_counts_in_its_window(down: 
 def test_a_poll_can_be_what_finds_hubspot_back(down: World) -> None:
     down.parts.poll.recent()
     assert down.sql("select since from sync.outage") == [{"since": None}]
-
-
-def test_a_mark_of_a_contact_whose_link_is_gone_goes_away(world: World) -> None:
-    world.sql("insert into sync.alias (contact, uuid, kind) values (7, gen_random_uuid(), 'merged')")
-    world.event(7)
-    world.parts.reconciler.drain()
-    assert world.sql("select * from sync.mark") == []

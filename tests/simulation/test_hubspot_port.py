@@ -174,6 +174,12 @@ def test_a_walk_meets_every_living_contact_once_with_all_it_has(remote: Remote) 
     assert {contact.values["phone"] for contact in contacts} >= {"0", "1", "2", "4", "7"}
 
 
+def test_the_highest_id_is_that_of_the_newest_contact(remote: Remote) -> None:
+    ids = [remote.person(f"{n}@x.org") for n in range(5)]
+    remote.portal.refresh_index()
+    assert remote.port.highest() == max(ids)
+
+
 def test_an_empty_portal_has_one_empty_page(remote: Remote) -> None:
     page = remote.port.walk(None)
     assert (list(page.contacts), page.after) == ([], None)

@@ -1,9 +1,10 @@
 """One door for every HubSpot call: budget, retries of what may be retried, every failure turned into ours."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Protocol, TypeVar
@@ -101,7 +102,12 @@ class Calls:
             left_today=_number(reply, "X-HubSpot-RateLimit-Daily-Remaining"),
         )
         if told.per_10s or told.daily:
-            self._budget.hear(told)
+            self._tell(partial(self._budget.hear, told))
+
+    def _tell(self, note: Callable[[], None]) -> None:
+        """Tell the budget what came of a call: that the database is busy must not make an answer an unknown one."""
+        with suppress(Transient):
+            note()
 
     def read(self, call: Callable[[], Parsed], *, search: bool = False) -> Parsed:
         """Make and parse a call without an effect."""
@@ -125,15 +131,15 @@ class Calls:
             raise
         except RateLimited as error:
             if error.delay > TEN_SECONDS_DELAY:
-                self._budget.failed(error)
+                self._tell(partial(self._budget.failed, error))
             raise
         except Transient as error:
-            self._budget.failed(error)
+            self._tell(partial(self._budget.failed, error))
             raise
         except Refusal:
-            self._budget.answered()
+            self._tell(self._budget.answered)
             raise
-        self._budget.answered()
+        self._tell(self._budget.answered)
         return answer
 
     def _once(self, call: Callable[[], Parsed], search: bool, writes: bool, until: float) -> Parsed:
@@ -146,7 +152,7 @@ class Calls:
                 return call()
         except RateLimited as error:
             if error.delay <= TEN_SECONDS_DELAY:
-                self._budget.block(error.delay, search=search)
+                self._tell(partial(self._budget.block, error.delay, search=search))
             raise
 
 
@@ -204,6 +210,7 @@ def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
         case status if status in _REFUSALS:
             return Refusal(reply)
         case status if status < 500:
+            # Misdirected: asking again at once would be answered the same.
             return Unavailable(f"HubSpot answered {status}", delay=TOKEN_DELAY)
         case status:
             return unknown(f"HubSpot answered {status}")

@@ -50,8 +50,8 @@ ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 
 SEARCH_PAGE = 200
 LIST_PAGE = 100
-CONNECTIONS = 32
-"""Threads that may call at once."""
+CONNECTIONS = 80
+"""Threads that may call at once: a sweep's and a drain's at their most, and the other jobs'."""
 
 
 class Gateway:

@@ -466,8 +466,8 @@ with hour as (
 insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %(calls)s, %(quota)s)
 on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
 
--- hear_day: HubSpot counts more calls of this day than we do: other apps of the account call, too
-update sync.day set calls = greatest(calls, %(calls)s) where day = (now() at time zone 'UTC')::date
+-- hear_day: how many calls HubSpot has counted today: other apps of the account call, too, and its day is not ours
+update sync.day set calls = %(calls)s where day = (now() at time zone 'UTC')::date
 
 -- grant_danger: take from the rolling hour's allowance what there is
 with live as (
