@@ -16,12 +16,19 @@ from reconciler.embedded import running
 
 ROOT = Path(__file__).parents[1]
 
+LONGEST = ("test_seeds.py", "test_deaths.py", "test_state_machine.py")
+
 # Whoever was started in the background by a shell ignores it; some tests are killed by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record the gateway's cassettes anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files go first, so that of several processes none waits for them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_the_pool_waits_for_a_database_no_longer_than_a_caller_should(shared_wor
 
 
 def test_an_empty_pool_is_no_reason_to_hang(api: ApiInProcess) -> None:
-    with ConnectionPool(api.world.dsn, min_size=1, max_size=1, timeout=0.05, open=True) as pool:
+    with open_pool(api.world.dsn, size=1, wait=0.05) as pool:
         starving = api_in_process(api.world, Database(pool))
         with pool.connection():
             reply = starving.admin("GET", "/kai@hubspot.com")
