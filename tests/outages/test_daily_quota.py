@@ -90,6 +90,7 @@ def test_of_many_processes_at_once_one_probes_the_daily_limit(world: World, hour
     assert_sound(world)
 
 
+@pytest.mark.long
 def test_after_our_own_daily_limit_there_is_no_call_until_the_next_day(
     world: World, hours: Hours, stack: ExitStack, database: Database, hook: Hook
 ) -> None:

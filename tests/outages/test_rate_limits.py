@@ -104,6 +104,7 @@ def test_four_processes_stay_below_the_limit_together(world: World, tmp_path: Pa
     assert_sound(world)
 
 
+@pytest.mark.long
 def test_a_limit_lower_than_we_were_told_is_run_into_once_at_a_time(world: World, tmp_path: Path) -> None:
     people(world, 20)
     world.portal.set(rate_per_10s=RATE // 2)

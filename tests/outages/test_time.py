@@ -77,6 +77,7 @@ def test_a_scheduler_that_does_not_run_any_more_is_started_anew(world: World, tm
     assert_sound(world)
 
 
+@pytest.mark.long
 def test_a_clock_that_is_set_by_an_hour_stops_nothing(world: World, tmp_path: Path) -> None:
     people(world, 3)
     file = tmp_path / "clock"
