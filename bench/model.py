@@ -1,8 +1,8 @@
 """`python -m bench.model`: what portals of any size cost, by the real division and the real slots in virtual time.
 
-No machine here holds ten million contacts at HubSpot's pace: a first run takes hours or days. So the clock is virtual;
-walkers, the division of the id space, slots, lanes' share of the day are the product's own. CPU and rows follow from
-the engine's figures of a run of `make bench ONLY=engine`, given as arguments.
+A first run of ten million contacts takes hours at HubSpot's pace. So the clock is virtual; walkers, the division of the
+id space, slots, lanes' share of the day are the product's own. CPU and rows follow from the engine's figures of a run
+of `make bench ONLY=engine`, given as arguments.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Divides the space of contact ids among several who read it page by page at once. Pure; the caller locks.
 
 HubSpot pages follow the id, so a page costs a whole round trip before the next can be asked for; several stretches of
-the space have no such order. Who has come to the end of his stretch takes the far half of the longest one left.
+the space have no such order. Who has come to the end of his stretch takes a share off the longest one left.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ END = 2**63 - 1
 """Beyond every id."""
 
 COST = 0.04
-"""Share of all pages that may be read in vain, one at each cut."""
+"""Share of all pages that may be read in vain, one at each cut; a stretch of more than 1 / COST pages is cut anyway."""
 
 LEAST = 2.0
 """Pages that must seem to be left of a stretch before it is divided."""
