@@ -94,7 +94,7 @@ CLAIMS: tuple[Fault, ...] = (
             "return link is not None and not self._tables.is_leased(link)",
             "return link is not None",
         ),
-        tests=(f"{CONTRACT}_marks.py::test_a_claim_lasts_for_its_lease_and_no_longer",),
+        tests=(f"{CONTRACT}_marks.py::test_a_pair_that_is_worked_on_is_not_claimed_for_another_mark",),
     ),
     real(
         "a leased pair is claimed again (SQL)",
