@@ -6,24 +6,7 @@ set local client_min_messages = warning;
 
 -- Tables ---------------------------------------------------------------------------------------------------------
 
-create table if not exists customer (
-    uuid             uuid primary key default gen_random_uuid(),
-    email            text,
-    firstname        text,
-    lastname         text,
-    phone            text,
-    company          text,
-    website          text,
-    lifecyclestage   text,
-    createdat        timestamptz not null default now(),
-    updatedat        timestamptz not null default now(),
-    contactid        bigint,
-    hubspotcreatedat timestamptz,
-    hubspotupdatedat timestamptz,
-    deletedat        timestamptz,
-    erasedat         timestamptz,
-    mergedinto       uuid
-);
+create table if not exists customer (uuid uuid primary key default gen_random_uuid());
 
 -- A table that was there before gets what it lacks.
 alter table customer

@@ -40,7 +40,7 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
     return Services(
         customers=customers,
         account=account,
-        reader=Reader(customers.read, None if replica is None else PostgresDesk(replica), time.monotonic),
+        reader=Reader(customers.read, None if replica is None else PostgresDesk(replica)),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
         status=Status(parts.database),

@@ -5,6 +5,7 @@ behind, and the primary is asked. So it is where the replica has nobody under th
 """
 
 from collections.abc import Callable, Collection
+from time import monotonic
 
 from api.customers import etag_of
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
@@ -21,10 +22,8 @@ AWAY = 5.0
 class Reader:
     """Reads by address."""
 
-    def __init__(
-        self, primary: Callable[[str], Customer | None], replica: PostgresDesk | None, clock: Callable[[], float]
-    ) -> None:
-        self._primary, self._replica, self._clock = primary, replica, clock
+    def __init__(self, primary: Callable[[str], Customer | None], replica: PostgresDesk | None) -> None:
+        self._primary, self._replica = primary, replica
         self._away_until = float("-inf")
 
     def read(self, address: str, known: Collection[str] = ()) -> Customer | None:
@@ -35,10 +34,10 @@ class Reader:
         return self._primary(address)
 
     def _near(self, address: str) -> Customer | None:
-        if self._replica is None or self._clock() < self._away_until:
+        if self._replica is None or monotonic() < self._away_until:
             return None
         try:
             return self._replica.by_address([address]).get(address)
         except (DatabaseDown, Busy):
-            self._away_until = self._clock() + AWAY
+            self._away_until = monotonic() + AWAY
             return None

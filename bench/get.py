@@ -29,11 +29,9 @@ and deletedat is null;
 def get(make: Callable[[], Rig]) -> Iterator[Line]:
     """Two processes of the API at 16 connections, without TLS or proxy."""
     rig = make()
-    twin = rig.twin()
-    people(rig)
-    settings = {"jwt_secret": SECRET, "api_processes": 2, "api_threads": 4}
+    environment = people(rig)
     port = free_port()
-    rig.start(["-m", "api"], rig.environment(twin, api_port=port, **settings))
+    rig.start(["-m", "api"], {**environment, "API_PORT": str(port)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         alone = pgbench(rig.dsn, [SELECT], folder)
@@ -48,13 +46,14 @@ def get(make: Callable[[], Rig]) -> Iterator[Line]:
             yield Line(what="GET: times FastAPI", value=ours / theirs, unit="x", at_least=1.5, beside=beside)
 
 
-def people(rig: Rig) -> None:
-    """Let there be customers to read."""
+def people(rig: Rig) -> dict[str, str]:
+    """Let there be customers to read; return the environment of an API in two processes."""
     rig.sql(
         "insert into customer (email, firstname, lastname, phone, company) "
         f"select 'person' || n || '@example.com', 'P', 'Q', '1', 'c' from generate_series(1, {PEOPLE}) n"
     )
     rig.sql("vacuum analyze")
+    return rig.environment(rig.twin(), jwt_secret=SECRET, api_processes=2, api_threads=4)
 
 
 def _peer(rig: Rig, folder: Path) -> float:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.get import SECRET, free_port, people, person_lua, up
+from bench.get import free_port, people, person_lua, up
 from bench.load import wrk
 from bench.report import Line
 from bench.rig import Rig
@@ -20,17 +20,15 @@ OTHERS = {
 def server(make: Callable[[], Rig]) -> Iterator[Line]:
     """`GET /:email` at 16 connections under each server; all answer the same."""
     rig = make()
-    twin = rig.twin()
-    people(rig)
-    settings = {"jwt_secret": SECRET, "api_processes": 2, "api_threads": 4}
+    environment = people(rig)
     port = free_port()
-    rig.start(["-m", "api"], rig.environment(twin, api_port=port, **settings))
+    rig.start(["-m", "api"], {**environment, "API_PORT": str(port)})
     with tempfile.TemporaryDirectory() as name:
         ours = wrk(up(port), person_lua(), Path(name))
         for other, command in OTHERS.items():
             if importlib.util.find_spec(other):
                 port = free_port()
-                rig.start(["-m", *(part.format(port=port) for part in command)], rig.environment(twin, **settings))
+                rig.start(["-m", *(part.format(port=port) for part in command)], environment)
                 theirs = wrk(up(port), person_lua(), Path(name))
                 beside = f"{ours:,.0f} and {theirs:,.0f} requests/s"
                 yield Line(what=f"granian, times {other}", value=ours / theirs, unit="x", at_least=1, beside=beside)

@@ -1,7 +1,5 @@
 """What a process checks before it writes anything: the account behind the token, and its properties."""
 
-from contextlib import suppress
-
 import structlog
 
 from reconciler.core.errors import Code, SyncError, WrongPortal
@@ -24,16 +22,17 @@ class Account:
             return
         try:
             check_portal(self._parts)
-        except WrongPortal as error:
+        except WrongPortal:
             self.is_wrong = True
-            log.error("start.wrong_portal", reason=str(error))
             raise
         self._is_right, self.is_wrong = True, False
 
     def look(self) -> None:
         """Ask now, so that it is known early; what cannot be known yet is asked again by the first write."""
-        with suppress(SyncError):
+        try:
             self.require()
+        except SyncError as error:
+            log.warning("start.account_unknown", reason=str(error))
 
 
 def check_portal(parts: Parts) -> None:

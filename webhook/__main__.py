@@ -15,7 +15,7 @@ from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE, Reconciler
 from reconciler.settings import InvalidSettings, Webhook, load
-from reconciler.start import check_portal
+from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.wsgi import end_with_parent, serve
 from webhook.alarm import Alarm
@@ -60,14 +60,11 @@ class Worker:
             self._silent_until = time.monotonic() + SILENCE
             log.warning("webhook.drain_failed", reason=reason)
 
-    def run(self, prepare: Callable[[], object]) -> None:
-        """Prepare, then drain for ever; what fails is tried again."""
-        is_prepared = False
+    def run(self, require_account: Callable[[], None]) -> None:
+        """Drain for ever, once the account is known to be right; what fails is tried again."""
         while True:
             try:
-                if not is_prepared:
-                    prepare()
-                    is_prepared = True
+                require_account()
                 self._reconciler.drain(lanes=(Lane.INTERACTIVE, Lane.FRESH))
             except Transient as error:
                 self._complain(error.reason)
@@ -94,7 +91,7 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
     """Start the worker and return the app."""
     inbox = PostgresInbox(parts.database)
     worker = Worker(parts.reconciler)
-    threading.Thread(target=worker.run, args=(lambda: check_portal(parts),), daemon=True, name="drain").start()
+    threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
     return make_app(
         Receiver(
             verifier=Verifier(str(settings.hubspot_webhook_url), settings.client_secrets),

@@ -1,12 +1,10 @@
 """Before the first write: whose HubSpot account it is, and whether the database is one of ours."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from systems import KAI, ApiInProcess, api_environment, api_in_process
+from systems import KAI, ApiInProcess, api_in_process
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
@@ -78,14 +76,3 @@ def test_an_api_that_began_before_the_schema_was_there_works_once_it_is(world: W
         database.script((ROOT / "schema.sql").read_text())
         assert api.anyone("GET", "/readyz").status == 200
         assert api.admin("POST", "/", json=KAI).status == 201
-
-
-@pytest.mark.parametrize(("command", "code"), [("status", 1), ("audit", 2), ("backfill", 1), ("healthy", 1)])
-def test_commands_say_in_a_line_that_the_schema_is_missing(world: World, empty: str, command: str, code: int) -> None:
-    environment = {**api_environment(world), "DATABASE_URL": empty}
-    ran = subprocess.run(
-        [sys.executable, "-m", "reconciler", command], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert ran.returncode == code
-    assert "db init" in ran.stderr
-    assert "Traceback" not in ran.stderr

@@ -19,8 +19,12 @@ def of_kind(kind: str) -> list[dict[str, Any]]:
     return [item for item in ITEMS if item["kind"] == kind]
 
 
+def pods() -> list[dict[str, Any]]:
+    return [each["spec"]["template"]["spec"] for each in of_kind("Deployment") + of_kind("Job")]
+
+
 def containers() -> list[dict[str, Any]]:
-    return [each["spec"]["template"]["spec"]["containers"][0] for each in of_kind("Deployment") + of_kind("Job")]
+    return [pod["containers"][0] for pod in pods()]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -46,6 +50,9 @@ def test_it_runs_the_processes_with_a_budget_of_disruption_each() -> None:
 
 
 def test_nothing_runs_with_more_rights_than_it_needs() -> None:
+    for pod in pods():
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in containers():
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

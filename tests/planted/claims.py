@@ -94,7 +94,7 @@ CLAIMS: tuple[Fault, ...] = (
             "return link is not None and not self._tables.is_leased(link)",
             "return link is not None",
         ),
-        tests=(f"{CONTRACT}_marks.py::test_a_pair_that_is_worked_on_is_not_claimed_for_another_mark",),
+        tests=(f"{CONTRACT}_marks.py::test_a_pair_that_somebody_works_on_is_left_for_a_second",),
     ),
     real(
         "a leased pair is claimed again (SQL)",

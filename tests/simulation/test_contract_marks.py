@@ -87,15 +87,6 @@ def test_a_pair_that_somebody_works_on_is_left_for_a_second(store: Store) -> Non
     assert mark.crashes == 0
 
 
-def test_a_pair_that_is_worked_on_is_not_claimed_for_another_mark(store: Store) -> None:
-    ada = linked(store, 1, email="ada@x.org")
-    claimed(store, ada)
-    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
-    assert store.marks.claim(10) == []
-    store.pass_time(60)
-    assert [claim.uuid for claim in store.marks.claim(10)] == [ada]
-
-
 def test_only_the_named_subjects_are_claimed_due_or_not(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     claim = claimed(store, ada)

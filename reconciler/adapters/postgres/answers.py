@@ -122,7 +122,8 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
         _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
         carried = [{"uuid": each.write.pair.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
-        work.run("mark_overtaken", rows=to_json(carried))
+        if carried:
+            work.run("mark_overtaken", rows=to_json(carried))
 
 
 def _look_again(work: Work, kept: Sequence[Taken], living: set[CustomerId]) -> None:
