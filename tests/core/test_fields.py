@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_mapped_column_stands_in_the_schema_and_its_triggers() -> None:
     schema = (ROOT / "schema.sql").read_text()
-    table = schema.split("create table if not exists customer (")[1].split(");")[0]
+    table = schema.split("alter table customer\n")[1].split(";")[0]
     for column in COLUMNS:
-        assert re.search(rf"^\s+{column}\s+text,$", table, re.MULTILINE)
+        assert re.search(rf"^\s+add column if not exists {column} text,$", table, re.MULTILINE)
         assert schema.count(f"'{column}' end") == 2
         assert f"new.{column}" in schema.split("trigger sync_touch")[1]
 
