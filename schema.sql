@@ -61,7 +61,7 @@ create table if not exists sync.link (
     looks       smallint not null default 0,  -- reads in a row that were older than `seen`
     edited      jsonb not null default '{}',  -- column -> time of the last SQL edit
     trouble     jsonb not null default '{}',  -- column or * -> {code, fingerprint}
-    unseen      jsonb not null default '{}',  -- column -> {since, sent}: pushed without a read, history not yet checked
+    unseen      jsonb not null default '{}',  -- column -> {since, base, sent}: pushed without a read, history not yet checked
     detached    boolean not null default false,
     privacy     boolean not null default false,  -- a privacy deletion was announced: the next 404 erases
     fence       bigint not null default 0,

@@ -346,12 +346,13 @@ def _is_as(pair: Pair, given: Customer) -> bool:
 
 
 def _may_be_created_by_others(pair: Pair) -> bool:
-    """Whether a create might make a second contact: HubSpot refuses it only under the address of the first."""
+    """Whether a create might make a second contact: HubSpot refuses it only while the first has the same address."""
     if pair.link.contact_id is not None:
         return False
     wanted = None if pair.customer is None else pair.customer.values.get("email")
-    creates = [intent.values.get("email") for intent in pair.intents if intent.kind is IntentKind.CREATE]
-    return (pair.fence == 0 and not creates) or any(address is None or address != wanted for address in creates)
+    creates = [intent for intent in pair.intents if intent.kind is IntentKind.CREATE]
+    is_under_way = pair.fence == 0 or any(not intent.is_overdue for intent in creates)
+    return is_under_way or any(intent.values.get("email") != (wanted or "") for intent in creates)
 
 
 def _may_have_been_created(pair: Pair) -> bool:

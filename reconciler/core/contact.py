@@ -108,9 +108,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """What was `sent` to a property without a read since the base was agreed, at HubSpot's time `since`."""
+    """What was `sent` to a property without a read since `base` was agreed, at HubSpot's time `since`."""
 
     since: datetime | None
+    base: Value
     sent: tuple[Value, ...]
 
 

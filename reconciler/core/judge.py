@@ -1,6 +1,6 @@
 """Who wins a conflict, by the column's policy and the two edits' times; and what a push without a read overwrote."""
 
-from reconciler.core.contact import Customer, Pair
+from reconciler.core.contact import Customer, Entry, Pair, Unseen
 from reconciler.core.fields import Policy, Value
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.step import Rules
@@ -45,7 +45,13 @@ def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
     found = []
     for column, push in pair.link.unseen.items():
         kept = pair.contact.values.get(column)
-        older = [e for e in pair.contact.history.get(column, ())[1:] if e.value not in push.sent]
-        lost = [e.value for e in older if push.since is None or e.at > push.since]
+        lost = [entry.value for entry in pair.contact.history.get(column, ())[1:] if _is_unseen(entry, push)]
         found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)
+
+
+def _is_unseen(entry: Entry, push: Unseen) -> bool:
+    """Whether nobody here knew of the entry; a person may write in the very millisecond of the base."""
+    if entry.value in push.sent:
+        return False
+    return push.since is None or entry.at > push.since or (entry.at == push.since and entry.value != push.base)

@@ -319,9 +319,10 @@ def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) ->
         known = link.unseen.get(column)
         at = link.base_at.get(column)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
-        since = later(link.read, based) if known is None else known.since
+        if known is None:
+            known = Unseen(since=later(link.read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
-        link.unseen[column] = Unseen(since=since, sent=(*(known.sent if known else ()), value, *ours))
+        link.unseen[column] = replace(known, sent=(*known.sent, value, *ours))
 
 
 def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:
@@ -329,7 +330,7 @@ def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unsee
     for column in one.keys() & other.keys():
         times = [one[column].since, other[column].since]
         since = None if None in times else min(at for at in times if at is not None)
-        joined[column] = Unseen(since=since, sent=(*one[column].sent, *other[column].sent))
+        joined[column] = replace(one[column], since=since, sent=(*one[column].sent, *other[column].sent))
     return joined
 
 

@@ -50,6 +50,25 @@ def test_a_put_of_a_customer_that_is_just_being_created_makes_no_second_contact(
     world.assert_fixpoint()
 
 
+def test_a_put_beside_a_put_that_is_just_creating_the_contact_makes_no_second_one(world: World) -> None:
+    """Were it to create the contact, and a third renamed that, HubSpot would not see what the first one repeats."""
+    world.insert(email="kai@example.com", firstname="Kai")
+    answers = []
+
+    def puts() -> None:
+        world.sql("update sync.link set lease_until = now() - interval '1 s'")
+        answers.append(Caller(world).put("kai@example.com", {"company": "b"})[0])
+        answers.append(Caller(world).put("kai@example.com", {"email": "uwe@example.com"})[0])
+
+    during(world, CREATE, puts, when="before")
+    answers.append(Caller(world).put("kai@example.com", {"phone": "1"})[0])
+    assert answers == [503, 503, 200]
+    settle(world)
+    assert len(world.portal.contacts) == count(world, "customer") == 1
+    world.assert_equal()
+    world.assert_fixpoint()
+
+
 @pytest.mark.parametrize("is_expired", [True, False])
 def test_a_delete_of_a_customer_that_is_just_being_created_takes_the_contact_too(
     world: World, is_expired: bool

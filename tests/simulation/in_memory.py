@@ -59,7 +59,7 @@ class InMemory(Store):
                 read=link.read,
                 looks=link.looks,
                 trouble={column: str(why.code) for column, why in link.trouble.items()},
-                unseen={column: (push.since, push.sent) for column, push in link.unseen.items()},
+                unseen={column: (push.since, push.base, push.sent) for column, push in link.unseen.items()},
                 edited=frozenset(link.edited),
                 is_detached=link.detached,
                 privacy=link.privacy,

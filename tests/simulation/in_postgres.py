@@ -104,7 +104,10 @@ class InPostgres(Store):
                 read=row["read"],
                 looks=row["looks"],
                 trouble={column: why["code"] for column, why in row["trouble"].items()},
-                unseen={column: (_time(push["since"]), tuple(push["sent"])) for column, push in row["unseen"].items()},
+                unseen={
+                    column: (_time(push["since"]), push["base"], tuple(push["sent"]))
+                    for column, push in row["unseen"].items()
+                },
                 edited=frozenset(row["edited"]),
                 is_detached=row["detached"],
                 privacy=row["privacy"],

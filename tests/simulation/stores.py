@@ -29,7 +29,7 @@ class LinkState:
     read: datetime | None
     looks: int
     trouble: Mapping[str, str]
-    unseen: Mapping[str, tuple[datetime | None, tuple[Value, ...]]]
+    unseen: Mapping[str, tuple[datetime | None, Value, tuple[Value, ...]]]
     edited: frozenset[str]
     is_detached: bool
     privacy: bool

@@ -219,7 +219,7 @@ def test_a_losers_open_intents_end_and_what_it_sent_unseen_goes_to_the_winner(st
     sent(store, pair(store, bob), values={"phone": "1"}, is_direct=True)
     absorbed(store, ada, bob, 3)
     assert not store.intents()
-    assert store.links()[ada].unseen == {"phone": (NINE, ("1",))}
+    assert store.links()[ada].unseen == {"phone": (NINE, None, ("1",))}
 
 
 def test_the_workers_of_both_sides_of_a_merge_have_lost_their_claims(store: Store) -> None:

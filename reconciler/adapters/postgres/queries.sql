@@ -143,9 +143,9 @@ with write as (
 ), ours as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
         unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
-            select coalesce(jsonb_object_agg(v.key, jsonb_build_object(
-                'since', coalesce(l.unseen -> v.key -> 'since', to_jsonb(greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)))),
-                'sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
+            select coalesce(jsonb_object_agg(v.key, coalesce(l.unseen -> v.key, jsonb_build_object(
+                'since', greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)), 'base', l.base ->> v.key
+            )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v) else l.unseen end
     from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
@@ -310,7 +310,7 @@ on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
 -- absorb_winner: the winner has the survivor, and what was pushed unseen to either; its worker's claim is void, too
 update sync.link winner set contact = %(contact)s, seen = null, read = null, looks = 0,
     unseen = coalesce((
-        select jsonb_object_agg(key, case when w.value is null or o.value is null then coalesce(w.value, o.value) else jsonb_build_object(
+        select jsonb_object_agg(key, case when w.value is null or o.value is null then coalesce(w.value, o.value) else w.value || jsonb_build_object(
             'since', case when w.value ->> 'since' is not null and o.value ->> 'since' is not null then least((w.value ->> 'since')::timestamptz, (o.value ->> 'since')::timestamptz) end,
             'sent', (w.value -> 'sent') || (o.value -> 'sent')) end)
         from jsonb_each(winner.unseen) w full join (select u.* from sync.link l, jsonb_each(l.unseen) u where l.uuid = %(loser)s) o using (key)

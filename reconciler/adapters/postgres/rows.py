@@ -63,7 +63,8 @@ def link_of(row: Mapping[str, Any]) -> Link:
 
 def _unseen(push: Json) -> Unseen:
     since = push["since"]
-    return Unseen(since=None if since is None else datetime.fromisoformat(since), sent=tuple(push["sent"]))
+    at = None if since is None else datetime.fromisoformat(since)
+    return Unseen(since=at, base=push["base"], sent=tuple(push["sent"]))
 
 
 def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
