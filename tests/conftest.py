@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import memory
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -32,12 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A Postgres server: the one DATABASE_URL names, else an embedded one."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
     else:
-        with running(tmp_path_factory.mktemp("postgres"), durable=False) as dsn:
+        with memory.folder() as folder, running(folder, durable=False) as dsn:
             yield dsn
 
 
