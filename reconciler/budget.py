@@ -108,6 +108,8 @@ class SharedBudget:
             yield permit.is_probe
         finally:
             self._permit.reset(outer)
+            if permit.is_probe:
+                self._slots.leave_probe(PROBE_PAUSE)
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
                 self._slots.give("all", permit.slots)
 

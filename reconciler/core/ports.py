@@ -352,6 +352,9 @@ class Slots(Protocol):
     def probe(self, pause: float) -> float | None:
         """Return None while HubSpot is up; else 0 for the one who may look now, or the seconds until the next look."""
 
+    def leave_probe(self, pause: float) -> None:
+        """Let another one look at once: whoever was to look had nothing to call for. `pause` is that of `probe`."""
+
 
 class Budget(Protocol):
     """HubSpot calls shared by all processes."""

@@ -76,3 +76,7 @@ class MemorySlots:
             self._probe = self._clock() + pause
             return 0.0
         return max(self._probe - self._clock(), 0.001)
+
+    def leave_probe(self, pause: float) -> None:
+        if self._probe <= self._clock() + pause:
+            self._probe = self._clock()

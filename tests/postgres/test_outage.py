@@ -34,6 +34,12 @@ def test_the_call_that_looks_whether_hubspot_is_back_counts_in_its_window(down: 
     assert down.sql(used) == [{"count": 1}]
 
 
+def test_work_that_needs_no_call_does_not_use_up_the_look_whether_hubspot_is_back(down: World) -> None:
+    for _ in range(2):
+        with down.parts.budget.reserve(Lane.FRESH, 1) as is_probe:
+            assert is_probe
+
+
 def test_a_poll_can_be_what_finds_hubspot_back(down: World) -> None:
     down.parts.poll.recent()
     assert down.sql("select since from sync.outage") == [{"since": None}]

@@ -183,6 +183,25 @@ def test_a_probe_that_fails_puts_the_next_one_off(store: Store) -> None:
     assert waits > 200
 
 
+def test_whoever_was_to_look_and_had_no_call_to_make_leaves_it_to_the_next(store: Store) -> None:
+    store.slots.fail(after=1, pause=30.0)
+    store.pass_time(31)
+    assert store.slots.probe(30.0) == 0
+    store.slots.leave_probe(30.0)
+    assert store.slots.probe(30.0) == 0
+
+
+def test_a_probe_left_to_the_next_does_not_shorten_the_wait_that_hubspot_asked_for(store: Store) -> None:
+    store.slots.fail(after=1, pause=30.0)
+    store.pass_time(31)
+    assert store.slots.probe(30.0) == 0
+    store.slots.fail(after=1, pause=300.0)
+    store.slots.leave_probe(30.0)
+    waits = store.slots.probe(30.0)
+    assert waits is not None
+    assert waits > 200
+
+
 def test_one_answer_brings_hubspot_back(store: Store) -> None:
     store.slots.fail(after=1, pause=30.0)
     store.slots.recover()

@@ -53,3 +53,6 @@ class PostgresSlots:
     def probe(self, pause: float) -> float | None:
         row = self._database.row("probe_hubspot", pause=pause)
         return None if row is None else float(row["wait"])
+
+    def leave_probe(self, pause: float) -> None:
+        self._database.run("leave_probe", pause=pause)

@@ -459,6 +459,9 @@ select wait from looking
 union all
 select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 from sync.outage where since is not null and not exists (select from looking)
 
+-- leave_probe: nobody looked; if it has failed for others meanwhile, that stands
+update sync.outage set probe = clock_timestamp() where since is not null and probe <= clock_timestamp() + %(pause)s * interval '1 second'
+
 -- count_day: calls made today, and in this hour
 with hour as (
     insert into sync.hour (at, calls) values (date_trunc('hour', now()), %(calls)s) on conflict (at) do update set calls = sync.hour.calls + excluded.calls
