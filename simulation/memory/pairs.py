@@ -210,7 +210,7 @@ class MemoryPairs:
                     self._attach(step, attached)
                 case Adopt(owner, contact):
                     self._adopt(owner, contact)
-                case Absorb(winner, loser) if not {winner, loser} <= self._tables.links.keys():
+                case Absorb() as merged if not self._may_absorb(merged):
                     self._tables.mark({f"u:{step.pair.uuid}"}, 1)
                 case Absorb() as merged:
                     self._absorb(merged)
@@ -254,6 +254,10 @@ class MemoryPairs:
             link.alive = True if self._is_alive(owner) else None
         self._show(owner)
         tables.mark({f"u:{owner}"}, 1)
+
+    def _may_absorb(self, merged: Absorb) -> bool:
+        is_ignored = self._tables.aliases.get(merged.contact_id, (None, ""))[1] == "ignored"
+        return {merged.winner, merged.loser} <= self._tables.links.keys() and not is_ignored
 
     def _absorb(self, merged: Absorb) -> None:
         tables = self._tables

@@ -207,6 +207,18 @@ def test_nobody_is_merged_with_whoever_was_erased_meanwhile(store: Store, is_win
     assert store.marked()[f"u:{bob}"].is_due
 
 
+def test_a_survivor_that_was_an_erased_persons_is_nobodys(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    mine = pair(store, bob)
+    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    assert claimed(store, ada).uuid == ada
+    merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(1))
+    store.pairs.rearrange([Step(pair=mine, identity=merged)])
+    assert (store.links()[ada].contact, store.links()[bob].contact) == (None, 2)
+    assert store.aliases() == {1: (None, "ignored")}
+    assert not store.customer(bob).is_deleted
+
+
 def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org", phone="0")
     store.update(bob, phone="1", company="")

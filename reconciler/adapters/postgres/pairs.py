@@ -292,7 +292,9 @@ def _rearrange(work: Work, step: Step) -> None:
             work.run("adopt", contact=contact_id, owner=owner)
             work.run("show_contacts", uuids=[owner])
             work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)
-        case Absorb(winner, loser) if len(work.rows("hold_links", uuids=[winner, loser])) < 2:
+        case Absorb(winner, loser, contact_id) if len(
+            work.rows("hold_links", uuids=[winner, loser], contact=contact_id)
+        ) < 2:
             # The other one was erased, or forgotten, meanwhile.
             work.run("mark", subjects=[f"u:{step.pair.uuid}"], lane=1, privacy=False)
         case Absorb() as merged:

@@ -259,8 +259,9 @@ select uuid, side, action, changes from jsonb_to_recordset(%(rows)s::jsonb) as h
 -- hold_claim: make sure that a claim still holds, until this transaction ends
 select uuid from sync.link where uuid = %(uuid)s and fence = %(fence)s for update
 
--- hold_links: make sure that links are there, until this transaction ends
-select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) order by uuid for update
+-- hold_links: make sure that links are there, until this transaction ends, and that the contact is no erased person's
+select uuid from sync.link where uuid = any(%(uuids)s::uuid[])
+and not exists (select from sync.alias where contact = %(contact)s and kind = 'ignored') order by uuid for update
 
 -- attach: a link's contact is another id from now on; the old one leads here still. Both sides are seen alive at this moment
 with moved as (
