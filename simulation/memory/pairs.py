@@ -270,7 +270,11 @@ class MemoryPairs:
         kinds = {contact: kind for contact, (uuid, kind) in tables.aliases.items() if uuid == merged.loser}
         tables.aliases.update((contact, (merged.winner, kind)) for contact, kind in kinds.items())
         tables.aliases.pop(merged.contact_id, None)
-        tables.close([intent.id for intent in tables.intents_of(merged.loser)])
+        for intent in list(tables.intents_of(merged.loser)):
+            if intent.kind is IntentKind.UPDATE:
+                intent.uuid = merged.winner
+            else:
+                tables.close([intent.id])
         row = tables.customers.get(merged.loser)
         if loser is not None:
             tables.log(merged.loser, [] if row is None else _unsent(row, loser))

@@ -226,12 +226,19 @@ def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
     assert store.losers() == {(bob, "phone", "", "1")}
 
 
-def test_a_losers_open_intents_end_and_what_it_sent_unseen_goes_to_the_winner(store: Store) -> None:
+def test_what_is_on_its_way_to_a_losers_contact_reaches_the_survivor(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     sent(store, pair(store, bob), values={"phone": "1"}, is_direct=True)
     absorbed(store, ada, bob, 3)
-    assert not store.intents()
+    assert [(intent.uuid, intent.values) for intent in store.intents()] == [(ada, {"phone": "1"})]
     assert store.links()[ada].unseen == {"phone": (NINE, None, ("1",))}
+
+
+def test_a_losers_archive_ends_with_its_link(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    sent(store, pair(store, bob), IntentKind.ARCHIVE)
+    absorbed(store, ada, bob, 3)
+    assert not store.intents()
 
 
 def test_the_workers_of_both_sides_of_a_merge_have_lost_their_claims(store: Store) -> None:

@@ -306,7 +306,7 @@ def _rearrange(work: Work, step: Step) -> None:
 def _absorb(work: Work, merged: Absorb) -> None:
     names = {"winner": merged.winner, "loser": merged.loser, "contact": merged.contact_id}
     work.run("absorb_aliases", uuids=[merged.winner, merged.loser], **names)
-    work.run("drop_intents", uuids=[merged.loser])
+    work.run("absorb_intents", winner=merged.winner, loser=merged.loser)
     work.run("log_unsent", loser=merged.loser)
     work.run("absorb_loser", loser=merged.loser)
     work.run("absorb_customer", winner=merged.winner, loser=merged.loser)

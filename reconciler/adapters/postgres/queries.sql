@@ -318,7 +318,13 @@ update sync.link winner set contact = %(contact)s, seen = null, read = null, loo
     ), '{}'),
     fence = nextval('sync.number'), lease_until = null where uuid = %(winner)s
 
--- drop_intents: a loser's intents go with its link
+-- absorb_intents: what is on its way to the loser's contact reaches the survivor; the loser's other intents end
+with ended as (
+    delete from sync.intent where uuid = %(loser)s and kind <> 'update'
+)
+update sync.intent set uuid = %(winner)s where uuid = %(loser)s and kind = 'update'
+
+-- drop_intents: creates end whose contact somebody else has
 delete from sync.intent where uuid = any(%(uuids)s::uuid[])
 
 -- forget: links that connect nothing
