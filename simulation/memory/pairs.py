@@ -224,7 +224,8 @@ class MemoryPairs:
             if former.contact == attached.contact_id:
                 former.contact, former.alive, former.base, former.base_at = None, False, {}, {}
                 former.seen = former.read = None
-            self._show(attached.former)
+                _inherit(tables, tables.links[uuid], former)
+                self._show(attached.former)
         drop_placeholder(tables, attached.contact_id, uuid)
         link = tables.links[uuid]
         if link.contact != step.pair.link.contact_id:
@@ -270,11 +271,9 @@ class MemoryPairs:
         kinds = {contact: kind for contact, (uuid, kind) in tables.aliases.items() if uuid == merged.loser}
         tables.aliases.update((contact, (merged.winner, kind)) for contact, kind in kinds.items())
         tables.aliases.pop(merged.contact_id, None)
-        for intent in list(tables.intents_of(merged.loser)):
-            if intent.kind is IntentKind.UPDATE:
-                intent.uuid = merged.winner
-            else:
-                tables.close([intent.id])
+        if loser is not None and winner is not None:
+            _inherit(tables, winner, loser)
+        tables.close([intent.id for intent in tables.intents_of(merged.loser)])
         row = tables.customers.get(merged.loser)
         if loser is not None:
             tables.log(merged.loser, [] if row is None else _unsent(row, loser))
@@ -287,7 +286,6 @@ class MemoryPairs:
         if winner is not None:
             winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
             winner.fence, winner.lease_until = next(tables.numbers), None
-            winner.unseen = _joined(winner.unseen, loser.unseen if loser is not None else {})
             self._show(merged.winner)
         tables.mark({f"u:{merged.winner}"}, 1)
 
@@ -331,6 +329,14 @@ def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) ->
             known = Unseen(since=later(link.read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
         link.unseen[column] = replace(known, sent=(*known.sent, value, *ours))
+
+
+def _inherit(tables: Tables, heir: LinkRow, giver: LinkRow) -> None:
+    """Give what is on its way to a contact, and what was pushed to it unseen, to its next link."""
+    for intent in tables.intents_of(giver.uuid):
+        if intent.kind is IntentKind.UPDATE:
+            intent.uuid = heir.uuid
+    heir.unseen, giver.unseen = _joined(heir.unseen, giver.unseen), {}
 
 
 def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:

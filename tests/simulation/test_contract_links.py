@@ -62,6 +62,17 @@ def test_a_deleted_customers_contact_is_handed_over(store: Store) -> None:
     assert store.customer(ada).contact_id is None
 
 
+def test_what_was_pushed_unseen_to_a_contact_goes_with_it(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    store.remove(ada)
+    kai = store.insert(email="ada@x.org")
+    attached(store, kai, 1, former=ada)
+    assert store.links()[kai].unseen == {"phone": (NINE, "0", ("1",))}
+    assert not store.links()[ada].unseen
+    assert [(intent.uuid, intent.values) for intent in store.intents()] == [(kai, {"phone": "1"})]
+
+
 def test_a_contact_that_somebody_else_links_is_not_taken_from_him(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     attached(store, ada, 2)

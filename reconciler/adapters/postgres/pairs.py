@@ -276,8 +276,8 @@ def _rearrange(work: Work, step: Step) -> None:
         work.run("close_intents", ids=list(step.closes))
     match step.identity:
         case Attach(contact_id, former):
-            if former is not None:
-                work.run("hand_over", contact=contact_id, former=former)
+            if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:
+                work.run("inherit", heir=step.pair.uuid, giver=former)
                 work.run("show_contacts", uuids=[former])
             work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
             link = step.pair.link
@@ -292,9 +292,7 @@ def _rearrange(work: Work, step: Step) -> None:
             work.run("adopt", contact=contact_id, owner=owner)
             work.run("show_contacts", uuids=[owner])
             work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)
-        case Absorb(winner, loser, contact_id) if len(
-            work.rows("hold_links", uuids=[winner, loser], contact=contact_id)
-        ) < 2:
+        case Absorb() as merged if not _may_absorb(work, merged):
             # The other one was erased, or forgotten, meanwhile.
             work.run("mark", subjects=[f"u:{step.pair.uuid}"], lane=1, privacy=False)
         case Absorb() as merged:
@@ -303,10 +301,15 @@ def _rearrange(work: Work, step: Step) -> None:
             _end_link(work, step)
 
 
+def _may_absorb(work: Work, merged: Absorb) -> bool:
+    return len(work.rows("hold_links", uuids=[merged.winner, merged.loser], contact=merged.contact_id)) == 2
+
+
 def _absorb(work: Work, merged: Absorb) -> None:
     names = {"winner": merged.winner, "loser": merged.loser, "contact": merged.contact_id}
     work.run("absorb_aliases", uuids=[merged.winner, merged.loser], **names)
-    work.run("absorb_intents", winner=merged.winner, loser=merged.loser)
+    work.run("inherit", heir=merged.winner, giver=merged.loser)
+    work.run("drop_intents", uuids=[merged.loser])
     work.run("log_unsent", loser=merged.loser)
     work.run("absorb_loser", loser=merged.loser)
     work.run("absorb_customer", winner=merged.winner, loser=merged.loser)

@@ -308,23 +308,23 @@ with old as (
 insert into sync.alias (contact, uuid, kind) select distinct on (contact) contact, %(winner)s::uuid, kind from old order by contact, kind desc
 on conflict (contact) do update set uuid = excluded.uuid, kind = excluded.kind
 
--- absorb_winner: the winner has the survivor, and what was pushed unseen to either; its worker's claim is void, too
-update sync.link winner set contact = %(contact)s, seen = null, read = null, looks = 0,
-    unseen = coalesce((
-        select jsonb_object_agg(key, case when w.value is null or o.value is null then coalesce(w.value, o.value) else w.value || jsonb_build_object(
-            'since', case when w.value ->> 'since' is not null and o.value ->> 'since' is not null then least((w.value ->> 'since')::timestamptz, (o.value ->> 'since')::timestamptz) end,
-            'sent', (w.value -> 'sent') || (o.value -> 'sent')) end)
-        from jsonb_each(winner.unseen) w full join (select u.* from sync.link l, jsonb_each(l.unseen) u where l.uuid = %(loser)s) o using (key)
-    ), '{}'),
-    fence = nextval('sync.number'), lease_until = null where uuid = %(winner)s
+-- absorb_winner: the winner has the survivor; its worker's claim is void, too
+update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0, fence = nextval('sync.number'), lease_until = null where uuid = %(winner)s
 
--- absorb_intents: what is on its way to the loser's contact reaches the survivor; the loser's other intents end
-with ended as (
-    delete from sync.intent where uuid = %(loser)s and kind <> 'update'
+-- inherit: updates on their way to a contact, and what was pushed to it unseen, go with it to its next link
+with moved as (
+    update sync.intent set uuid = %(heir)s where uuid = %(giver)s and kind = 'update'
+), given as (
+    update sync.link set unseen = '{}' where uuid = %(giver)s
 )
-update sync.intent set uuid = %(winner)s where uuid = %(loser)s and kind = 'update'
+update sync.link heir set unseen = coalesce((
+    select jsonb_object_agg(key, case when h.value is null or g.value is null then coalesce(h.value, g.value) else h.value || jsonb_build_object(
+        'since', case when h.value ->> 'since' is not null and g.value ->> 'since' is not null then least((h.value ->> 'since')::timestamptz, (g.value ->> 'since')::timestamptz) end,
+        'sent', (h.value -> 'sent') || (g.value -> 'sent')) end)
+    from jsonb_each(heir.unseen) h full join (select u.* from sync.link l, jsonb_each(l.unseen) u where l.uuid = %(giver)s) g using (key)
+), '{}') where heir.uuid = %(heir)s
 
--- drop_intents: creates end whose contact somebody else has
+-- drop_intents: the intents of a link that has no contact any more, or gets none
 delete from sync.intent where uuid = any(%(uuids)s::uuid[])
 
 -- forget: links that connect nothing
@@ -625,7 +625,7 @@ where c.deletedat is null and l.contact is null and (c.email is null or lower(bt
 delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
 
 -- hand_over: a deleted customer's contact goes to a new one, where deletions are not pushed
-update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s
+update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s returning uuid
 
 -- log_unsent: what the loser of a merge had not sent to HubSpot yet
 insert into sync.conflict (uuid, property, winner, kept, lost)
