@@ -27,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record the gateway's cassettes anew")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: while one worker computes, the others mostly wait for the processes they started."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files go first, so that of several processes none waits for them at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)

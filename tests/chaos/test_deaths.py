@@ -13,7 +13,7 @@ import pytest
 from acts import Act, Acting, Said
 from deaths import NAME, End, Victims
 from deliveries import SECRET
-from flows import FLOWS, OVERLAP, Flow, Parts
+from flows import FLOWS, OVERLAP, Flow
 from systems import api_environment
 from world import World, until
 
@@ -75,7 +75,7 @@ def die_and_heal(
     assert not end.bugs, end.bugs
     is_told = heal(world, acting, flow, acts, end, caller)
     must = not flow.is_asked or is_told or caller != "gives up"
-    assert_whole(world, flow.look(world), is_done=must)
+    assert_whole(world, flow, is_done=must)
 
 
 def undisturbed(world: World, environment: dict[str, str], victims: Victims, flow: Flow) -> list[str]:
@@ -85,7 +85,7 @@ def undisturbed(world: World, environment: dict[str, str], victims: Victims, flo
     assert all(is_final(Said(**said)) for said in end.said), end
     assert end.bugs == []
     settle(world)
-    assert_whole(world, flow.look(world), is_done=True)
+    assert_whole(world, flow, is_done=True)
     return end.steps
 
 
@@ -177,15 +177,17 @@ select * from sync.conflict f join customer c using (uuid) where to_jsonb(c) ->>
 """Conflicts but those that an API write's own value won over what it replaced."""
 
 
-def assert_whole(world: World, parts: Parts, *, is_done: bool) -> None:
+def assert_whole(world: World, flow: Flow, *, is_done: bool) -> None:
     """Nothing is in halves, nothing there twice, nothing parked, nothing left over, and both sides agree."""
+    parts = flow.look(world)
     assert None not in parts.values(), f"in halves: {parts}"
     if is_done:
         assert all(parts.values()), f"not done: {parts}"
     world.assert_equal()
     for leftover in ("sync.intent", "sync.mark", "sync.dirty", "sync.parked"):
         assert world.sql(f"select * from {leftover}") == [], leftover
-    assert world.sql(OVERRULED) == [], "a conflict that somebody lost"
+    conflicts = OVERRULED if flow.is_asked else "select * from sync.conflict"
+    assert world.sql(conflicts) == [], "a conflict that somebody lost"
     assert world.sql(ORPHANS) == [], "a link without both ends"
     assert_no_doubles(world)
     world.assert_fixpoint()

@@ -1,7 +1,7 @@
 """Faults of what comes late: answers, claims, intents and merges that others have overtaken."""
 
 from fault import Edit, Fault, real, simulated
-from places import ANSWERS, CONTRACT, ERASE, PLAN, QUERIES, REAL_PAIRS, SCHEMA, STEP
+from places import ANSWERS, BUDGET, CONTRACT, ERASE, JUDGE, PLAN, QUERIES, REAL_PAIRS, SCHEMA, STEP, WINDOWS
 
 LATE: tuple[Fault, ...] = (
     real(
@@ -47,8 +47,50 @@ LATE: tuple[Fault, ...] = (
     real(
         "somebody is merged with whoever was erased meanwhile",
         "erased stays erased",
-        Edit(REAL_PAIRS, 'if len(work.rows("hold_links", uuids=[winner, loser])) < 2:', "if winner == loser:"),
+        Edit(REAL_PAIRS, "if not _may_absorb(work, merged):", "if merged.winner == merged.loser:"),
         tests=(f"{CONTRACT}_links.py::test_nobody_is_merged_with_whoever_was_erased_meanwhile",),
+    ),
+    real(
+        "somebody is merged into an erased person's contact",
+        "erased stays erased",
+        Edit(QUERIES, "kind = 'ignored') order by uuid for", "kind = 'none') order by uuid for"),
+        tests=(f"{CONTRACT}_links.py::test_a_survivor_that_was_an_erased_persons_is_nobodys",),
+    ),
+    real(
+        "a contact that is handed over comes without what was pushed to it unseen",
+        "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
+        Edit(REAL_PAIRS, 'work.run("inherit", heir=step.pair.uuid, giver=former)', "pass"),
+        tests=(f"{CONTRACT}_links.py::test_what_was_pushed_unseen_to_a_contact_goes_with_it",),
+    ),
+    real(
+        "what is on its way to a merge's loser is forgotten",
+        "a remote value equal to an open intent is ours",
+        Edit(REAL_PAIRS, '    work.run("inherit", heir=merged.winner, giver=merged.loser)\n', ""),
+        tests=(f"{CONTRACT}_links.py::test_what_is_on_its_way_to_a_losers_contact_reaches_the_survivor",),
+    ),
+    simulated(
+        "what a person writes in the millisecond of the base is not seen",
+        "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
+        Edit(JUDGE, " or (entry.at == push.since and entry.value != push.base)", ""),
+        tests=("tests/core/test_judge.py::test_a_person_may_write_in_the_millisecond_of_the_base",),
+    ),
+    simulated(
+        "whoever has no call to make uses up the look whether HubSpot is back",
+        "it comes to rest",
+        Edit(BUDGET, "if permit.is_probe:", "if False:"),
+        tests=(
+            "tests/postgres/test_outage.py::test_work_that_needs_no_call_does_not_use_up_the_look_whether_hubspot_is_back",
+        ),
+    ),
+    simulated(
+        "a PUT creates beside a PUT that creates",
+        "an unknown outcome is settled by the open intent, never two contacts",
+        Edit(
+            "reconciler/write_through.py",
+            "pair.fence == 0 or any(not intent.is_overdue for intent in creates)",
+            "pair.fence == 0 and not creates",
+        ),
+        tests=(f"{WINDOWS}::test_a_put_beside_a_put_that_is_just_creating_the_contact_makes_no_second_one",),
     ),
     simulated(
         "a push under way is taken for looked at",
