@@ -20,8 +20,8 @@ BLOCKS = 10
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_the_two_sides_converge_and_no_edit_is_lost(block: int) -> None:
     size = SEEDS // BLOCKS
-    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
-    results = [r for chunk in run_many(range(block * size, (block + 1) * size), STEPS, jobs) for r in chunk]
+    seeds = range(block * size, (block + 1) * size)
+    results = [result for chunk in run_many(seeds, STEPS, os.cpu_count() or 1) for result in chunk]
     failed = [f"python -m simulation --seed {r.seed}: {r.problems[0]}" for r in results if r.problems]
     assert len(results) == size
     assert failed == []
