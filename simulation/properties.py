@@ -151,10 +151,11 @@ def created_twice(world: World) -> Iterator[str]:
     """Customers for whom two of the contacts we made live at the same time.
 
     Whose address a person has changed before we heard of it cannot be found again, whose address was erased meanwhile
-    is nobody's, and whoever restores a contact beside its successor means it: these do not count.
+    is nobody's, a deleted customer's contact may go to another, and whoever restores a contact beside its successor
+    means it: these do not count.
     """
     records = world.portal.ledger.records.contacts
-    let_go = world.restored_contacts | _ignored(world)
+    let_go = world.restored_contacts | world.tables.handed_over | _ignored(world)
     for uuid, contacts in world.wire.created.items():
         known = [records[each] for each in contacts if each in records and each not in let_go]
         living = [record for record in known if not record.archived]

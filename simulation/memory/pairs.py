@@ -225,6 +225,7 @@ class MemoryPairs:
                 former.contact, former.alive, former.base, former.base_at = None, False, {}, {}
                 former.seen = former.read = None
                 _inherit(tables, tables.links[uuid], former)
+                tables.handed_over.add(attached.contact_id)
                 self._show(attached.former)
         drop_placeholder(tables, attached.contact_id, uuid)
         link = tables.links[uuid]

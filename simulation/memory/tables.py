@@ -195,6 +195,7 @@ class Tables:
         self.suspended: dict[str, str] = {}
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
+        self.handed_over: set[ContactId] = set()
 
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""
