@@ -40,10 +40,13 @@ class Steps:
         self.names.append(name)
         if len(self.names) != self.n:
             return step()
-        if self.when == "after":
-            step()
-        if self.how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            if self.when == "after":
+                step()
+        finally:
+            # A step may be refused, too.
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
         raise fail()
 
 
