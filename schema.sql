@@ -8,7 +8,7 @@ set local client_min_messages = warning;
 
 create table if not exists customer (uuid uuid primary key default gen_random_uuid());
 
--- A table that was there before gets what it lacks.
+-- Its columns; a table that was there before gets those it lacks.
 alter table customer
     add column if not exists uuid uuid not null default gen_random_uuid(),
     add column if not exists email text,

@@ -32,7 +32,7 @@ class Account:
         try:
             self.require()
         except SyncError as error:
-            log.warning("start.account_unknown", reason=str(error))
+            log.warning("start.account_not_confirmed", reason=str(error))
 
 
 def check_portal(parts: Parts) -> None:

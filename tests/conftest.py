@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record the gateway's cassettes anew")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than cores: while one worker computes, the others mostly wait for the processes they started."""
     return (os.cpu_count() or 1) + 1

@@ -15,7 +15,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     """Commit the answers of one call."""
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
-        if each.write.kind is IntentKind.CREATE and tables.aliases.get(each.contact.id, (None, ""))[1] == "ignored":
+        if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
             erase(tables, each.write.pair.uuid)
     taken = [each for each in taken if each.write.pair.uuid not in tables.erased]
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]

@@ -232,8 +232,7 @@ class MemoryPairs:
         if link.contact != step.pair.link.contact_id:
             return
         owner = tables.owner(attached.contact_id)
-        is_ignored = tables.aliases.get(attached.contact_id, (None, ""))[1] == "ignored"
-        if (owner is None or owner.uuid == uuid) and not is_ignored:
+        if (owner is None or owner.uuid == uuid) and not tables.is_ignored(attached.contact_id):
             if link.contact is not None and link.contact != attached.contact_id:
                 tables.aliases[link.contact] = (uuid, "merged")
             link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
@@ -258,36 +257,33 @@ class MemoryPairs:
         tables.mark({f"u:{owner}"}, 1)
 
     def _may_absorb(self, merged: Absorb) -> bool:
-        is_ignored = self._tables.aliases.get(merged.contact_id, (None, ""))[1] == "ignored"
-        return {merged.winner, merged.loser} <= self._tables.links.keys() and not is_ignored
+        tables = self._tables
+        return {merged.winner, merged.loser} <= tables.links.keys() and not tables.is_ignored(merged.contact_id)
 
     def _absorb(self, merged: Absorb) -> None:
         tables = self._tables
         owner = tables.owner(merged.contact_id)
         if owner is not None and owner.uuid not in (merged.winner, merged.loser):
             raise Clash("link_contact_is_unique", delay=1.0)
-        winner, loser = tables.links.get(merged.winner), tables.links.get(merged.loser)
-        old = {link.contact for link in (winner, loser) if link and link.contact not in (None, merged.contact_id)}
+        winner, loser = tables.links[merged.winner], tables.links[merged.loser]
+        old = {link.contact for link in (winner, loser) if link.contact not in (None, merged.contact_id)}
         tables.aliases.update((contact, (merged.winner, "merged")) for contact in old if contact is not None)
         kinds = {contact: kind for contact, (uuid, kind) in tables.aliases.items() if uuid == merged.loser}
         tables.aliases.update((contact, (merged.winner, kind)) for contact, kind in kinds.items())
         tables.aliases.pop(merged.contact_id, None)
-        if loser is not None and winner is not None:
-            _inherit(tables, winner, loser)
+        _inherit(tables, winner, loser)
         tables.close([intent.id for intent in tables.intents_of(merged.loser)])
         row = tables.customers.get(merged.loser)
-        if loser is not None:
-            tables.log(merged.loser, [] if row is None else _unsent(row, loser))
-            loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
-            loser.fence = next(tables.numbers)
+        tables.log(merged.loser, [] if row is None else _unsent(row, loser))
+        loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
+        loser.fence = next(tables.numbers)
         for each in tables.customers.values():
             if each.uuid == merged.loser or each.merged_into == merged.loser:
                 each.merged_into, each.contact = merged.winner, None
                 each.deleted = each.deleted or tables.now()
-        if winner is not None:
-            winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
-            winner.fence, winner.lease_until = next(tables.numbers), None
-            self._show(merged.winner)
+        winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
+        winner.fence, winner.lease_until = next(tables.numbers), None
+        self._show(merged.winner)
         tables.mark({f"u:{merged.winner}"}, 1)
 
     def _is_alive(self, uuid: CustomerId) -> bool:

@@ -197,6 +197,10 @@ class Tables:
         self.erased_losers: set[tuple[str, Value]] = set()
         self.handed_over: set[ContactId] = set()
 
+    def is_ignored(self, contact: ContactId) -> bool:
+        """Whether it is an erased person's."""
+        return self.aliases.get(contact, (None, ""))[1] == "ignored"
+
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""
         return CustomerId(UUID(int=self._random.getrandbits(128), version=4))
