@@ -80,6 +80,7 @@ class Schedule:
         # A wait without an end might never see a signal that another thread was given.
         while not self._stopped.wait(1.0):
             pass
+        self._watchdog.stop()
         self._scheduler.shutdown(wait=True)
         return 0
 

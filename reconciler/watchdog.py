@@ -39,6 +39,7 @@ class Watchdog:
     def __init__(self, restart: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
         self._restart, self._clock = restart, clock
         self._jobs: dict[str, _Watched] = {}
+        self._stopped = threading.Event()
 
     def expect(self, job: str, interval: float) -> None:
         """Expect the job to run every `interval` seconds from now on."""
@@ -55,7 +56,9 @@ class Watchdog:
             watched.is_running, watched.ticked = False, self._clock()
 
     def look(self) -> None:
-        """Start anew if a job stalls."""
+        """Start anew if a job stalls; not a process that is ending, which starts none any more."""
+        if self._stopped.is_set():
+            return
         now = self._clock()
         for job, watched in self._jobs.items():
             if watched.is_stalled(now):
@@ -65,9 +68,12 @@ class Watchdog:
         """Look every second, in a thread."""
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
 
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
     def _watch(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(PERIOD):
+        while not self._stopped.wait(PERIOD):
             self.look()
 
 

@@ -23,7 +23,7 @@ def merged(primary: Contact, other: Contact, survivor_id: int, now: int) -> tupl
 def _joined_history(primary: Contact, other: Contact) -> dict[str, tuple[Entry, ...]]:
     """Join both histories; the first line stays the primary's where it has a value."""
     joined = {}
-    for name in {*primary.values, *other.values}:
+    for name in {*primary.values, *primary.history, *other.values, *other.history}:
         own, foreign = primary.entries(name), other.entries(name)
         older = sorted((*own[1:], *foreign), key=lambda line: line.timestamp, reverse=True)
         joined[name] = (*own[:1], *older)

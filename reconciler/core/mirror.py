@@ -44,10 +44,16 @@ class Taken:
 
     @property
     def carried(self) -> Values:
-        """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now,
-        written by an API call that HubSpot had before, is to be looked at again."""
+        """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now is to
+        be looked at again. An API call that HubSpot had before has written it, or whoever looked at it had parked it.
+
+        A create says of the empty columns, too, that they are empty.
+        """
         held: Values = {} if self.write.pair.customer is None else self.write.pair.customer.values
-        return {c: v for c, v in self.pushed.items() if c in held and self.write.values[c] == held[c]}
+        own = {c: v for c, v in self.pushed.items() if c in held and self.write.values[c] == held[c]}
+        if self.write.kind is not IntentKind.CREATE:
+            return own
+        return {**{c: None for c in held if held[c] is None and self.contact.values.get(c) is None}, **own}
 
     @property
     def cured(self) -> list[str]:

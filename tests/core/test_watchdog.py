@@ -55,3 +55,11 @@ def test_a_long_job_that_shows_life_goes_on() -> None:
             tick()
             watchdog.look()
     assert restarted == []
+
+
+def test_a_process_that_is_ending_is_not_started_anew() -> None:
+    watchdog, clock, restarted = watched()
+    watchdog.stop()
+    clock.now += 2 * 10 + GRACE + 1
+    watchdog.look()
+    assert restarted == []

@@ -1,7 +1,7 @@
 """Faults of what comes late: answers, claims, intents and merges that others have overtaken."""
 
 from fault import Edit, Fault, real, simulated
-from places import ANSWERS, BUDGET, CONTRACT, ERASE, JUDGE, PLAN, QUERIES, REAL_PAIRS, SCHEMA, STEP, WINDOWS
+from places import ANSWERS, BUDGET, CONTRACT, ERASE, JUDGE, MIRROR, PLAN, QUERIES, REAL_PAIRS, SCHEMA, STEP, WINDOWS
 
 LATE: tuple[Fault, ...] = (
     real(
@@ -15,6 +15,12 @@ LATE: tuple[Fault, ...] = (
         "whatever differs is marked until it is settled",
         Edit(ANSWERS, 'work.run("mark_overtaken", rows=to_json(carried))', "del carried"),
         tests=(f"{CONTRACT}_answers.py::test_a_push_that_hubspot_has_after_an_api_write_leaves_a_row_to_look_at",),
+    ),
+    simulated(
+        "a late create says nothing of the columns that were empty",
+        "whatever differs is marked until it is settled",
+        Edit(MIRROR, "**{c: None for c in held if held[c] is None and self.contact.values.get(c) is None}, ", ""),
+        tests=(f"{CONTRACT}_create_answers.py::test_what_was_entered_while_a_create_was_parked_is_looked_at",),
     ),
     real(
         "an address erased since it was read is sent",

@@ -34,6 +34,15 @@ def test_the_primary_wins_unless_it_is_empty(sandbox: Sandbox, pair: tuple[str, 
     assert [line.value for line in survivor.entries("firstname")] == ["One", "Two"]
 
 
+def test_a_second_merge_keeps_the_history_of_what_was_emptied_before_the_first(
+    call, sandbox: Sandbox, pair: tuple[str, str]
+) -> None:
+    call("PATCH", f"{OBJECTS}/{pair[1]}", {"properties": {"phone": ""}})
+    first = sandbox.portal.merge(*pair)
+    last = sandbox.portal.merge(first.id, sandbox.portal.create({"email": "three@hubspot.com"}).id)
+    assert [line.value for line in last.entries("phone")] == ["", "2"]
+
+
 def test_an_update_by_an_old_id_acts_on_the_survivor(call, sandbox: Sandbox, pair: tuple[str, str]) -> None:
     survivor = sandbox.portal.merge(*pair)
     reply = call("PATCH", f"{OBJECTS}/{pair[1]}", {"properties": {"firstname": "Both"}})

@@ -16,10 +16,10 @@ from scenes import (
 )
 from stores import Store
 
-from reconciler.core.contact import CustomerId, IntentKind
+from reconciler.core.contact import CustomerId, IntentKind, Trouble
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Sent
-from reconciler.core.step import Local, Step
+from reconciler.core.step import RECORD, Local, Step
 
 
 def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
@@ -37,6 +37,30 @@ def test_a_create_links_its_customer_and_takes_what_hubspot_added(store: Store) 
     assert link.base == {"email": "ada@x.org", "lifecyclestage": "lead"}
     customer = store.customer(ada)
     assert (customer.contact_id, customer.remote_created_at, customer.values["lifecyclestage"]) == (1, NINE, "lead")
+
+
+def test_what_was_entered_while_a_create_was_parked_is_looked_at(store: Store) -> None:
+    ada = store.insert(firstname="Ada")
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"firstname": "Ada"})
+    store.update(ada, phone="1")
+    store.pass_time(60)
+    claim = claimed(store, ada)
+    why = Trouble(code="create_outcome_unknown", fingerprint="1")
+    store.pairs.merge([Step(pair=loaded(store, claim), trouble={RECORD: why})])
+    done(store, claim)
+    assert not store.marked()
+    store.pairs.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
+    assert store.links()[ada].trouble == {}
+    assert f"u:{ada}" in store.marked()
+
+
+def test_a_create_whose_row_stayed_as_it_was_leaves_nothing_to_look_at(store: Store) -> None:
+    ada = store.insert(firstname="Ada")
+    claim = claimed(store, ada)
+    create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"firstname": "Ada"})
+    done(store, claim)
+    store.pairs.settle([(create, answered(1, later(5), firstname="Ada", lifecyclestage="lead"))])
+    assert not store.marked()
 
 
 def test_a_created_contacts_own_event_does_not_keep_it_from_its_customer(store: Store) -> None:
