@@ -37,7 +37,7 @@ class Reader:
         if self._replica is None or monotonic() < self._away_until:
             return None
         try:
-            return self._replica.by_address([address]).get(address)
+            return self._replica.at(address)
         except (DatabaseDown, Busy):
             self._away_until = monotonic() + AWAY
             return None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from math import ceil
 from threading import Lock
 from time import monotonic
 
@@ -31,6 +32,12 @@ NAP = 0.05
 
 TURN = 0.005
 """Pause between two looks whether it is this thread's turn, in seconds."""
+
+SPREAD = 7
+"""The part of a window's calls that a lane below the interactive one takes in a tenth of the window at most.
+
+Were they all taken in its first seconds, an urgent call would find none for the rest of it.
+"""
 
 LOW_LANES_SHARE = 0.8
 """Share of the day's calls at which bulk and audit work stops."""
@@ -81,6 +88,7 @@ class SharedBudget:
         self._turns = {(kind, lane): Lock() for kind in WINDOWS for lane in Lane}
         self._has_failed = False
         self._hears_again = float("-inf")
+        self._blocked = dict.fromkeys(WINDOWS, float("-inf"))
 
     def shape(self) -> None:
         """Make the slots fit the limits."""
@@ -101,8 +109,8 @@ class SharedBudget:
 
     @contextmanager
     def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
-        slots = self._take("all", lane, calls)
-        permit = _Permit(lane, slots, self._clock(), is_probe=len(slots) < calls)
+        slots, taken = self._take("all", lane, calls)
+        permit = _Permit(lane, slots, taken, is_probe=len(slots) < calls)
         outer = self._permit.set(permit)
         try:
             yield permit.is_probe
@@ -124,7 +132,7 @@ class SharedBudget:
         del permit.slots[-1:]
         is_probe, permit.is_probe = permit.is_probe and not slots, False
         if not slots and not is_probe:
-            slots, since = self._take("all", permit.lane, 1), self._clock()
+            slots, since = self._take("all", permit.lane, 1)
             is_probe = not slots
         if search and not is_probe:
             self._take("search", permit.lane, 1)
@@ -136,8 +144,14 @@ class SharedBudget:
             self._slots.stamp(slots[0])
 
     def block(self, delay: float, *, search: bool = False) -> None:
-        """Stop all calls for `delay` seconds: HubSpot said 429."""
+        """Stop all calls for `delay` seconds: HubSpot said 429.
+
+        For a whole window at the second time within one: then it was no bunching of calls, the limit is less than ours.
+        """
         kind = "search" if search else "all"
+        if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:
+            delay = max(delay, WINDOWS[kind])
+        self._blocked[kind] = self._clock()
         permit = self._permit.get()
         if permit is not None:
             # What was reserved before is not to be used in the pause.
@@ -156,7 +170,8 @@ class SharedBudget:
             self._has_failed = False
             self._slots.recover()
 
-    def _take(self, kind: str, lane: Lane, calls: int) -> list[int]:
+    def _take(self, kind: str, lane: Lane, calls: int) -> tuple[list[int], float]:
+        """Return the slots, and when the first of them was taken."""
         deadline = self._clock() + LONGEST_WAIT
         # Of all threads that wait for the same, one looks: Postgres hears as little of many as of one.
         turn = self._turns[kind, lane]
@@ -169,12 +184,20 @@ class SharedBudget:
         finally:
             turn.release()
 
-    def _wait_for(self, kind: str, lane: Lane, calls: int, deadline: float) -> list[int]:
+    def _wait_for(self, kind: str, lane: Lane, calls: int, deadline: float) -> tuple[list[int], float]:
         slots: list[int] = []
+        since = self._clock()
         while True:
-            slots += self._slots.take(kind, lane=lane, calls=calls - len(slots), window=WINDOWS[kind])
+            if self._clock() - since > GIVE_BACK:
+                # What was taken before the rest may soon be somebody else's.
+                self._slots.give(kind, slots)
+                slots.clear()
+            if not slots:
+                since = self._clock()
+            most = pace(lane, self._limits.per_10s) if kind == "all" else None
+            slots += self._slots.take(kind, lane=lane, calls=calls - len(slots), window=WINDOWS[kind], pace=most)
             if len(slots) == calls or self._is_probing():
-                return slots
+                return slots, since
             if self._clock() > deadline:
                 self._slots.give(kind, slots)
                 raise NotNow("no HubSpot call free", delay=10.0)
@@ -197,3 +220,8 @@ class SharedBudget:
         if self._slots.count_day(1, quota=quota) > quota * share:
             self._slots.count_day(-1, quota=quota)
             raise NotNow("the day's HubSpot calls are spent", delay=DAY_SPENT_DELAY)
+
+
+def pace(lane: Lane, calls: int) -> int | None:
+    """Return how many of a window's `calls` the lane may have taken in a tenth of it; None: as many as there are."""
+    return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)

@@ -190,14 +190,14 @@ class Reconciler:
         return read
 
     def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Surroundings]:
-        contacts = [pair.contact for pair in pairs if pair.contact is not None]
+        moving = [pair.contact for pair in pairs if pair.contact is not None and not pair.is_settled]
         around = self._pairs.surroundings(
-            addresses={a for a in (contact.values.get("email") for contact in contacts) if a is not None},
-            contacts={c.id for c in contacts},
+            addresses={a for a in (contact.values.get("email") for contact in moving) if a is not None},
+            contacts={contact.id for contact in moving},
             ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
-        around = self._with_schema(contacts, around)
+        around = self._with_schema([pair.contact for pair in pairs if pair.contact is not None], around)
         return [decide(pair, around, rules) for pair in pairs], around
 
     def _with_schema(self, contacts: Sequence[Contact], around: Surroundings) -> Surroundings:

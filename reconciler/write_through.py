@@ -25,7 +25,7 @@ from reconciler.core.ports import (
     Write,
     Written,
 )
-from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Local, Neighbour, Step
+from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Local, Neighbour, Step, Surroundings
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
 
@@ -187,7 +187,7 @@ class WriteThrough:
     def update(self, edits: Sequence[tuple[Customer, Values]], *, strict: bool = False) -> list[Outcome]:
         """Write the named values; every edit is about another customer. `strict`: only if it is still as given."""
         moved = {address for _, values in edits if (address := values.get("email")) is not None}
-        around = self._pairs.surroundings(addresses=moved, contacts=())
+        around = self._pairs.surroundings(addresses=moved, contacts=()) if moved else Surroundings()
         values_of = {customer.uuid: values for customer, values in edits}
         outcomes: dict[CustomerId, Outcome] = {}
         for customer, values in edits:

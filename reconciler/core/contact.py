@@ -157,6 +157,14 @@ class Pair:
         return None if self.remote is None else self.remote.contact
 
     @property
+    def is_settled(self) -> bool:
+        """Whether contact and living customer have each other and one address: nobody else is concerned."""
+        contact, customer = self.contact, self.customer
+        if contact is None or customer is None or not customer.is_alive or contact.id != self.link.contact_id:
+            return False
+        return contact.values.get("email") == customer.values.get("email")
+
+    @property
     def is_pushed_ahead(self) -> bool:
         """Whether an API write is under way that nobody has read the contact for."""
         return any(intent.is_ahead and not intent.is_overdue for intent in self.intents)

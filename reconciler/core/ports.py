@@ -319,8 +319,11 @@ class Slots(Protocol):
     def shape(self, rates: Mapping[str, int]) -> None:
         """Have as many slots of each kind as calls fit a window."""
 
-    def take(self, kind: str, *, lane: Lane, calls: int, window: float) -> list[int]:
-        """Take up to `calls` slots unused for a window; none while HubSpot is down or a more urgent lane waits."""
+    def take(self, kind: str, *, lane: Lane, calls: int, window: float, pace: int | None = None) -> list[int]:
+        """Take up to `calls` slots unused for a window, and no more than `pace` in any tenth of one.
+
+        None while HubSpot is down or a more urgent lane waits.
+        """
 
     def next_free(self, kind: str, *, window: float) -> float:
         """Return the seconds until a slot comes free."""

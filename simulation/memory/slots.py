@@ -24,13 +24,15 @@ class MemorySlots:
             known = self._slots.get(kind, {})
             self._slots[kind] = {n: known.get(n, NEVER) for n in range(1, rate + 1)}
 
-    def take(self, kind: str, *, lane: Lane, calls: int, window: float) -> list[int]:
+    def take(self, kind: str, *, lane: Lane, calls: int, window: float, pace: int | None = None) -> list[int]:
         now = self._clock()
         if self._down:
             return []
         waits = any(self._wanted[each] > now - PATIENCE for each in Lane if each < lane)
         slots = self._slots[kind]
         free = sorted((at, n) for n, at in slots.items() if at <= now - window and (not waits or n % 20 == lane))
+        if pace is not None:
+            calls = min(calls, max(pace - sum(at > now - window / 10 for at in slots.values()), 0))
         for _, n in free[:calls]:
             slots[n] = now
         return [n for _, n in free[:calls]]

@@ -7,7 +7,6 @@ connection, each before the step happens or after it happened and before anybody
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,23 +56,17 @@ class CountingConnection:
         self._connection, self._steps = connection, steps
         self._is_alone = True
 
-    def execute(self, query: Any, values: Any = None) -> Any:
+    def execute(self, query: Any, values: Any = None, **options: Any) -> Any:
         name = name_of(query)
+        self._is_alone = self._is_alone and name != "begin_own"
         if self._is_alone and WRITING.search(str(query)) and not BUDGET.search(str(query)):
             name = f"commit {name}"
-        return self._steps.take(name, lambda: self._connection.execute(query, values), self._cut)
+        return self._steps.take(name, lambda: self._connection.execute(query, values, **options), self._cut)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        self._is_alone = False
-        transaction = self._connection.transaction()
-        transaction.__enter__()
-        try:
-            yield
-        except BaseException:
-            transaction.__exit__(*sys.exc_info())
-            raise
-        self._steps.take("commit", lambda: transaction.__exit__(None, None, None), self._cut)
+    def end(self) -> None:
+        """Commit what is open."""
+        if not self._is_alone:
+            self._steps.take("commit", self._connection.commit, self._cut)
 
     def _cut(self) -> Exception:
         self._connection.close()
@@ -89,7 +82,9 @@ class CountingPool:
     @contextmanager
     def connection(self) -> Iterator[CountingConnection]:
         with self._pool.connection() as connection:
-            yield CountingConnection(connection, self._steps)
+            counting = CountingConnection(connection, self._steps)
+            yield counting
+            counting.end()
 
 
 def count_calls(steps: Steps) -> None:

@@ -130,3 +130,12 @@ def work_of_a_day(world: World, through: str, tmp_path: Path, stack: ExitStack) 
     for log in (*(each.log for each in both), api.log, hook.log):
         assert ".bug" not in log
         assert "job.failed" not in log
+
+
+def test_nothing_is_prepared_on_a_session_that_others_get(database: Database) -> None:
+    for _ in range(20):
+        database.rows("customers_by_address", addresses=["kai@example.com"])
+        assert database.row("clock")
+    with database._pool.connection() as connection:
+        for _ in range(20):
+            assert connection.execute("select name from pg_prepared_statements").fetchall() == []

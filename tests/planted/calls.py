@@ -1,7 +1,22 @@
 """Faults in what is sent and how it is found: intents, the API's writes, the budget, poll and sweep."""
 
 from fault import Edit, Fault, real, simulated
-from places import BASE, BUDGET, MARKS, MIRROR, PLAN, POLL, RECONCILE, RULES, SENDER, SWEEP, THROUGH, WEATHER, WINDOWS
+from places import (
+    BASE,
+    BUDGET,
+    MARKS,
+    MIRROR,
+    PLAN,
+    POLL,
+    RECONCILE,
+    RULES,
+    SENDER,
+    SPENDING,
+    SWEEP,
+    THROUGH,
+    WEATHER,
+    WINDOWS,
+)
 
 CALLS: tuple[Fault, ...] = (
     simulated(
@@ -59,6 +74,25 @@ CALLS: tuple[Fault, ...] = (
         "all calls of all processes share one budget",
         Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
         tests=(f"{RULES}::test_a_429_stops_every_process",),
+    ),
+    simulated(
+        "a backlog takes a window's calls in its first second",
+        "interactive work finds a call",
+        Edit(BUDGET, "return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)", "return None"),
+        tests=(f"{SPENDING}::test_an_urgent_call_finds_one_free_beside_any_backlog",),
+    ),
+    simulated(
+        "a limit that is less than ours is run into every second",
+        "all calls of all processes share one budget",
+        Edit(BUDGET, "if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:", "if False:"),
+        tests=(f"{SPENDING}::test_a_second_429_within_a_window_costs_the_whole_window",),
+    ),
+    simulated(
+        "a slot that waited for others is spent outside its window",
+        "never more calls in any window than the budget",
+        Edit(BUDGET, "if self._clock() - since > GIVE_BACK:", "if False:"),
+        Edit(BUDGET, "return slots, since", "return slots, self._clock()"),
+        tests=(f"{SPENDING}::test_a_call_whose_slot_was_taken_long_before_the_rest_counts_from_when_it_is_made",),
     ),
     simulated(
         "calls are reserved and spent outside their window",

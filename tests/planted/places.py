@@ -5,6 +5,7 @@ ERASE, IDENTITY, WEATHER = (f"tests/postgres/test_{name}.py" for name in ("erase
 ALIVE, THROUGH = (f"tests/postgres/test_{name}.py" for name in ("being_alive", "write_through"))
 MERGED, WINDOWS = (f"tests/postgres/test_{name}.py" for name in ("merged_contacts", "windows"))
 RULES = "tests/postgres/test_rules.py"
+SPENDING = "tests/simulation/test_budget.py"
 CONTRACT = "tests/simulation/test_contract"
 
 MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE, STEP = (

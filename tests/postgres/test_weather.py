@@ -23,6 +23,7 @@ from histories import (
 )
 from world import World, until
 
+from reconciler.adapters.postgres.budget import PostgresSlots
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.brake import Danger
 from reconciler.core.errors import EmptyRead
@@ -237,7 +238,7 @@ def test_an_empty_listing_is_no_deletion(world: World, kai: Person) -> None:
 
 def test_the_lowest_lane_has_a_floor_under_constant_load(world: World) -> None:
     world.sql("update sync.lane set wanted = now() + interval '1 hour' where lane = 0")
-    rows = world.parts.database.rows("take_slots", kind="all", window=10.1, lane=int(Lane.AUDIT), calls=10_000)
+    rows = PostgresSlots(world.parts.database).take("all", lane=Lane.AUDIT, calls=10_000, window=10.1)
     total = count(world, "sync.slot where kind = 'all'")
     assert len(rows) == total // 20
 

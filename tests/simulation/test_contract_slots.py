@@ -40,6 +40,16 @@ def test_a_slot_is_free_again_after_a_window(store: Store) -> None:
     assert len(taken(store, 40)) == 10
 
 
+def test_a_pace_leaves_the_rest_of_the_window_to_others(store: Store) -> None:
+    def paced(calls: int) -> int:
+        return len(store.slots.take("all", lane=Lane.BULK, calls=calls, window=WINDOW, pace=5))
+
+    assert [paced(3), paced(3), paced(3)] == [3, 2, 0]
+    assert len(taken(store, 10, lane=Lane.INTERACTIVE)) == 10
+    store.pass_time(WINDOW / 10 + 0.1)
+    assert paced(10) == 5
+
+
 def test_the_next_free_slot_is_foretold(store: Store) -> None:
     assert store.slots.next_free("all", window=WINDOW) == 0
     taken(store, 40)

@@ -26,7 +26,8 @@ DAILY_DELAY = 300.0
 TEN_SECONDS_DELAY = 10.0
 SECOND_DELAY = 1.0
 LONGEST_DELAY = 600.0
-"""Seconds to wait after a 429, by its policy; and at most, whatever its Retry-After says."""
+"""Seconds to wait after a 429, by its policy (a rolling window has room again in a second); and at most, whatever its
+Retry-After says."""
 
 LOCKED_DELAY = 2.0
 TOKEN_DELAY = 30.0
@@ -229,9 +230,8 @@ def _rate_limited(reply: Reply) -> RateLimited:
         policy = f"{body.get('policyName', '')} {body.get('message', '')}".upper()
     except (orjson.JSONDecodeError, AttributeError):
         policy = ""
-    usual = DAILY_DELAY if "DAILY" in policy else SECOND_DELAY if "SECONDLY LIMIT" in policy else TEN_SECONDS_DELAY
-    if "TEN_SECONDLY" in policy:
-        usual = TEN_SECONDS_DELAY
+    rolls_on = "SECONDLY LIMIT" in policy or "TEN_SECONDLY_ROLLING" in policy
+    usual = DAILY_DELAY if "DAILY" in policy else SECOND_DELAY if rolls_on else TEN_SECONDS_DELAY
     return RateLimited("HubSpot's rate limit", delay=_retry_after(reply) or usual)
 
 

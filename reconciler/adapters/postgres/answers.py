@@ -180,11 +180,12 @@ def _update_row(each: Taken) -> dict[str, Any]:
 
 def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
     whole = [each.sent.intent for each in taken if each.is_whole]
-    partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken]
+    partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
     # An answer settles as well what an earlier call, long ended, left open.
     earlier = [intent for each in taken for intent in each.earlier]
     work.run("close_intents", ids=whole + earlier + [sent.intent for sent in refused])
-    work.run("answer_intents", answers=to_json(partly))
+    if partly:
+        work.run("answer_intents", answers=to_json(partly))
 
 
 def _history(each: Taken) -> dict[str, Any]:

@@ -17,8 +17,8 @@ class PostgresSlots:
         self._database.run("shape_budget", rates=wanted)
         self._database.run("trim_budget", rates=wanted)
 
-    def take(self, kind: str, *, lane: Lane, calls: int, window: float) -> list[int]:
-        rows = self._database.rows("take_slots", kind=kind, lane=int(lane), calls=calls, window=window)
+    def take(self, kind: str, *, lane: Lane, calls: int, window: float, pace: int | None = None) -> list[int]:
+        rows = self._database.rows("take_slots", kind=kind, lane=int(lane), calls=calls, window=window, pace=pace)
         return [row["n"] for row in rows]
 
     def next_free(self, kind: str, *, window: float) -> float:

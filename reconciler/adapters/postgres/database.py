@@ -17,6 +17,9 @@ from reconciler.core.errors import Transient
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
 
+PREPARED_AFTER = 1
+"""Times a statement runs on a connection before it is prepared there."""
+
 Row = DictRow
 Rows = list[DictRow]
 
@@ -60,14 +63,20 @@ def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT) -> ConnectionPool
         open=False,
         connection_class=Connection[DictRow],
         configure=_configure,
-        # Server-side prepared statements do not survive a transaction pooler.
         kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
     )
 
 
 def _configure(connection: Connection[DictRow]) -> None:
-    """Let no statement wait for ever. (Transactions of our own set this again, for poolers that forget it.)"""
-    connection.execute(statements()["configure"])
+    """Let no statement wait for ever, and let them be prepared where Postgres itself answers.
+
+    Prepared statements do not survive a pooler that lends its sessions to many; it shows by a backend id of its own.
+    (Transactions of our own set the waits again, for such poolers forget them.)
+    """
+    row = connection.execute(statements()["configure"]).fetchone()
+    if row is not None and row["backend"] == connection.info.backend_pid:
+        connection.execute(statements()["keep_plans"])
+        connection.prepare_threshold = PREPARED_AFTER
 
 
 class Work:
@@ -97,11 +106,14 @@ class Database:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection[DictRow]]:
-        """Borrow a connection; one that takes no writes is not given back: the next may reach the new primary."""
+        """Borrow a connection; one that takes no writes, or whose plans are out of date, is not given back.
+
+        The next may reach the new primary, and plans for the tables as they are.
+        """
         with self._pool.connection() as connection:
             try:
                 yield connection
-            except errors.ReadOnlySqlTransaction:
+            except (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported):
                 connection.close()
                 raise
 
@@ -128,10 +140,10 @@ class Database:
     @contextmanager
     def own(self) -> Iterator[Work]:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
-        with _translated(), self._connection() as connection, connection.transaction():
-            work = Work(connection)
-            work.run("begin_own")
-            yield work
+        with _translated(), self._connection() as connection:
+            # The pool commits, or rolls back, what is open when the connection comes back.
+            connection.execute(statements()["begin_own"], prepare=False)
+            yield Work(connection)
 
 
 @contextmanager
@@ -147,6 +159,8 @@ def _translated() -> Iterator[None]:
         errors.QueryCanceled,
     ) as error:
         raise Busy("database busy", delay=1.0) from error
+    except errors.FeatureNotSupported as error:
+        raise Busy("a table was altered", delay=0.0) from error
     except errors.UniqueViolation as error:
         raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
     except errors.CheckViolation as error:

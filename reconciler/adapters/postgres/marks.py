@@ -50,7 +50,9 @@ class PostgresMarks:
             exhausted = [e for e in endings if e.is_exhausted]
             settled = [e for e in endings if e.again is None or e.is_exhausted]
             self._put_off(work, [e for e in endings if e.again is not None and not e.is_exhausted])
-            work.run("finish", marks=to_json([_mark(s, g) for e in settled for s, g in e.claim.marks]))
+            marks = [_mark(s, g) for e in settled for s, g in e.claim.marks]
+            if marks:
+                work.run("finish", marks=to_json(marks))
             if exhausted:
                 why = {RECORD: {"code": "attempts_exhausted", "fingerprint": fingerprint(RECORD, None)}}
                 work.run("exhaust", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))

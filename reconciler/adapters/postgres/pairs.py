@@ -77,7 +77,8 @@ class PostgresPairs:
         return [Sent(intent=IntentId(row["id"]), write=by_uuid[row["uuid"]]) for row in rows]
 
     def withdraw(self, sent: Sequence[Sent]) -> None:
-        self._database.run("close_intents", ids=[each.intent for each in sent])
+        if sent:
+            self._database.run("close_intents", ids=[each.intent for each in sent])
 
     def suspend(self, columns: Collection[str], code: str) -> None:
         self._database.run("suspend_mapping", columns=sorted(columns), code=code)

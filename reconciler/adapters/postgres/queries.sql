@@ -1,10 +1,13 @@
 -- Every statement the system runs, by name. A line `-- name: what it does` begins one.
 
--- begin_own: make this transaction the sync's own (not captured by the trigger), durable, and patient for 5 s at most
-select set_config('sync.own', 'on', true), set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '5s', true), set_config('statement_timeout', '60s', true), set_config('timezone', 'UTC', true)
+-- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
 
--- configure: let no statement wait for ever
-select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+-- configure: let no statement wait for ever; says which backend answers
+select pg_backend_pid() as backend, set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+
+-- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too
+select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 
 -- mark: mark subjects due now
 select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
@@ -18,12 +21,17 @@ select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, 
 -- claim: lease due pairs
 select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
 
--- lease: lease pairs for an API write
-with free as (
+-- lease: lease pairs for an API write; customers that have no link yet get the row a lease sits on
+with fresh as (
+    insert into sync.link (uuid, lease_until, fence) select uuid, now() + %(lease)s * interval '1 second', nextval('sync.number')
+    from unnest(%(uuids)s::uuid[]) as uuid where not exists (select from sync.link l where l.uuid = uuid.uuid) order by uuid on conflict (uuid) do nothing returning uuid, fence
+), free as (
     select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and (lease_until is null or lease_until < now()) order by uuid for update skip locked
+), leased as (
+    update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number')
+    from free where l.uuid = free.uuid returning l.uuid, l.fence
 )
-update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number')
-from free where l.uuid = free.uuid returning l.uuid, l.fence
+select uuid, fence from fresh union all select uuid, fence from leased
 
 -- ensure_links: give customers the link row a lease sits on
 insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
@@ -425,15 +433,19 @@ insert into sync.slot (kind, n) select kind, n from jsonb_to_recordset(%(rates)s
 -- trim_budget: slots beyond the rate go
 delete from sync.slot s using jsonb_to_recordset(%(rates)s::jsonb) as r(kind text, rate integer) where s.kind = r.kind and s.n > r.rate
 
--- take_slots: take calls whose slots were not used for a window; a lower lane leaves them to a higher one that waits, but for its floor
-with free as materialized (
+-- take_slots: take calls whose slots were not used for a window; a lower lane leaves them to a higher one that waits, but for its floor, and takes no more than `pace` in a tenth of the window. Nobody waits for the disk: a crash of Postgres forgets a call or two
+with unwaited as (
+    select set_config('synchronous_commit', 'off', true)
+), paced as (
+    select %(pace)s::integer - count(*) as rest from sync.slot where kind = %(kind)s and at > clock_timestamp() - %(window)s / 10 * interval '1 second'
+), free as materialized (
     select kind, n from sync.slot s
     where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'
     and not exists (select from sync.outage where since is not null)
     and (n %% 20 = %(lane)s or not exists (select from sync.lane w where w.lane < %(lane)s and w.wanted > clock_timestamp() - interval '0.5 seconds'))
-    order by at limit %(calls)s for update skip locked
+    order by at limit (select least(%(calls)s, case when paced.rest < 0 then 0 else paced.rest end) from paced) for update skip locked
 )
-update sync.slot s set at = clock_timestamp() from free where s.kind = free.kind and s.n = free.n returning s.n
+update sync.slot s set at = clock_timestamp() from free, unwaited where s.kind = free.kind and s.n = free.n returning s.n
 
 -- next_slot: seconds until the next slot comes free
 select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
@@ -470,10 +482,12 @@ select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 fr
 update sync.outage set probe = clock_timestamp() where since is not null and probe <= clock_timestamp() + %(pause)s * interval '1 second'
 
 -- count_day: calls made today, and in this hour
-with hour as (
+with unwaited as (
+    select set_config('synchronous_commit', 'off', true)
+), hour as (
     insert into sync.hour (at, calls) values (date_trunc('hour', now()), %(calls)s) on conflict (at) do update set calls = sync.hour.calls + excluded.calls
 )
-insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %(calls)s, %(quota)s)
+insert into sync.day (day, calls, quota) select (now() at time zone 'UTC')::date, %(calls)s, %(quota)s from unwaited
 on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
 
 -- hear_day: how many calls HubSpot has counted today: other apps of the account call, too, and its day is not ours
@@ -535,6 +549,10 @@ select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where 
 -- customers_by_address: the live customers with these addresses
 select lower(btrim(c.email)) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+
+-- customer_at: the live customer with this address
+select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
+from customer c where lower(btrim(c.email)) = %(address)s::text and c.deletedat is null
 
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
@@ -635,16 +653,20 @@ where l.uuid = %(loser)s and v.value is distinct from l.base ->> v.key and v.val
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing
 
 -- audit_customers: customers and links side by side, and what may be under way with them
-select coalesce(c.uuid, l.uuid) as uuid, c.uuid is not null as present, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+with page as (
+    (select uuid from customer where uuid > %(after)s::uuid and mergedinto is null order by uuid limit %(limit)s)
+    union
+    (select l.uuid from sync.link l where l.uuid > %(after)s::uuid and not exists (select from customer c where c.uuid = l.uuid and c.mergedinto is not null) order by l.uuid limit %(limit)s)
+    order by uuid limit %(limit)s
+)
+select p.uuid, c.uuid is not null as present, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
     c.deletedat, c.erasedat, l.contact, l.trouble, coalesce(l.detached, false) as detached,
     (select array_agg(property) from sync.conflict f where f.uuid = l.uuid and f.winner is null and f.resolved is null) as undecided,
-    exists (select from sync.mark m where m.subject in ('u:' || coalesce(c.uuid, l.uuid), 'c:' || l.contact))
+    exists (select from sync.mark m where m.subject in ('u:' || p.uuid, 'c:' || l.contact))
         or exists (select from sync.intent i where i.uuid = l.uuid)
         or exists (select from sync.dirty d where d.uuid = c.uuid)
         or coalesce(l.lease_until > now(), false) as pending
-from customer c full join sync.link l on l.uuid = c.uuid
-where coalesce(c.uuid, l.uuid) > %(after)s::uuid and c.mergedinto is null
-order by 1 limit %(limit)s
+from page p left join customer c on c.uuid = p.uuid left join sync.link l on l.uuid = p.uuid order by p.uuid
 
 -- audit_contact: what is known of a contact that no customer shows
 select coalesce(a.kind = 'ignored', false) as ignored, coalesce(l.trouble <> '{}', false) as parked,
