@@ -6,8 +6,10 @@ not reach HubSpot's rate.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -15,7 +17,7 @@ import structlog
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead, Transient
 from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
-from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, without
+from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, needed, without
 from reconciler.reconcile import Reconciler
 
 FIRST_CUSTOMER = CustomerId(UUID(int=0))
@@ -29,7 +31,10 @@ log = structlog.get_logger()
 
 
 class Sweep:
-    """Walks both sides whole; a walk that was cut off goes on where it stood. `walkers` read HubSpot at once."""
+    """Walks both sides whole; a walk that was cut off goes on where it stood.
+
+    As many read HubSpot at once as make its `rate` of calls a second, and no more than `walkers`.
+    """
 
     def __init__(
         self,
@@ -40,10 +45,13 @@ class Sweep:
         pairs: Pairs,
         budget: Budget,
         reconciler: Reconciler,
+        rate: float,
         walkers: int,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._hubspot, self._records, self._marks, self._pairs = hubspot, records, marks, pairs
-        self._budget, self._reconciler, self._walkers = budget, reconciler, walkers
+        self._budget, self._reconciler = budget, reconciler
+        self.rate, self._walkers, self.clock = rate, walkers, clock
         self.at_work = threading.BoundedSemaphore(ENGINES)
 
     def run(self, lane: Lane = Lane.AUDIT, progress: Progress = lambda count: None) -> None:
@@ -69,10 +77,13 @@ class Sweep:
             log.warning("sweep.undivided", reason=error.reason)
             return None
 
-    def read(self, start: int, lane: Lane) -> Page:
+    def call(self, lane: Lane) -> AbstractContextManager[object]:
+        """Wait for a call."""
+        return self._budget.reserve(lane, 1)
+
+    def read(self, start: int) -> Page:
         """Read a page from an id on."""
-        with self._budget.reserve(lane, 1):
-            page = self._hubspot.walk(str(start) if start else None)
+        page = self._hubspot.walk(str(start) if start else None)
         if start == 0 and not page.contacts and page.after is None and self._records.linked():
             # A wrong token or filter reads like a portal whose contacts were all deleted.
             raise EmptyRead("HubSpot lists no contact, but contacts are linked")
@@ -114,6 +125,7 @@ class _Walk:
         self._cursor = f"sweep {lane.name.lower()}"
         self._unread = sweep.begin(self._cursor)
         self._division = Division(self._unread, walkers)
+        self._meeting = 0.0
         self._moved = threading.Condition()
         self._walkers, self._has_failed = walkers, False
 
@@ -161,8 +173,13 @@ class _Walk:
             return None
 
     def _page(self, stretch: Stretch) -> None:
-        page = self._sweep.read(stretch.at, self._lane)
+        clock = self._sweep.clock
+        with self._sweep.call(self._lane):
+            began = clock()
+            page = self._sweep.read(stretch.at)
+            answered = clock() - began
         with self._moved:
+            self._division.readers = min(needed(self._sweep.rate, answered + self._meeting), self._walkers)
             first = page.contacts[0].id if page.contacts else None
             part = self._division.advance(stretch, END if page.after is None else int(page.after), first)
             unread = without(self._unread, part)
@@ -170,7 +187,10 @@ class _Walk:
         contacts = [contact for contact in page.contacts if contact.id < part[1]]
         # The cursor says what is committed: other walkers' pages under way are still unread in it.
         with self._sweep.at_work:
+            began = clock()
             self._sweep.meet(contacts, part, cursor=self._cursor, unread=unread, lane=self._lane)
+            met = clock() - began
         with self._moved:
+            self._meeting = met
             self._unread = without(self._unread, part)
             self._progress(len(contacts))

@@ -106,6 +106,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
             pairs=pairs,
             budget=budget,
             reconciler=reconciler,
+            rate=settings.hubspot_rate_per_10s / 10,
             walkers=settings.hubspot_threads,
         ),
     )

@@ -80,6 +80,7 @@ class Process:
             pairs=pairs,
             budget=budget,
             reconciler=self.reconciler,
+            rate=10.0,
             walkers=1,
         )
 

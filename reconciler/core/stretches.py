@@ -6,6 +6,7 @@ the space have no such order. Who has come to the end of his stretch takes a sha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 END = 2**63 - 1
 """Beyond every id."""
@@ -41,7 +42,7 @@ class Stretch:
 
 
 class Division:
-    """Hands out stretches of what is `unread` to so many `readers`.
+    """Hands out stretches of what is `unread` to so many `readers` at once; they may become more or fewer.
 
     `highest` is about the highest id there is; None, as long as it is not known: nothing is divided.
     """
@@ -50,11 +51,13 @@ class Division:
         self._waiting = [Stretch(at, end) for at, end in reversed(unread)]
         self._taken: list[Stretch] = []
         self.highest: int | None = None
-        self._readers = readers
+        self.readers = readers
         self._pages = self._cuts = 0
 
     def take(self) -> Stretch | None:
         """Return a stretch that nobody reads, or a part of somebody's; None when there is none now."""
+        if len(self._taken) >= self.readers:
+            return None
         stretch = self._waiting.pop() if self._waiting else self._cut()
         if stretch is not None:
             self._taken.append(stretch)
@@ -88,7 +91,7 @@ class Division:
         if longest is None or length < LEAST or not is_cheap:
             return None
         self._cuts += 1
-        share = min(left / self._readers / length, 0.5)
+        share = min(left / self.readers / length, 0.5)
         near = 1 - share if longest.vain == 0 else 0.5 ** (2**longest.vain)
         cut = longest.at + max(int((self._last(longest) - longest.at) * near), 1)
         far, longest.end = Stretch(cut, longest.end, longest.ids_per_page), cut
@@ -104,6 +107,14 @@ class Division:
 
     def _last(self, stretch: Stretch) -> int:
         return min(stretch.end, (self.highest or 0) + 1)
+
+
+def needed(calls: float, page: float) -> int:
+    """Return how many readers make so many `calls` a second, at so many seconds a `page`.
+
+    Half as many again as the pages under way at once, for those that come late; more would only cut in vain.
+    """
+    return ceil(1.5 * calls * page) + 1
 
 
 def without(unread: Sequence[Interval], read: Interval) -> list[Interval]:
