@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
-from reconciler.budget import LOW_LANES_SHARE, WINDOWS
+from reconciler.budget import LOW_LANES_SHARE, WINDOWS, pace
 from reconciler.core.ports import Lane
-from reconciler.core.stretches import END, EVERYTHING, Division, Stretch
+from reconciler.core.stretches import END, EVERYTHING, Division, Stretch, needed
 from simulation.memory.slots import MemorySlots
 
 PLANS = ((100, 250_000), (190, 625_000))
@@ -54,6 +54,7 @@ class Walk:
             self.now, walker, stretch, has_answer = heapq.heappop(queue)
             if stretch is not None and has_answer:
                 self._answer(division, stretch, random)
+                division.readers = min(needed(self.rate / 10, self.latency), WALKERS)
                 queue += [(self.now, each, None, False) for each in idle]
                 idle.clear()
                 heapq.heapify(queue)
@@ -75,7 +76,7 @@ class Walk:
         """Return 0 if a call is free, else the seconds until it is worth asking again."""
         if slots.count_day(0, quota=self.daily) >= self.daily * LOW_LANES_SHARE:
             return DAY - self.now % DAY + 1
-        if slots.take("all", lane=Lane.BULK, calls=1, window=WINDOWS["all"]):
+        if slots.take("all", lane=Lane.BULK, calls=1, window=WINDOWS["all"], pace=pace(Lane.BULK, self.rate)):
             slots.count_day(1, quota=self.daily)
             return 0.0
         return max(slots.next_free("all", window=WINDOWS["all"]), 0.05)

@@ -1,11 +1,11 @@
 """The whole product beside one HubSpot: API, receiver, reconciler, as processes."""
 
 import time
-import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import urllib3
 
 from api.auth import Role, Tokens
 from bench.get import SECRET, answers, free_port
@@ -19,13 +19,15 @@ class System:
     rig: Rig
     twin: Twin
     api: str
+    token: str = ""
+    http: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
 
     def put(self, email: str, **values: str) -> float:
-        """Change a customer through the API; return the seconds it took."""
-        headers = {"Authorization": f"Bearer {Tokens(SECRET).issue(Role.ADMIN)}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.api}/{email}", orjson.dumps(values), headers, method="PUT")
+        """Change a customer through the API, as a caller who has a connection and a token; return the seconds."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         began = time.monotonic()
-        urllib.request.urlopen(request, timeout=60).close()
+        answer = self.http.request("PUT", f"{self.api}/{email}", body=orjson.dumps(values), headers=headers, timeout=60)
+        assert answer.status == 200, answer.data
         return time.monotonic() - began
 
     def is_quiet(self) -> bool:
@@ -35,7 +37,7 @@ class System:
 
     def rest(self, seconds: float = 600) -> None:
         """Wait until nothing is due or under way."""
-        until(self.is_quiet, seconds=seconds, pause=0.1)
+        until(self.is_quiet, seconds=seconds)
 
 
 def linked(rig: Rig, twin: Twin, people: int, prefix: str = "person") -> None:
@@ -65,7 +67,7 @@ def started(rig: Rig, twin: Twin, *, reconciler: bool = True, **settings: Any) -
     for port in (api, hook):
         until(lambda port=port: answers(f"http://127.0.0.1:{port}/healthz"))  # type: ignore[misc]
     twin.set(webhook_url=url)
-    system = System(rig, twin, f"http://127.0.0.1:{api}")
+    system = System(rig, twin, f"http://127.0.0.1:{api}", Tokens(SECRET).issue(Role.ADMIN))
     if reconciler:
         until(lambda: rig.sql("select 1 from sync.heartbeat where job = 'poll' and at > now() - interval '1 minute'"))
     return system
