@@ -47,8 +47,10 @@ class Sleeper:
         self._world.portal.faults.add(action="run", path_contains=path, run=strike, when=effect)
 
     def stop(self) -> None:
+        """Stop it; on a busy machine some of its threads go on for a while after the signal."""
         for each in self._processes:
             os.kill(each.pid, signal.SIGSTOP)
+        until(lambda: all(each.status() == psutil.STATUS_STOPPED for each in self._processes))
 
     def wait_until_it_sleeps(self) -> None:
         assert self._stopped.wait(30), "it never made the call"
