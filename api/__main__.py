@@ -10,6 +10,7 @@ from api.auth import Tokens
 from api.customers import Customers
 from api.reading import REPLICA_WAIT, Reader
 from api.status import Status
+from api.together import Together
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
@@ -36,11 +37,12 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
     key = settings.token_issuer_key
+    near = None if replica is None else Together(PostgresDesk(replica).by_address)
     customers = Customers(desk, write_through, account.require)
     return Services(
         customers=customers,
         account=account,
-        reader=Reader(customers.read, None if replica is None else PostgresDesk(replica)),
+        reader=Reader(Together(desk.by_address), near),
         desk=desk,
         tokens=Tokens(settings.jwt_secret.get_secret_value()),
         status=Status(parts.database),

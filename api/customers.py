@@ -97,7 +97,7 @@ class Customers:
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
-        return self._desk.at(address)
+        return self._desk.by_address([address]).get(address)
 
     def create(self, uuid: CustomerId, values: Values) -> Result:
         """Create one customer on both sides."""

@@ -9,7 +9,6 @@ from time import monotonic
 
 from api.customers import etag_of
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer
 
 REPLICA_WAIT = 0.25
@@ -18,11 +17,13 @@ REPLICA_WAIT = 0.25
 AWAY = 5.0
 """Seconds for which a replica that did not answer is not asked again."""
 
+Lookup = Callable[[str], Customer | None]
+
 
 class Reader:
     """Reads by address."""
 
-    def __init__(self, primary: Callable[[str], Customer | None], replica: PostgresDesk | None) -> None:
+    def __init__(self, primary: Lookup, replica: Lookup | None) -> None:
         self._primary, self._replica = primary, replica
         self._away_until = float("-inf")
 
@@ -37,7 +38,7 @@ class Reader:
         if self._replica is None or monotonic() < self._away_until:
             return None
         try:
-            return self._replica.at(address)
+            return self._replica(address)
         except (DatabaseDown, Busy):
             self._away_until = monotonic() + AWAY
             return None

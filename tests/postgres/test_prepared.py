@@ -35,7 +35,7 @@ def test_a_statement_that_comes_again_is_prepared(database: Database) -> None:
 EVERY_MOMENT = """
     lease load holders owners ignored former join intend lock_steps lock_customers release_addresses write_customers
     insert_customers move_links at_home move_pushed move_pulled mark_overtaken close_intents answer_intents
-    finish put_off end_leases audit_customers mark_changed mark_missing mark_drifted customer_at customers_by_address
+    finish put_off end_leases audit_customers mark_changed mark_missing mark_drifted customers_by_address
     customers_by_uuid receive
     """
 

@@ -37,11 +37,6 @@ class PostgresDesk:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def at(self, address: str) -> Customer | None:
-        """Return the live customer with this address."""
-        row = self._database.row("customer_at", address=address)
-        return None if row is None else customer_of(row)
-
     def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
         rows = self._database.rows("customers_by_address", addresses=list(addresses))
         return {row["address"]: customer_of(row) for row in rows}

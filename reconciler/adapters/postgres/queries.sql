@@ -550,10 +550,6 @@ select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where 
 select lower(btrim(c.email)) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
 
--- customer_at: the live customer with this address
-select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
-from customer c where lower(btrim(c.email)) = %(address)s::text and c.deletedat is null
-
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where c.uuid = any(%(uuids)s::uuid[])

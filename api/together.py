@@ -1,0 +1,57 @@
+"""One question to Postgres for all who ask at the same time: a round trip costs more than what it brings.
+
+Who comes while a question is under way is asked for by the next one, which begins after he came: nobody is answered
+from before his own request. Who is alone waits for nobody.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from threading import Lock
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Round(Generic[T]):
+    """Who asks together, and what was found. `gate` is held until the answer is there."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.found: Mapping[str, T] = {}
+        self.error: Exception | None = None
+        self.gate = Lock()
+        self.gate.acquire()
+
+
+class Together(Generic[T]):
+    """Looks up one key; `ask` looks up many, and what it raises all hear who asked."""
+
+    def __init__(self, ask: Callable[[Collection[str]], Mapping[str, T]]) -> None:
+        self._ask = ask
+        self._joining, self._asking = Lock(), Lock()
+        self._next: _Round[T] = _Round()
+
+    def __call__(self, key: str) -> T | None:
+        with self._joining:
+            mine = self._next
+            leads = not mine.keys
+            mine.keys.add(key)
+        if leads:
+            self._lead(mine)
+        else:
+            with mine.gate:
+                pass
+        if mine.error is not None:
+            raise mine.error
+        return mine.found.get(key)
+
+    def _lead(self, mine: _Round[T]) -> None:
+        """Ask for all who join until the question before this one is answered."""
+        with self._asking:
+            with self._joining:
+                self._next = _Round()
+            try:
+                mine.found = self._ask(mine.keys)
+            except Exception as error:
+                mine.error = error
+            finally:
+                mine.gate.release()
