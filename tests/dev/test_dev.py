@@ -177,8 +177,10 @@ def test_a_system_killed_in_the_middle_of_writes_ends_equal_when_it_is_started_a
     # What the killed processes held ends by itself after 45 s; the test does not wait for that.
     again.sql("update sync.intent set deadline = now()")
     # In the order in which the sync locks, which is at work already.
-    again.sql("update sync.link set lease_until = null where uuid in (select uuid from sync.link order by 1 for update)")
-    again.sql("update sync.mark set due = now() where subject in (select subject from sync.mark order by 1 for update)")
+    links = "select uuid from sync.link order by uuid for update"
+    again.sql(f"update sync.link set lease_until = null where uuid in ({links})")
+    marks = "select subject from sync.mark order by subject for update"
+    again.sql(f"update sync.mark set due = now() where subject in ({marks})")
     until(again.is_quiet, seconds=90)
     assert again.differences() == []
     assert set(acknowledged) <= again.contacts().keys()
