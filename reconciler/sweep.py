@@ -20,9 +20,9 @@ from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Pro
 from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, needed, without
 from reconciler.reconcile import Reconciler
 
-FIRST_CUSTOMER = CustomerId(UUID(int=0))
+LAST_UUID = 2**128 - 1
 ENGINES = 4
-"""Walkers that work on their pages at once: more would only wait for each other, and for connections."""
+"""Walkers that work in Postgres at once: more would only wait for each other, and for connections."""
 
 CUSTOMERS = 1000
 """Customers per look at the local half."""
@@ -109,12 +109,20 @@ class Sweep:
         self._records.meet([], lane=lane, cursor=cursor, value={"unread": []})
 
     def _customers(self, lane: Lane, progress: Progress) -> None:
-        after: CustomerId | None = FIRST_CUSTOMER
-        while after is not None:
-            after, drifted = self._records.drifted(after=after, limit=CUSTOMERS, lane=lane)
-            progress(drifted)
-            if drifted:
-                log.info("sweep.drifted", customers=drifted)
+        """Walk the customers, when those without a contact are known; several parts of their uuids at once."""
+        count, telling = min(ENGINES, self._walkers), threading.Lock()
+        bounds = [CustomerId(UUID(int=LAST_UUID * n // count)) for n in range(count + 1)]
+
+        def walk(n: int) -> None:
+            after: CustomerId | None = bounds[n]
+            while after is not None:
+                after, drifted = self._records.drifted(after=after, upto=bounds[n + 1], limit=CUSTOMERS, lane=lane)
+                with telling:
+                    progress(drifted)
+                if drifted:
+                    log.info("sweep.drifted", customers=drifted)
+
+        _at_once(walk, count)
 
 
 class _Walk:
@@ -131,13 +139,7 @@ class _Walk:
 
     def run(self) -> None:
         """Walk what is unread; afterwards everything is unread again."""
-        if self._walkers == 1:
-            self._walk()
-        else:
-            with ThreadPoolExecutor(self._walkers, thread_name_prefix="walk") as crew:
-                # The second one looks how far the ids go, while the first one reads its first page.
-                for walking in [crew.submit(self._walk, measures=n == 1) for n in range(self._walkers)]:
-                    walking.result()
+        _at_once(self._walk, self._walkers)
         self._sweep.end(self._cursor, self._lane)
 
     def _measure(self) -> None:
@@ -146,9 +148,10 @@ class _Walk:
             self._division.highest = highest
             self._moved.notify_all()
 
-    def _walk(self, *, measures: bool = False) -> None:
+    def _walk(self, n: int) -> None:
         try:
-            if measures:
+            if n == 1:
+                # The second one looks how far the ids go, while the first one reads its first page.
                 self._measure()
             while (stretch := self._take()) is not None:
                 while not stretch.is_read and not self._has_failed:
@@ -194,3 +197,13 @@ class _Walk:
             self._meeting = met
             self._unread = without(self._unread, part)
             self._progress(len(contacts))
+
+
+def _at_once(work: Callable[[int], None], count: int) -> None:
+    """Do a numbered work so many times at once; raise what the first one that failed raised."""
+    if count == 1:
+        work(0)
+        return
+    with ThreadPoolExecutor(count, thread_name_prefix="walk") as crew:
+        for each in [crew.submit(work, n) for n in range(count)]:
+            each.result()

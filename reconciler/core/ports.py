@@ -228,8 +228,8 @@ class Records(Protocol):
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""
 
-    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
-        """Mark, of the next customers by uuid, those that differ from their base or have no link.
+    def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
+        """Mark, of the next customers with `after` < uuid <= `upto`, those that differ from their base or have no link.
 
         Returns the last one looked at (None at the end) and how many were marked.
         """

@@ -44,8 +44,8 @@ class MemoryRecords:
         self._tables.mark({f"c:{each}" for each in missing}, int(lane))
         return len(missing)
 
-    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
-        page = sorted(uuid for uuid in self._tables.customers if uuid > after)[:limit]
+    def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
+        page = sorted(uuid for uuid in self._tables.customers if after < uuid <= upto)[:limit]
         drifted = [uuid for uuid in page if self._has_drifted(self._tables.customers[uuid])]
         self._tables.mark({f"u:{uuid}" for uuid in drifted}, int(lane))
         return (page[-1] if page else None, len(drifted))

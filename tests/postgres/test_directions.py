@@ -118,3 +118,14 @@ def test_the_sweep_finds_what_nothing_told_of(world: World) -> None:
     assert world.customer("new@example.com") is not None
     world.assert_equal()
     world.assert_fixpoint()
+
+
+def test_the_sweep_finds_customers_whatever_their_uuids_are(world: World) -> None:
+    ends = [f"{digit:x}{rest}" for digit in range(16) for rest in ("0" * 30 + "1", "f" * 30 + "e", "f" * 31)]
+    with world.connection.transaction():
+        world.sql("set local session_replication_role = replica")
+        for uuid in ends:
+            world.sql("insert into customer (uuid, email) values (%s, %s)", uuid, f"{uuid}@example.com")
+    world.sweep()
+    assert len(world.portal.contacts) == len(ends)
+    world.assert_equal()

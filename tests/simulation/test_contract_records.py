@@ -11,7 +11,7 @@ from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, 
 from reconciler.core.ports import ATTEMPTS, Ending, Lane
 from reconciler.core.step import Local, Step, fingerprint, waiting_for
 
-FIRST = CustomerId(UUID(int=0))
+FIRST, LAST = CustomerId(UUID(int=0)), CustomerId(UUID(int=2**128 - 1))
 
 
 def met(store: Store, *contacts: Contact) -> set[int]:
@@ -24,7 +24,7 @@ def drifted(store: Store) -> set[str]:
     for claim in due_claims(store):
         done(store, claim)
     assert not store.marked()
-    last, count = store.records.drifted(after=FIRST, limit=100, lane=Lane.AUDIT)
+    last, count = store.records.drifted(after=FIRST, upto=LAST, limit=100, lane=Lane.AUDIT)
     assert last is not None
     assert len(store.marked()) == count
     return set(store.marked())
@@ -138,7 +138,7 @@ def test_whoever_is_parked_without_a_contact_waits_for_an_edit(store: Store) -> 
     ada = store.insert(email="ada@x.org")
     for _ in range(ATTEMPTS):
         store.marks.finish([Ending(claim=claimed(store, ada), again=0.0, spend=True)])
-    assert store.records.drifted(after=FIRST, limit=10, lane=Lane.AUDIT) == (ada, 0)
+    assert store.records.drifted(after=FIRST, upto=LAST, limit=10, lane=Lane.AUDIT) == (ada, 0)
 
 
 def test_whoever_waits_for_an_address_is_looked_at_at_each_sweep(store: Store) -> None:
@@ -163,11 +163,18 @@ def test_a_detached_pair_is_left_alone_by_the_sweep(store: Store) -> None:
 
 def test_a_page_of_customers_ends_where_the_next_begins(store: Store) -> None:
     people = sorted(linked(store, n, email=f"p{n}@x.org") for n in range(1, 6))
-    first, _ = store.records.drifted(after=FIRST, limit=2, lane=Lane.AUDIT)
+    first, _ = store.records.drifted(after=FIRST, upto=LAST, limit=2, lane=Lane.AUDIT)
     assert first == people[1]
-    second, _ = store.records.drifted(after=first, limit=10, lane=Lane.AUDIT)
+    second, _ = store.records.drifted(after=first, upto=LAST, limit=10, lane=Lane.AUDIT)
     assert second == people[-1]
-    assert store.records.drifted(after=second, limit=10, lane=Lane.AUDIT) == (None, 0)
+    assert store.records.drifted(after=second, upto=LAST, limit=10, lane=Lane.AUDIT) == (None, 0)
+
+
+def test_customers_beyond_the_last_one_asked_for_are_not_looked_at(store: Store) -> None:
+    people = sorted(linked(store, n, email=f"p{n}@x.org") for n in range(1, 6))
+    last, _ = store.records.drifted(after=people[0], upto=people[2], limit=10, lane=Lane.AUDIT)
+    assert last == people[2]
+    assert store.records.drifted(after=people[2], upto=people[2], limit=10, lane=Lane.AUDIT) == (None, 0)
 
 
 def test_only_living_linked_contacts_are_counted(store: Store) -> None:

@@ -386,7 +386,7 @@ select count(*) as count from missing where (select count(*) from marked) >= 0
 
 -- mark_drifted: mark, among the next customers, those that differ from their base, have no link, or wait for an address: what no trigger saw
 with page as (
-    select * from customer where uuid > %(after)s order by uuid limit %(limit)s
+    select * from customer where uuid > %(after)s and uuid <= %(upto)s order by uuid limit %(limit)s
 ), drifted as (
     select c.uuid from page c left join sync.link l on l.uuid = c.uuid
     where c.mergedinto is null and c.erasedat is null and (
@@ -400,7 +400,7 @@ with page as (
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted having count(*) > 0
 )
-select (select max(uuid::text)::uuid from page) as last, (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
+select (select uuid from page order by uuid desc limit 1) as last, (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
 
 -- count_linked: how many contacts are linked and alive
 select count(*) as count from sync.link where contact is not null and alive

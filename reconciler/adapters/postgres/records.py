@@ -33,8 +33,8 @@ class PostgresRecords:
         row = self._database.row("mark_missing", after=after, upto=upto, met=list(met), lane=int(lane))
         return row["count"] if row else 0
 
-    def drifted(self, *, after: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
-        row = self._database.row("mark_drifted", after=after, limit=limit, lane=int(lane))
+    def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
+        row = self._database.row("mark_drifted", after=after, upto=upto, limit=limit, lane=int(lane))
         return (None, 0) if row is None or row["last"] is None else (CustomerId(row["last"]), row["drifted"])
 
     def linked(self) -> int:
