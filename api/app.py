@@ -36,7 +36,7 @@ from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.start import Account
-from reconciler.wsgi import Ambiguous, CutOff, TooLarge, drop_body, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
 
 LONGEST_KEY = 255
 RETRY_AFTER = "2"
@@ -76,10 +76,10 @@ def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
     return _Shell(app)
 
 
-def _guarded(route: Route, handlers: "Handlers") -> Callable[..., bottle.HTTPResponse]:
-    handle = getattr(handlers, route.name)
+def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
+    handle: Callable[..., Response] = getattr(handlers, route.name)
 
-    def call(**path: str) -> bottle.HTTPResponse:
+    def call(**path: str) -> Response:
         caller = handlers.authorised(route)
         if route.access in (Access.USER, Access.ADMIN) and bottle.request.environ.get("QUERY_STRING"):
             raise Answered(failure(400, "unknown_parameter", "There are no query parameters"))
@@ -96,7 +96,7 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., bottle.HTTPRes
         except CutOff:
             return _response(failure(400, "cut_off", "The body is not whole"), Connection="close")
 
-    def answer(**path: str) -> bottle.HTTPResponse:
+    def answer(**path: str) -> Response:
         try:
             return call(**path)
         except Answered as answer:
@@ -130,7 +130,7 @@ class Handlers:
             raise Answered(failure(403, "insufficient_scope", "The role may not do this"), **header)
         return caller
 
-    def create(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
+    def create(self, route: Route, caller: Caller) -> Response:
         body = parse(NewCustomer, _json(route))
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
@@ -140,7 +140,7 @@ class Handlers:
 
         return self._once(caller, run)
 
-    def read(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+    def read(self, route: Route, caller: Caller, email: str) -> Response:
         # Compared weakly: a proxy that compresses makes our tags weak ones.
         known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
         customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
@@ -149,7 +149,7 @@ class Handlers:
             return _response(Result(304), ETag=etag)
         return _response(Result(200, shown(customer)), ETag=etag)
 
-    def update(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+    def update(self, route: Route, caller: Caller, email: str) -> Response:
         body = _json(route)
         values = parse(CustomerChange, body).values_given()
         if not values:
@@ -162,14 +162,14 @@ class Handlers:
 
         return self._once(caller, run)
 
-    def delete(self, route: Route, caller: Caller, email: str) -> bottle.HTTPResponse:
+    def delete(self, route: Route, caller: Caller, email: str) -> Response:
         def run(uuid: CustomerId, earlier: Replay | None) -> Result:
             customer, strict = self._matched(email)
             return self._customers.delete(customer, strict=strict)
 
         return self._once(caller, run)
 
-    def batch(self, route: Route, caller: Caller) -> bottle.HTTPResponse:
+    def batch(self, route: Route, caller: Caller) -> Response:
         items = _json(route)
         if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
             raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
@@ -190,7 +190,7 @@ class Handlers:
         outcomes.update((n, _outcome(result)) for n, result in results.items())
         return [outcomes[n] for n in range(len(items))]
 
-    def token(self, route: Route, caller: Caller | None, role: str) -> bottle.HTTPResponse:
+    def token(self, route: Route, caller: Caller | None, role: str) -> Response:
         services = self._services
         key = bottle.request.environ.get("HTTP_X_ISSUER_KEY")
         is_open = services.is_issuer_open and is_local(bottle.request.environ)
@@ -201,25 +201,25 @@ class Handlers:
             raise Answered(failure(400, "unknown_role", "The role is admin or user"))
         return _response(Result(200, {"token": services.tokens.issue(Role(role))}))
 
-    def health(self, route: Route, caller: None) -> bottle.HTTPResponse:
+    def health(self, route: Route, caller: None) -> Response:
         if not self._services.status.is_moving():
             raise Answered(failure(503, "stalled", "No data is moving"))
         return _response(Result(200, {"status": "ok"}))
 
-    def ready(self, route: Route, caller: None) -> bottle.HTTPResponse:
+    def ready(self, route: Route, caller: None) -> Response:
         if self._services.account.is_wrong:
             raise Answered(WRONG_ACCOUNT)
         self._services.status.ping()
         return _response(Result(200, {"status": "ok"}))
 
-    def metrics(self, route: Route, caller: Caller | None) -> bottle.HTTPResponse:
+    def metrics(self, route: Route, caller: Caller | None) -> Response:
         text, kind = self._services.status.metrics()
         return _response(Result(200), text=text, **{"Content-Type": kind})
 
-    def openapi(self, route: Route, caller: None) -> bottle.HTTPResponse:
+    def openapi(self, route: Route, caller: None) -> Response:
         return _response(Result(200, openapi.document()))
 
-    def docs(self, route: Route, caller: None) -> bottle.HTTPResponse:
+    def docs(self, route: Route, caller: None) -> Response:
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
         return _response(Result(200), text=docs.page(), **headers)
 
@@ -232,7 +232,7 @@ class Handlers:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
         return customer, True
 
-    def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> bottle.HTTPResponse:
+    def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
         """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
         key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
         if key is None:
@@ -253,7 +253,7 @@ class Handlers:
             case None:
                 return self._run_keyed(name, lambda: run(uuid, None))
 
-    def _run_keyed(self, name: dict[str, str], run: Callable[[], Result]) -> bottle.HTTPResponse:
+    def _run_keyed(self, name: dict[str, str], run: Callable[[], Result]) -> Response:
         """Run a write and keep its answer, unless it failed on our side: that may be repeated."""
         try:
             result = run()
@@ -278,20 +278,17 @@ class _Shell:
         environ["reconciler.request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self._respond(environ)
-        headers = [*response.headerlist, ("X-Request-Id", request_id), *_ALWAYS]
-        start_response(response.status_line, headers)
-        if response.status_code >= 400:
-            drop_body(environ)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+        return response._replace(headers={**response.headers, "X-Request-Id": request_id}).send(environ, start_response)
 
-    def _respond(self, environ: dict[str, Any]) -> bottle.HTTPResponse:
+    def _respond(self, environ: dict[str, Any]) -> Response:
         try:
             bottle.request.bind(environ)
             refuse_ambiguous(environ)
             environ["PATH_INFO"] = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
             route, arguments = self._app.router.match(environ)
             environ["route.handle"], environ["route.url_args"] = route, arguments
-            return route.call(**arguments)
+            response: Response = route.call(**arguments)
+            return response
         except Ambiguous:
             return _response(failure(400, "bad_request", "Bad request"), Connection="close")
         except UnicodeError:
@@ -305,17 +302,14 @@ class _Shell:
             return _response(failure(500, "internal", "Internal error"))
 
 
-_ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
-
-
-def _of_router(error: bottle.HTTPError) -> bottle.HTTPResponse:
+def _of_router(error: bottle.HTTPError) -> Response:
     if error.status_code == 405:
         allow = error.get_header("Allow") or ""
         return _response(failure(405, "method_not_allowed", "The method is not allowed here"), Allow=allow)
     return _response(failure(404, "not_found", "Not found", error="Not found"))
 
 
-def _response(result: Result, *, text: str | None = None, **headers: str) -> bottle.HTTPResponse:
+def _response(result: Result, *, text: str | None = None, **headers: str) -> Response:
     body = result.body
     if isinstance(body, dict) and result.status >= 400:
         body = {**body, "request_id": bottle.request.environ["reconciler.request_id"]}
@@ -327,7 +321,7 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> bot
     if result.status == 202:
         headers = {"Preference-Applied": "respond-async", **headers}
     kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}
-    return bottle.HTTPResponse(body=data, status=result.status, **{**kind, **headers})
+    return Response(result.status, {**kind, **headers}, data)
 
 
 def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:

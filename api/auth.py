@@ -52,6 +52,15 @@ class Caller:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """What a token of ours says: who calls, and from when to when, in seconds since 1970."""
+
+    caller: Caller
+    begins: int
+    expires: int
+
+
 class Tokens:
     """Issues and verifies tokens with one key. What a good token says is remembered, its times are looked at anew."""
 
@@ -72,9 +81,12 @@ class Tokens:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or len(token) > LONGEST or not token.isascii():
             raise BadToken
-        return _caller(self._known(token))
+        good = self._known(token)
+        if not good.begins <= time.time() < good.expires:
+            raise BadToken
+        return good.caller
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str) -> _Claims:
         parts = token.split(".")
         if len(parts) != 3:
             raise BadToken
@@ -94,7 +106,7 @@ class Tokens:
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise BadToken from error
-        return claims
+        return _read(claims)
 
 
 def _segment(text: str) -> dict[str, Any]:
@@ -108,15 +120,14 @@ def _segment(text: str) -> dict[str, Any]:
     return found
 
 
-def _caller(claims: dict[str, Any]) -> Caller:
-    now = time.time()
+def _read(claims: dict[str, Any]) -> _Claims:
     issued, expires, begins = _moment(claims, "iat"), _moment(claims, "exp"), _moment(claims, "nbf", default=0)
-    if expires <= now or expires - issued > LIFETIME or issued > now + LEEWAY or begins > now + LEEWAY:
-        raise BadToken
     subject, role = claims.get("sub"), claims.get("role")
     if not isinstance(subject, str) or not subject or role not in list(Role) or not isinstance(role, str):
         raise BadToken
-    return Caller(subject=subject, role=Role(role))
+    if expires - issued > LIFETIME:
+        raise BadToken
+    return _Claims(Caller(subject=subject, role=Role(role)), max(issued, begins) - LEEWAY, expires)
 
 
 def _moment(claims: dict[str, Any], name: str, default: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What both HTTP servers share under their frameworks: reading a body with a cap, and serving a WSGI app.
+"""What both HTTP servers share under their frameworks: reading a body with a cap, answering, serving a WSGI app.
 
 The body is read here and nowhere else: the server has already undone the chunking, a framework that does it again
 answers 400 to every valid chunked request.
@@ -7,7 +7,9 @@ answers 400 to every valid chunked request.
 import ctypes
 import os
 import signal
-from typing import Any
+from collections.abc import Callable, Mapping
+from http.client import responses
+from typing import Any, NamedTuple
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -36,6 +38,24 @@ class Ambiguous(Exception):
     """The request's framing can be read in two ways."""
 
 
+class Response(NamedTuple):
+    """An answer; `headers` are our own words in ASCII."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def send(self, environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        """Answer a WSGI request."""
+        start_response(f"{self.status} {responses[self.status]}", [*self.headers.items(), *_ALWAYS])
+        if self.status >= 400:
+            _drop_body(environ)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
+
+
+_ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+
 def refuse_ambiguous(environ: dict[str, Any]) -> None:
     """Raise `Ambiguous` for what the server lets through although proxies refuse it, or disagree on it."""
     host = environ.get("HTTP_HOST", "")
@@ -60,7 +80,7 @@ def read_body(environ: dict[str, Any], cap: int) -> bytes:
     return b"".join(parts)
 
 
-def drop_body(environ: dict[str, Any]) -> None:
+def _drop_body(environ: dict[str, Any]) -> None:
     """Read what is left of a refused request's body that a proxy has buffered: unread, it would cost the answer."""
     if environ.keys() & FORWARDED:
         left = LARGEST_DROPPED

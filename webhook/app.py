@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.wsgi import Ambiguous, CutOff, TooLarge, drop_body, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
 from webhook.alarm import Alarm
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier
@@ -53,7 +53,7 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     app.catchall = False
 
     @app.post("/")  # type: ignore[untyped-decorator]
-    def deliver() -> bottle.HTTPResponse:
+    def deliver() -> Response:
         try:
             return _deliver(receiver, bottle.request.environ)
         except Unsigned as error:
@@ -61,25 +61,22 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
             raise
 
     @app.get("/healthz")  # type: ignore[untyped-decorator]
-    def health() -> bottle.HTTPResponse:
+    def health() -> Response:
         return _answer(200, {"status": "ok"})
 
     def shell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        response = _respond(app, environ)
-        start_response(response.status_line, response.headerlist)
-        if response.status_code >= 400:
-            drop_body(environ)
-        return [response.body]
+        return _respond(app, environ).send(environ, start_response)
 
     return shell
 
 
-def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> bottle.HTTPResponse:
+def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> Response:
     try:
         bottle.request.bind(environ)
         refuse_ambiguous(environ)
         route, arguments = app.router.match(environ)
-        return route.call(**arguments)
+        response: Response = route.call(**arguments)
+        return response
     except bottle.HTTPError as error:
         if error.status_code == 405:
             return _refuse(405, "method_not_allowed", Allow=error.get_header("Allow") or "POST")
@@ -99,7 +96,7 @@ def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> bottle.HTTPResponse
         return _refuse(500, "internal")
 
 
-def _deliver(receiver: Receiver, environ: dict[str, Any]) -> bottle.HTTPResponse:
+def _deliver(receiver: Receiver, environ: dict[str, Any]) -> Response:
     signature = environ.get("HTTP_X_HUBSPOT_SIGNATURE_V3")
     if signature is None:
         raise Unsigned("signature_missing")
@@ -121,13 +118,12 @@ def _deliver(receiver: Receiver, environ: dict[str, Any]) -> bottle.HTTPResponse
     return _answer(204)
 
 
-def _refuse(status: int, code: str, **headers: str) -> bottle.HTTPResponse:
+def _refuse(status: int, code: str, **headers: str) -> Response:
     text = code.replace("_", " ").capitalize()
     return _answer(status, {"message": text, "code": code, "request_id": str(uuid4())}, **headers)
 
 
-def _answer(status: int, body: Any = None, **headers: str) -> bottle.HTTPResponse:
+def _answer(status: int, body: Any = None, **headers: str) -> Response:
     data = b"" if body is None else orjson.dumps(body)
     kind = {} if body is None else {"Content-Type": "application/json", "Content-Length": str(len(data))}
-    always = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return bottle.HTTPResponse(body=data, status=status, **{**kind, **always, **headers})
+    return Response(status, {**kind, **headers}, data)
