@@ -34,7 +34,8 @@ def wrk(url: str, script: str, folder: Path, *, connections: int = CONNECTIONS) 
     """Return the requests per second of a Lua script; raise if any was not answered with success."""
     file = folder / "load.lua"
     file.write_text(script)
-    command = [_tool("wrk", "wrk"), "-t", "2", "-c", str(connections), "-d", f"{SECONDS}s", "-s", str(file), url]
+    command = [_tool("wrk", "wrk"), "-t", "2", "-c", str(connections), "-d", f"{SECONDS}s", "--timeout", f"{SECONDS}s"]
+    command += ["-s", str(file), url]
     ran = _run(command)
     if "Non-2xx" in ran or "Socket errors" in ran:
         raise RuntimeError(ran)

@@ -45,9 +45,11 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes = b""
 
-    def send(self, environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-        """Answer a WSGI request."""
-        start_response(f"{self.status} {responses[self.status]}", [*self.headers.items(), *_ALWAYS])
+    def send(
+        self, environ: dict[str, Any], start_response: Callable[..., object], *more: tuple[str, str]
+    ) -> list[bytes]:
+        """Answer a WSGI request, with more headers."""
+        start_response(f"{self.status} {responses[self.status]}", [*self.headers.items(), *more, *_ALWAYS])
         if self.status >= 400:
             _drop_body(environ)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
