@@ -14,6 +14,9 @@ EVERYDAY = 200
 PAUSE = 2.0
 """Seconds between two writes of the people at work."""
 
+LOOK = 0.2
+"""Seconds between two looks whether all have arrived."""
+
 
 def flood(make: Callable[[], Rig]) -> Iterator[Line]:
     """An import of 60,000 contacts, seven events each; API writes meanwhile."""
@@ -29,8 +32,9 @@ def flood(make: Callable[[], Rig]) -> Iterator[Line]:
     writes: list[float] = []
     while _customers(rig) < PEOPLE + EVERYDAY:
         n = len(writes)
-        writes.append(system.put(f"person{n % EVERYDAY + 1}@example.com", company=f"during {n}"))
-        time.sleep(PAUSE)
+        if time.monotonic() - began > n * PAUSE:
+            writes.append(system.put(f"person{n % EVERYDAY + 1}@example.com", company=f"during {n}"))
+        time.sleep(LOOK)
     taken, calls = time.monotonic() - began, twin.control("GET", "calls")
     system.rest()
     # What happened before there was a receiver was sent to nobody.
