@@ -14,9 +14,9 @@ from crowd import PATIENCE, Clerk, Client, Person, Program
 from deliveries import SECRET
 from herd import Herd, Postgres, listens
 from ledger import Ledger
+from ports import free_port
 from proxy import Proxy
 from psycopg.rows import dict_row
-from running_servers import free_port
 from systems import ISSUER_KEY, JWT_SECRET
 from world import until
 

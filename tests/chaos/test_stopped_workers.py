@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import ports
 import psutil
 import pytest
-import running_servers
 from crowd import Client
 from herd import herd, listens
 from ledger import Ledger
@@ -75,7 +75,7 @@ class Sleeper:
 @contextmanager
 def sleeper(world: World, module: str, folder: Path, **settings: str) -> Iterator[tuple[Sleeper, int]]:
     """A process of ours that has nothing to do yet, and the port it may listen on."""
-    port = running_servers.free_port()
+    port = ports.free_port()
     quiet = {"POLL_INTERVAL": HOURS, "SWEEP_INTERVAL": HOURS, "API_PORT": str(port), **settings}
     with herd(folder, {**api_environment(world), **quiet}, {module: module}) as processes:
         processes.start(module)

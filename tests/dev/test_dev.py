@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from ports import free_port
 from world import until
 
 ROOT = Path(__file__).parents[2]
@@ -87,21 +87,11 @@ class Running:
         return self.process.wait(60)
 
 
-def free_ports() -> dict[str, int]:
-    sockets = [socket.socket() for _ in range(3)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return dict(zip(("API_PORT", "WEBHOOK_PORT", "SANDBOX_PORT"), ports, strict=True))
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[], Running]]:
     """Start the system in one folder, again and again; whatever still runs at the end is ended."""
     started: list[Running] = []
-    ports = free_ports()
+    ports = {name: free_port() for name in ("API_PORT", "WEBHOOK_PORT", "SANDBOX_PORT")}
 
     def begin() -> Running:
         started.append(Running(tmp_path, ports))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START = 30.0
@@ -32,11 +33,6 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def bare(environment: Mapping[str, str]) -> dict[str, str]:

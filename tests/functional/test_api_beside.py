@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ports
 import pytest
 import running_servers
 from systems import KAI, ApiInProcess, webhook_environment
@@ -13,7 +14,7 @@ from systems import KAI, ApiInProcess, webhook_environment
 @pytest.fixture
 def beside(api: ApiInProcess, tmp_path: Path) -> Iterator[ApiInProcess]:
     """An API on two sides that a receiver keeps equal too, told by the twin without delay."""
-    world, port = api.world, running_servers.free_port()
+    world, port = api.world, ports.free_port()
     url = f"http://127.0.0.1:{port}/"
     more = {"HUBSPOT_CLIENT_SECRET": world.sandbox.client_secret, "HUBSPOT_WEBHOOK_URL": url}
     with running_servers.server("webhook", webhook_environment(world, **more), tmp_path / "log", port=port):

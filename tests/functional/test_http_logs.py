@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import ports
 import psutil
 import psycopg
 import pytest
@@ -36,7 +37,7 @@ TELLING = ["canary", "7777 123", "eyJ"]
 @pytest.fixture
 def both(world: World, tmp_path: Path) -> Iterator[tuple[running_servers.Server, running_servers.Server]]:
     """An API and a receiver with secrets that would be recognised, logging all they can."""
-    port = running_servers.free_port()
+    port = ports.free_port()
     url = f"http://127.0.0.1:{port}/"
     secrets = {"access_token": SECRETS["HUBSPOT_ACCESS_TOKEN"], "client_secret": SECRETS["HUBSPOT_CLIENT_SECRET"]}
     world.portal.set(**secrets, webhook_url=url)

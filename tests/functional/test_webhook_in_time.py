@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ports
 import pytest
 import running_servers
 from callers import Caller
@@ -30,7 +31,7 @@ def receiver(world: World) -> Iterator[Caller]:
 def test_what_a_person_does_in_hubspot_reaches_postgres_through_a_real_receiver(
     world: World, tmp_path: Path, until: Until
 ) -> None:
-    port = running_servers.free_port()
+    port = ports.free_port()
     more = {"HUBSPOT_CLIENT_SECRET": world.sandbox.client_secret, "HUBSPOT_WEBHOOK_URL": f"http://127.0.0.1:{port}/"}
     with running_servers.server("webhook", webhook_environment(world, **more), tmp_path / "log", port=port):
         world.portal.set(webhook_url=f"http://127.0.0.1:{port}/")

@@ -17,8 +17,9 @@ import orjson
 import psutil
 import psycopg
 from deliveries import event, signed
+from ports import free_port
 from psycopg.conninfo import make_conninfo
-from running_servers import ROOT, Server, bare, free_port, server
+from running_servers import ROOT, Server, bare, server
 from systems import api_environment
 from wire import ask
 from world import World, until

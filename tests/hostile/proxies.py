@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running_servers import free_port
+from ports import free_port
 from world import until
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"

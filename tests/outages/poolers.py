@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ports import free_port
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from running_servers import free_port
 from world import until
 
 from reconciler.embedded import NAMESPACE
