@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reconciler.core.brake import LIMITS, Danger, Limit, Limits
 from reconciler.core.fields import COLUMNS, FIELDS, Policy
 
 SECRETS = (
@@ -25,6 +26,8 @@ SECRETS = (
 )
 
 _KEYWORDS = re.compile(r"(?:\s*\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*)+")
+
+_LIMIT = re.compile(r"([0-9]{1,9})(?:,([0-9]{1,3})%(?:,([0-9]{1,9})(?:,([0-9]{1,9}))?)?)?")
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -86,6 +89,27 @@ class Sync(Database):
         default={}, description="who wins a conflict, as column=policy pairs: phone=hubspot,company=manual"
     )
     tombstone_file: Path | None = Field(default=None, description="append-only copy of what was erased")
+    brake_delete: Limit = Field(default=LIMITS[Danger.DELETE], description="number[,share%[,ceiling[,cap a day]]]")
+    brake_blank: Limit = LIMITS[Danger.BLANK]
+    brake_create: Limit = LIMITS[Danger.CREATE]
+    brake_rewrite: Limit = LIMITS[Danger.REWRITE]
+    brake_missing: Limit = LIMITS[Danger.MISSING]
+
+    @field_validator("brake_delete", "brake_blank", "brake_create", "brake_rewrite", "brake_missing", mode="before")
+    @classmethod
+    def _limit(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        found = _LIMIT.fullmatch(text.replace(" ", ""))
+        if found is None:
+            raise ValueError("number[,share%[,ceiling[,cap a day]]], such as 100,10%,1000")
+        number, share, ceiling, daily = (None if part is None else int(part) for part in found.groups())
+        return Limit(number=number or 0, share=(share or 0) / 100, ceiling=ceiling, daily=daily)
+
+    @property
+    def brake(self) -> Limits:
+        """What may pass the brake in an hour, by kind."""
+        return {kind: getattr(self, f"brake_{kind}") for kind in Danger}
 
     @field_validator("sync_policies", mode="before")
     @classmethod
