@@ -577,10 +577,10 @@ create or replace view sync.conflicts as
     select id, at, uuid, property, winner, kept, lost from sync.conflict where resolved is null;
 
 create or replace view sync.parked as
-    select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code
+    select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code, t.value ->> 'detail' as detail
     from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}'
     union all
-    select null, null, name, code from sync.mapping;
+    select null, null, name, code, null from sync.mapping;
 
 -- The day of HubSpot's account, which begins at midnight of its time zone.
 create or replace function sync.account_zone() returns text language sql stable parallel safe
@@ -627,7 +627,20 @@ create or replace view sync.causes as
     select cause, since, reason from sync.shut
     union all
     select 'rows_hidden', null, 'the table hides rows from this role: row level security is on, and it is not the owner'
-    where row_security_active('customer');
+    where row_security_active('customer')
+    union all
+    select 'privilege', null, 'the sync''s role lacks a privilege on the table'
+    where not has_table_privilege('customer', 'select') or not has_table_privilege('customer', 'insert')
+    or not has_table_privilege('customer', 'update')
+    union all
+    select 'schema', null, 'the table lacks a column: python -m reconciler db init'
+    where (
+        select count(*) from pg_attribute where attrelid = to_regclass('customer') and not attisdropped and attname in
+            ('uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website', 'lifecyclestage', 'createdat',
+            'updatedat', 'contactid', 'hubspotcreatedat', 'hubspotupdatedat', 'deletedat', 'erasedat', 'mergedinto')
+    ) < 16
+    union all
+    select 'read_only', null, 'the database takes no writes' where current_setting('transaction_read_only') = 'on';
 
 -- Look again at one record (contact id, customer uuid or address), whatever parked it.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$

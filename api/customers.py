@@ -13,7 +13,7 @@ from api.bodies import BatchItem, given
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import SyncError, Transient, WrongPortal
+from reconciler.core.errors import Code, Refused, RowRefused, SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values
 from reconciler.write_through import (
     Changed,
@@ -143,6 +143,8 @@ class Customers:
             return _result(Taken(None if holder is None else holder.contact_id))
         except AddressErased:
             return _result(Erased())
+        except RowRefused as error:
+            return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
         customer = self._desk.by_uuid([uuid])[0]
         return Result(202, shown(customer), customer)
 
@@ -244,11 +246,21 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(409, "create_outcome_unknown", text)
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
+        case Invalid(refused) if refused.code is Code.ROW:
+            details = [
+                {"field": name, "problem": f"refused by the database: {refused.text}"} for name in _named(refused)
+            ]
+            return failure(400, refused.code.value, "Invalid body", details=details)
         case Invalid(refused):
             details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
             text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {refused.text}"
             return failure(400, refused.code.value, text, details=details)
+
+
+def _named(refused: Refused) -> list[str]:
+    """Name the fields that a row was refused for, or else the rule that refused it."""
+    return sorted(refused.columns) or [refused.text]
 
 
 def created_by(uuid: CustomerId, n: int) -> CustomerId:

@@ -89,8 +89,12 @@ class Sender:
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
         self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
         answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
-        self._pairs.settle(answered)
-        return [(each.write, answer) for each, answer in answered]
+        refused = self._pairs.settle(answered)
+        # An API write whose row was refused did not succeed, although HubSpot has it for a moment.
+        return [
+            (each.write, refused.get(each.write.pair.uuid, answer) if each.write.is_direct else answer)
+            for each, answer in answered
+        ]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find out who has an address when HubSpot refuses it without saying so."""

@@ -107,10 +107,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed."""
+    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed.
+
+    `detail` names what refused it, where there is a name: the owner's rule, or HubSpot's.
+    """
 
     code: str
     fingerprint: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,18 @@ class WrongPortal(SyncError):
     """The token belongs to another HubSpot account than the one this database was linked with."""
 
 
+class RowRefused(SyncError):
+    """A rule of the table's owner refuses a row: a constraint, a type, a trigger. It is an answer about that row.
+
+    `rule` is the name of the constraint, index or trigger function, or what else there is to go by; `columns` are the
+    mapped ones that it speaks of, as far as that is known.
+    """
+
+    def __init__(self, rule: str, columns: frozenset[str] = frozenset()) -> None:
+        super().__init__(rule)
+        self.rule, self.columns = rule, columns
+
+
 class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 
@@ -118,6 +130,7 @@ class Code(StrEnum):
     GONE = "contact_gone"
     BLOCKED = "address_blocked"
     REFUSED = "refused"
+    ROW = "row_refused"
 
 
 OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
+from reconciler.core.errors import Code
 from reconciler.core.existence import Existence, existence
 from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.judge import Judge, overwritten_unseen
@@ -28,6 +29,7 @@ from reconciler.core.step import (
     Surroundings,
     digest,
     fingerprint,
+    is_row_parked,
 )
 
 HIDDEN_LOOK = 30.0
@@ -178,6 +180,8 @@ def _archive(pair: Pair, rules: Rules) -> Step:
 def _delete(pair: Pair, rules: Rules) -> Step:
     if not rules.deletes_inbound or pair.link.is_detached:
         return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     trouble = _troubled(pair, RECORD, "contact_gone", None) if pair.contact is None else {}
     conflicts = _unpushed(pair)
     return Step(pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair))
@@ -185,6 +189,8 @@ def _delete(pair: Pair, rules: Rules) -> Step:
 
 def _revive(pair: Pair, around: Surroundings) -> Step:
     assert pair.contact is not None
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     taken = _taken(pair, pair.contact.values.get("email"), around)
     if taken is not None:
         return taken
@@ -212,6 +218,8 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
     taken = _taken(pair, address, around)
     if taken is not None:
         return taken
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     return Step(pair=pair, local=Local.INSERT, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
 
 
@@ -242,10 +250,11 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
     push = _sendable(pair, merged.push, around)
+    refused = {c for c, value in pull.items() if is_row_parked(pair) or _is_refused_here(pair, c, value)}
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
     return Step(
         pair=pair,
-        pull=pull,
+        pull={column: value for column, value in pull.items() if column not in refused},
         push=push,
         agree=merged.agree,
         alive=True if pair.link.alive is not True else None,
@@ -326,6 +335,11 @@ def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
 def _is_parked(pair: Pair, column: str, value: Value) -> bool:
     trouble = pair.link.trouble.get(column)
     return trouble is not None and trouble.fingerprint == fingerprint(column, value)
+
+
+def _is_refused_here(pair: Pair, column: str, value: Value) -> bool:
+    """Whether a rule of the table's owner has refused just this value."""
+    return _is_parked(pair, column, value) and pair.link.trouble[column].code == Code.ROW
 
 
 def _troubled(pair: Pair, column: str, code: str, value: Value) -> dict[str, Trouble]:

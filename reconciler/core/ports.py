@@ -212,8 +212,14 @@ class Pairs(Protocol):
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again, and mark the pairs that waited for them."""
 
-    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> None:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set.
+
+        Returns the ones whose row a rule of the owner's refused: HubSpot has them, and the next look puts that back.
+        """
+
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        """Look again at what a rule of the table's owner refused; or only if the rules are others by now."""
 
 
 class Records(Protocol):
@@ -249,6 +255,9 @@ class Desk(Protocol):
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         """Make and lease links for customers that are about to be created."""
+
+    def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
+        """Return which of these writes the table's owner would refuse a row for; nothing stays of the attempt."""
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
         """Lease the pairs of these customers; the busy ones are left out."""

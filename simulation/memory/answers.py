@@ -11,8 +11,8 @@ from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_cus
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
-def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
-    """Commit the answers of one call."""
+def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> None:
+    """Commit the answers of one call; `mirrors`: the rows take them, else the next look puts them back in HubSpot."""
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
         if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
@@ -23,12 +23,16 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
     _refuse_second_owners(tables, taken)
     kept = [each for each in taken if each.write.pair.customer is not None]
-    written, _ = write_customers(tables, [_row_write(each) for each in kept])
+    written, _ = write_customers(tables, [_row_write(each) for each in kept if mirrors])
     for each in taken:
         again = each.coerced_again(_columns(each) - tables.log(each.write.pair.uuid, each.coerced))
         _move_pushed(tables, each, again)
     tables.wake_waiting([each.freed_address for each in taken])
-    for each in kept:
+    for each in taken if not mirrors else ():
+        uuid = each.write.pair.uuid
+        tables.links[uuid].deleted = each.write.pair.customer is None and uuid not in tables.customers
+        tables.mark({f"u:{uuid}"}, 0)
+    for each in kept if mirrors else ():
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
         row = tables.customers.get(each.write.pair.uuid)
         if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
@@ -39,7 +43,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
             tables.mark({f"u:{row.uuid}" for _ in lost}, 1)
             is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
             tables.mark({f"u:{row.uuid}"} if row.is_alive and is_overtaken else set(), 1)
-    for each in [each for each in taken if each in fresh]:
+    for each in [each for each in taken if mirrors and each in fresh]:
         _insert(tables, each)
     for each in taken:
         tables.close([*([each.sent.intent] if each.is_whole else []), *each.earlier])

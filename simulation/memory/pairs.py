@@ -1,17 +1,19 @@
 """Customers and links in memory: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair, Unseen
+from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
-from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
+from reconciler.core.mirror import Taken
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write, Written
+from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings, parked_row
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
-from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Tables, later
+from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Rule, Tables, later
 
 
 class MemoryPairs:
@@ -165,10 +167,28 @@ class MemoryPairs:
             if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
                 tables.mark({f"u:{link.uuid}"}, 2)
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
-        answers.settle(self._tables, answered)
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        if only_if_rules_changed:
+            return
+        for link in self._tables.links.values():
+            kept = {c: why for c, why in link.trouble.items() if why.code != Code.ROW}
+            if len(kept) < len(link.trouble):
+                link.trouble = kept
+                self._tables.mark({f"u:{link.uuid}"}, 2)
+
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
+        rule = self._tables.rule
+        broken = [] if rule is None else [(s, a) for s, a in answered if isinstance(a, Written) and _breaks(rule, s, a)]
+        answers.settle(self._tables, [each for each in answered if each not in broken])
+        for each in broken:
+            answers.settle(self._tables, [each], mirrors=False)
+        columns = frozenset() if rule is None else frozenset({rule.column})
+        return {sent.write.pair.uuid: Refused(code=Code.ROW, columns=columns) for sent, _ in broken}
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        rule = self._tables.rule
+        if rule is not None:
+            steps = [s if rule.allows(s.pull) else parked_row(s, _told(rule)) for s in steps]
         changing = [step for step in steps if step.changes_anything]
         ours = [step for step in changing if self._is_ours(step)]
         left_out = {step.pair.uuid for step in changing} - {step.pair.uuid for step in ours}
@@ -396,3 +416,14 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
         link.unseen = {}
     link.detached = link.detached and step.local is not Local.REATTACH
     link.privacy = link.privacy or step.pair.privacy
+
+
+def _told(rule: Rule) -> RowRefused:
+    return RowRefused(f"{rule.column}_is_allowed", frozenset({rule.column}))
+
+
+def _breaks(rule: Rule, sent: Sent, answer: Written) -> bool:
+    """Whether the row that an answer is mirrored into would break the owner's rule."""
+    if sent.write.pair.customer is None:
+        return not rule.allows(answer.contact.values)
+    return not rule.allows(Taken(sent, answer.contact).columns)

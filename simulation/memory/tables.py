@@ -19,7 +19,7 @@ from reconciler.core.contact import (
     Trouble,
     Unseen,
 )
-from reconciler.core.errors import Transient
+from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.step import waiting_for
@@ -181,6 +181,23 @@ class LoserRow:
     lost: Value
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check of the owner's: no row may hold this ending in that column."""
+
+    column: str
+    ending: str
+
+    def allows(self, values: Mapping[str, Value]) -> bool:
+        """Whether a row may hold these values."""
+        return not (values.get(self.column) or "").endswith(self.ending)
+
+    def require(self, values: Mapping[str, Value]) -> None:
+        """Raise `RowRefused` where a row may not."""
+        if not self.allows(values):
+            raise RowRefused(f"{self.column}_is_allowed", frozenset({self.column}))
+
+
 class Tables:
     """Everything the database holds. `now` is its clock."""
 
@@ -194,6 +211,7 @@ class Tables:
         self.dirty: list[tuple[CustomerId, list[str], datetime, bool]] = []
         self.hidden: dict[CustomerId, CustomerRow] = {}
         self.hides_rows = False
+        self.rule: Rule | None = None
         self.claimed_portal: int | None = None
         self.allowances: dict[str, int] = {}
         self.cursors: dict[str, Mapping[str, object]] = {}
@@ -220,6 +238,7 @@ class Tables:
         """INSERT a customer; raises `Refusal`."""
         stored = {column: values.get(column) for column in COLUMNS}
         self._refuse(stored["email"], uuid)
+        self._check(values)
         self.customers[uuid] = CustomerRow(uuid, stored, self.now(), self.now())
         self._capture(uuid, [column for column in COLUMNS if stored[column] is not None])
 
@@ -229,6 +248,7 @@ class Tables:
         changed = [column for column, value in values.items() if row.stored[column] != value]
         if "email" in changed and values["email"] is not None and row.is_alive:
             self._refuse(values["email"], uuid)
+        self._check(values)
         row.stored.update(values)
         if changed:
             row.updated = self.now()
@@ -267,6 +287,10 @@ class Tables:
         self.hides_rows = False
         self.customers.update(self.hidden)
         self.hidden.clear()
+
+    def _check(self, values: Mapping[str, Value]) -> None:
+        if self.rule is not None and not self.rule.allows(values):
+            raise Refusal("the owner's rule")
 
     def _capture(self, uuid: CustomerId, edited: list[str], *, deleted: bool = False) -> None:
         self.dirty.append((uuid, edited, self.now(), deleted))

@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
+from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
@@ -12,8 +13,11 @@ from reconciler.core.mirror import Taken, parked_by
 from reconciler.core.ports import Answer, Sent, Written
 
 
-def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> list[CustomerId]:
-    """Commit the answers of one call in one transaction; return those who were erased while they were created."""
+def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> list[CustomerId]:
+    """Commit the answers of one call in one transaction; return those who were erased while they were created.
+
+    `mirrors`: the rows take what was answered; else they stay, and the next look puts it back in HubSpot.
+    """
     written = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     erased = _erased(work, written)
     taken = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
@@ -25,7 +29,11 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> list[Customer
     for _, why in refused:
         if why.suspends:
             work.run("suspend_mapping", columns=sorted(why.suspends), code=why.code)
-    _mirror(work, taken)
+    if mirrors:
+        _mirror(work, taken)
+    else:
+        orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
+        work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
@@ -116,7 +124,8 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
     _insert(work, [each for each in taken if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None])
     kept = [each for each in taken if each.write.pair.customer is not None]
     if kept:
-        written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]))
+        written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]), watched=False)
+        require_all(written)
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
         _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
@@ -151,7 +160,9 @@ def _insert(work: Work, fresh: Sequence[Taken]) -> None:
     addresses = [address for each in fresh if (address := each.contact.values.get("email")) is not None]
     work.run("refuse_erased", addresses=addresses)
     rows = [_row(each, each.contact.values) for each in fresh]
-    done = {row["uuid"] for row in work.rows("insert_customers", rows=to_json(rows))}
+    inserted = work.rows("insert_customers", rows=to_json(rows), watched=False)
+    require_all(inserted)
+    done = {row["uuid"] for row in inserted}
     based = [{"uuid": e.write.pair.uuid, "vals": dict(e.contact.values)} for e in fresh if e.write.pair.uuid in done]
     work.run("move_pulled", rows=to_json(based))
     orphans = [each for each in fresh if each.write.pair.uuid not in done]

@@ -12,6 +12,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
+from reconciler.adapters.postgres.refusals import is_about_a_row, refusal_of
 from reconciler.core.errors import Transient
 
 POOL_WAIT = 2.0
@@ -20,6 +21,12 @@ POOL_WAIT = 2.0
 PREPARED_AFTER = 1
 """Times a statement runs on a connection before it is prepared there."""
 
+OUR_KEYS = frozenset({"customer_email_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
+"""Keys of the table that the sync relies on: what they refuse is a race, and the next look sees it."""
+
+CAUSE_DELAY = 10.0
+"""Seconds until another try where the database is in the way."""
+
 Row = DictRow
 Rows = list[DictRow]
 
@@ -27,9 +34,32 @@ Rows = list[DictRow]
 class DatabaseDown(Transient):
     """Postgres did not answer."""
 
+    cause = "database_down"
+    is_systemic = True
+
+
+class Forbidden(DatabaseDown):
+    """The sync's role lacks a privilege."""
+
+    cause = "privilege"
+
+
+class ReadOnly(DatabaseDown):
+    """The database takes no writes."""
+
+    cause = "read_only"
+
+
+class OutOfSpace(DatabaseDown):
+    """The database's disk, or another of its means, is used up."""
+
+    cause = "disk_full"
+
 
 class NoSchema(DatabaseDown):
-    """Postgres has not got schema.sql, or not this version of it."""
+    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
+
+    cause = "schema"
 
 
 class Busy(Transient):
@@ -97,6 +127,10 @@ class Work:
         """Run a statement and return how many rows it touched."""
         return self._connection.execute(statements()[name], values).rowcount
 
+    def undo(self) -> None:
+        """End the transaction as if it had never been."""
+        self._connection.execute("rollback", prepare=False)
+
 
 class Database:
     """Runs statements, each one alone or several in one transaction."""
@@ -162,16 +196,28 @@ def _translated() -> Iterator[None]:
     except errors.FeatureNotSupported as error:
         raise Busy("a table was altered", delay=0.0) from error
     except errors.UniqueViolation as error:
-        raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
+        if error.diag.schema_name == "sync" or error.diag.constraint_name in OUR_KEYS:
+            raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
+        raise refusal_of(error) from error
     except errors.CheckViolation as error:
         if error.diag.constraint_name == "erased_subject":
             raise AddressErased("erased_subject") from error
-        raise
+        if error.diag.schema_name == "sync":
+            raise
+        raise refusal_of(error) from error
+    except errors.InsufficientPrivilege as error:
+        raise Forbidden(error.diag.message_primary or "a privilege is missing", delay=CAUSE_DELAY) from error
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
         raise NoSchema("the database lacks the schema: python -m reconciler db init", delay=5.0) from error
-    except (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout) as error:
-        raise DatabaseDown("database takes no writes", delay=2.0) from error
-    except psycopg.OperationalError as error:
-        raise DatabaseDown("database unavailable", delay=2.0) from error
+    except errors.ReadOnlySqlTransaction as error:
+        raise ReadOnly("database takes no writes", delay=2.0) from error
+    except (errors.DiskFull, errors.OutOfMemory) as error:
+        raise OutOfSpace("the database has no space left", delay=CAUSE_DELAY) from error
     except psycopg.InterfaceError as error:
         raise DatabaseDown("database connection lost", delay=2.0) from error
+    except psycopg.DatabaseError as error:
+        if is_about_a_row(error):
+            raise refusal_of(error) from error
+        if isinstance(error, psycopg.OperationalError | errors.IdleInTransactionSessionTimeout):
+            raise DatabaseDown("database unavailable", delay=2.0) from error
+        raise

@@ -1,6 +1,6 @@
 """Customers and links in Postgres: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json, wake_waiting
+from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
+from reconciler.core.errors import Code, Refused, RowRefused
+from reconciler.core.fields import Values, normalised
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
-from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
+from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings, parked_row
 
 SETTLE_TRIES = 5
 """Tries of a transaction that commits HubSpot's answers."""
@@ -23,6 +26,7 @@ class PostgresPairs:
 
     def __init__(self, database: Database, *, tombstones: Path | None = None) -> None:
         self._database, self._tombstones = database, tombstones
+        self._table = OwnersTable(database)
 
     def load(self, claims: Sequence[Claim]) -> list[Pair]:
         by_uuid = {claim.uuid: claim for claim in claims}
@@ -86,32 +90,66 @@ class PostgresPairs:
     def resume(self, columns: Collection[str]) -> None:
         self._database.run("resume_mapping", columns=sorted(columns))
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        if not only_if_rules_changed or self._table.has_new_rules():
+            self._database.row("lift_refused")
+
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
+        try:
+            self._settle_patiently(answered, mirrors=True)
+        except RowRefused as error:
+            if len(answered) == 1:
+                return self._put_back(answered[0], error)
+        else:
+            return {}
+        middle = len(answered) // 2
+        return {**self.settle(answered[:middle]), **self.settle(answered[middle:])}
+
+    def _put_back(self, answered: tuple[Sent, Answer], error: RowRefused) -> Mapping[CustomerId, Refused]:
+        """Commit an answer whose row Postgres refuses: HubSpot has it, so the base has; the next look takes it back."""
+        self._settle_patiently([answered], mirrors=False)
+        write = answered[0].write
+        told = self._table.told(error, write.values)
+        return {write.pair.uuid: Refused(code=Code.ROW, columns=told.columns, text=told.rule)}
+
+    def _settle_patiently(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> None:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
         again = retry_if_exception_type((AddressTaken, Busy))
         retrying = Retrying(
             retry=again, stop=stop_after_attempt(SETTLE_TRIES), wait=wait_random(max=0.05), reraise=True
         )
         try:
-            retrying(self._settle, answered)
+            retrying(self._settle, answered, mirrors)
         except AddressTaken as error:
             # HubSpot has been called: what stands in the way is no refusal, the open intent settles it.
             raise Busy("an answer could not be committed", delay=1.0) from error
 
-    def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+    def _settle(self, answered: Sequence[tuple[Sent, Answer]], mirrors: bool) -> None:
         with self._database.own() as work:
-            for uuid in answers.settle(work, answered):
+            for uuid in answers.settle(work, answered, mirrors=mirrors):
                 self._erase(work, uuid)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
         if not changing:
             return set()
+        try:
+            return self._merge(changing)
+        except RowRefused as error:
+            if len(changing) == 1:
+                (step,) = changing
+                return self.merge([parked_row(step, self._table.told(error, step.pull))])
+        # One row must not keep its neighbours back.
+        middle = len(changing) // 2
+        return self.merge(changing[:middle]) | self.merge(changing[middle:])
+
+    def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        watched = self._table.changes_rows
         with self._database.own() as work:
-            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in changing]))
+            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
             ours = {row["uuid"] for row in held}
-            left_out = {step.pair.uuid for step in changing if step.pair.uuid not in ours}
-            return left_out | _merge(work, [step for step in changing if step.pair.uuid in ours])
+            left_out = {step.pair.uuid for step in steps if step.pair.uuid not in ours}
+            return left_out | _merge(work, [step for step in steps if step.pair.uuid in ours], watched=watched)
 
     def rearrange(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -157,15 +195,17 @@ def _intent(write: Write) -> dict[str, Any]:
     }
 
 
-def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
+def _merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
     losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
-    inserted = _insert(work, [step for step in steps if step.local is Local.INSERT])
+    inserted, changed = _insert(work, [step for step in steps if step.local is Local.INSERT], watched=watched)
     touched = [step for step in steps if step.touches_customer]
-    written, lived = _update(work, touched)
+    written, lived, also_changed = _update(work, touched, watched=watched)
     written |= inserted
-    left_out = {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
+    # What a trigger of the owner's made of a row is the owner's edit: the next look brings it to HubSpot.
+    left_out = {*changed, *also_changed}
+    left_out |= {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
     left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
     moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
     work.run("move_links", steps=to_json(moves))
@@ -179,28 +219,41 @@ def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
     return left_out
 
 
-def _insert(work: Work, steps: Sequence[Step]) -> dict[CustomerId, Any]:
+def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[CustomerId, Any], set[CustomerId]]:
     if not steps:
-        return {}
+        return {}, set()
     addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
     work.run("refuse_erased", addresses=addresses)
     rows = [_row(step, dict(step.pull)) for step in steps]
-    done = {row["uuid"] for row in work.rows("insert_customers", rows=to_json(rows))}
-    return {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in done}
+    done = work.rows("insert_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
+    written = {row["uuid"]: row["holds"] for row in done}
+    pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
+    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
 
 
-def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool]]:
+def _is_changed(holds: Values | None, values: Values) -> bool:
+    """Whether the row holds something else of these values than was written."""
+    return holds is not None and any(value != normalised(holds).get(column) for column, value in values.items())
+
+
+def _update(
+    work: Work, steps: Sequence[Step], *, watched: bool
+) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool], set[CustomerId]]:
+    """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
     if not steps:
-        return {}, {}
+        return {}, {}, set()
     free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
     steps = [step for step in steps if step.pair.uuid in free]
     work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
-    done = work.rows("write_customers", rows=to_json(rows))
+    done = work.rows("write_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
     moved = {row["uuid"] for row in done if "email" in row["written"]}
     _give_back(work, [step for step in steps if step.pair.uuid in released - moved])
-    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}
+    changed = {row["uuid"] for row in done if _is_changed(row["holds"], row["written"])}
+    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}, changed
 
 
 def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:

@@ -184,7 +184,7 @@ where c.uuid = w.uuid and c.email is not distinct from w.stored returning c.uuid
 -- give_addresses_back: what was taken off and could not move stays as it was
 update customer c set email = w.stored from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text) where c.uuid = w.uuid and c.email is null
 
--- write_customers: compare-and-set of columns and of being alive; says which columns took
+-- write_customers: compare-and-set of columns and of being alive; says which columns took, and what the row holds of them now where a trigger may change it
 with wanted as (
     select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean, contact bigint, created timestamptz, updated timestamptz)
 ), passing as (
@@ -196,22 +196,99 @@ with wanted as (
                 select from customer o where lower(btrim(o.email)) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
     from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
+), done as (
+    update customer c set
+        (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
+        deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
+        contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
+        hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
+    from passing p where c.uuid = p.uuid
+    returning c.uuid, c.deletedat is null as alive,
+        case when %(watched)s then (
+            select coalesce(jsonb_object_agg(v.key, to_jsonb(c) -> v.key), '{}') from jsonb_each(p.vals) v
+        ) end as holds
 )
-update customer c set
-    (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-        select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
-    deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
-    contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
-    hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
-from passing p where c.uuid = p.uuid
-returning c.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, c.deletedat is null as alive
+select p.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, d.alive, d.holds, d.uuid is null as swallowed
+from passing p left join done d using (uuid)
 
--- insert_customers: new customers for contacts; an address that somebody has by now is left out
-insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
-select w.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage, w.contact, w.created, w.updated
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz)
-cross join lateral jsonb_populate_record(null::customer, w.vals) r
-on conflict do nothing returning uuid
+-- insert_customers: new customers for contacts; one whose address or uuid is there by now is left out
+with wanted as (
+    select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz)
+), free as (
+    select w.* from wanted w
+    where not exists (select from customer c where c.uuid = w.uuid)
+    and not exists (select from customer c where lower(btrim(c.email)) = w.vals ->> 'email' and c.deletedat is null)
+), passing as (
+    -- Of two that want one address only the first gets it.
+    select distinct on (coalesce(vals ->> 'email', uuid::text)) * from free order by coalesce(vals ->> 'email', uuid::text), uuid
+), done as (
+    insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
+    select p.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage, p.contact, p.created, p.updated
+    from passing p cross join lateral jsonb_populate_record(null::customer, p.vals) r
+    returning uuid,
+        case when %(watched)s then jsonb_build_object('email', email, 'firstname', firstname, 'lastname', lastname,
+            'phone', phone, 'company', company, 'website', website, 'lifecyclestage', lifecyclestage) end as holds
+)
+select p.uuid, d.holds, d.uuid is null as swallowed from passing p left join done d using (uuid)
+
+-- table_rules: what the owner lets no row do or does to every row: triggers, and constraints, keys and types beyond ours; and a digest of it all
+with rules as (
+    select 'trigger ' || pg_get_triggerdef(oid) as rule, tgtype & 2 = 2 and tgtype & 1 = 1 as changes
+    from pg_trigger
+    where tgrelid = to_regclass('customer') and not tgisinternal and tgname not like 'sync\_%%' and tgenabled <> 'D'
+    union all
+    select 'constraint ' || pg_get_constraintdef(oid), false from pg_constraint
+    where conrelid = to_regclass('customer') and contype <> 'p' and contype <> 'n'
+    union all
+    select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
+    where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
+    and k.relname not in ('customer_email_is_unique_among_live', 'customer_uuid_is_unique')
+    union all
+    select format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull), false from pg_attribute
+    where attrelid = to_regclass('customer') and attnum > 0 and not attisdropped and attgenerated = ''
+    and (attname = any(%(columns)s::text[]) and (atttypid <> 'text'::regtype or attnotnull)
+        or attnotnull and not atthasdef and attidentity = '' and attname not in ('uuid'))
+)
+select count(*) > 0 as any, coalesce(bool_or(changes), false) as changes, md5(coalesce(string_agg(rule, ' ' order by rule), '')) as digest from rules
+
+-- rule_columns: the mapped columns that a constraint or unique index of the owner's is about
+select a.attname as column from pg_constraint c cross join lateral unnest(c.conkey) as k(attnum)
+join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+where c.conrelid = to_regclass('customer') and c.conname = %(rule)s and a.attname = any(%(columns)s::text[])
+union
+select a.attname from pg_index i cross join lateral unnest(i.indkey) as k(attnum)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indrelid = to_regclass('customer') and i.indexrelid = to_regclass(quote_ident(%(rule)s)) and a.attname = any(%(columns)s::text[])
+
+-- fits: make the values the columns' own, to see whether they can be
+select jsonb_populate_record(null::customer, %(vals)s::jsonb) is not null as fits
+
+-- check_constraints: what is deferred is checked now
+set constraints all immediate
+
+-- lift_refused: look again at what a rule of the owner's refused
+with refused as (
+    select l.uuid, array_agg(t.key) as keys from sync.link l, jsonb_each(l.trouble) t
+    where l.trouble <> '{}' and t.value ->> 'code' = 'row_refused' group by l.uuid
+), lifted as (
+    update sync.link l set trouble = l.trouble - r.keys from refused r where l.uuid = r.uuid returning l.uuid
+), marked as (
+    select sync.mark(array_agg('u:' || uuid), 2) from lifted having count(*) > 0
+)
+select count(*) as count from lifted where (select count(*) from marked) >= 0
+
+-- note_rules: remember the digest of the owner's rules; says whether they are others than before
+insert into sync.cursor (name, value) values ('table rules', to_jsonb(%(digest)s::text))
+on conflict (name) do update set value = excluded.value, at = now() where sync.cursor.value <> excluded.value
+returning xmax <> 0 as changed
+
+-- put_back: contacts whose row was refused here after HubSpot had taken them: what HubSpot has of them goes back
+with orphaned as (
+    update sync.link l set deleted = true from unnest(%(orphans)s::uuid[]) as o(uuid)
+    where l.uuid = o.uuid and not exists (select from customer c where c.uuid = l.uuid)
+)
+select sync.mark(array(select 'u:' || uuid from unnest(%(uuids)s::uuid[]) uuid), 0)
 
 -- move_links: the base follows what was agreed, written or inserted; the read is remembered when nothing was left out
 update sync.link l set

@@ -123,7 +123,10 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
 
 def trouble_json(trouble: Mapping[str, Trouble]) -> Json:
     """Return troubles as the link row keeps them."""
-    return {column: {"code": why.code, "fingerprint": why.fingerprint} for column, why in trouble.items()}
+    return {
+        column: {"code": why.code, "fingerprint": why.fingerprint, **({"detail": why.detail} if why.detail else {})}
+        for column, why in trouble.items()
+    }
 
 
 def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]:
