@@ -84,7 +84,12 @@ ROUTES = (
         path="/get-token/<role>",
         access=Access.ISSUER,
         summary="Issue a token for the role admin or user, valid for one hour",
-        answers={200: "the token", 400: "there is no such role", 401: "X-Issuer-Key is missing or wrong"},
+        answers={
+            200: "the token",
+            400: "there is no such role",
+            401: "X-Issuer-Key is missing or wrong",
+            403: "a web page of another origin calls",
+        },
         headers=("X-Issuer-Key",),
     ),
     Route(
@@ -112,7 +117,7 @@ ROUTES = (
         answers={
             200: "the figures",
             401: "no valid token",
-            403: "the role may not do this",
+            403: "the role may not do this, or a web page of another origin calls",
             503: "the database is not available",
         },
     ),
