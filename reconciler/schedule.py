@@ -18,7 +18,7 @@ from reconciler.adapters.postgres.listen import listen
 from reconciler.core.errors import NotNow, SyncError, Transient, WrongPortal
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE
-from reconciler.settings import Sync
+from reconciler.settings import Sync, secret_source
 from reconciler.start import check_portal, check_properties
 from reconciler.watchdog import Watchdog, restart_process
 from reconciler.wiring import Parts
@@ -183,7 +183,7 @@ class Schedule:
                 self._parts.records.leave(job)
 
     def _listen(self) -> None:
-        listen(self._settings.database_url.get_secret_value(), self._wake, self._stopped)
+        listen(secret_source("DATABASE_URL", self._settings.database_url), self._wake, self._stopped)
 
     def _wake(self) -> None:
         try:

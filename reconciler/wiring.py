@@ -50,7 +50,7 @@ class Parts:
 @contextmanager
 def open_database(settings: DatabaseSettings) -> Iterator[Database]:
     """Open the pool of a process."""
-    with open_pool(settings.database_url.get_secret_value(), size=settings.database_pool) as pool:
+    with open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool) as pool:
         yield Database(pool)
 
 
