@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reconciler.core.fields import COLUMNS, FIELDS, Policy
+from reconciler.outward import Way, proxy_url, trust, way_to
 from reconciler.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
+
+BORROWED = {"HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
+"""Other programs' settings, whose names are like yet others of theirs (HTTP_PROXY)."""
 
 SECRETS = (
     "DATABASE_URL",
@@ -31,6 +35,17 @@ ALIKE = 0.9
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _believable(bundle: Path) -> Path:
+    try:
+        trust(bundle)
+    except OSError:
+        raise ValueError("no certificates can be read there") from None
+    return bundle
+
+
+Bundle = Annotated[Path, AfterValidator(_believable)]
 
 
 class InvalidSettings(Exception):
@@ -81,6 +96,11 @@ class Sync(Database):
         default={}, description="who wins a conflict, as column=policy pairs: phone=hubspot,company=manual"
     )
     tombstone_file: Path | None = Field(default=None, description="append-only copy of what was erased")
+    https_proxy: SecretStr | None = Field(default=None, description="the proxy to HubSpot, maybe with a password")
+    no_proxy: str = Field(default="", description="hosts that need no proxy: names, suffixes, or *")
+    hubspot_ca_bundle: Bundle | None = Field(default=None, description="whose certificates are believed of HubSpot")
+    requests_ca_bundle: Bundle | None = Field(default=None, description="the same, as other programs call it")
+    ssl_cert_file: Bundle | None = Field(default=None, description="the same, as OpenSSL calls it")
 
     @field_validator("hubspot_base_url")
     @classmethod
@@ -89,6 +109,11 @@ class Sync(Database):
         if url.username is not None or url.password is not None:
             raise ValueError("a URL without a user and password")
         return url
+
+    @field_validator("https_proxy")
+    @classmethod
+    def _proxy(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else SecretStr(proxy_url(secret.get_secret_value()))
 
     @field_validator("sync_policies", mode="before")
     @classmethod
@@ -99,6 +124,13 @@ class Sync(Database):
         if any(len(pair) != 2 or pair[0] not in COLUMNS for pair in pairs):
             raise ValueError("column=policy pairs of mapped columns, separated by commas")
         return dict(pairs)
+
+    @property
+    def way(self) -> Way:
+        """How HubSpot is reached."""
+        proxy = None if self.https_proxy is None else self.https_proxy.get_secret_value()
+        bundle = self.hubspot_ca_bundle or self.requests_ca_bundle or self.ssl_cert_file
+        return way_to(str(self.hubspot_base_url), proxy=proxy, exempt=self.no_proxy, bundle=bundle)
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -148,7 +180,8 @@ def load(model: type[Model], environment: Mapping[str, str] = os.environ) -> Mod
     """Return the settings of a process; raise `InvalidSettings` with every problem at once."""
     values, problems = _with_files(environment)
     problems += _slips(values)
-    known: dict[str, Any] = {n.lower(): value for n, value in values.items() if n.lower() in model.model_fields}
+    # Of https_proxy and HTTPS_PROXY the former is taken, as curl does.
+    known: dict[str, Any] = {n.lower(): values[n] for n in sorted(values) if n.lower() in model.model_fields}
     try:
         settings = model(**known)
     except ValidationError as error:
@@ -186,7 +219,7 @@ def _slips(values: Mapping[str, str]) -> list[str]:
     """Name what is like one of our settings, of whatever process, and is none."""
     ours = {name.upper() for model in (Api, Webhook) for name in model.model_fields}
     ours |= {f"{name}_FILE" for name in SECRETS}
-    slips = {name: _meant(name.upper(), ours) for name in values if name.upper() not in ours}
+    slips = {name: _meant(name.upper(), ours - BORROWED) for name in values if name.upper() not in ours}
     return [f"{name}: is no setting; {meant} is one" for name, meant in sorted(slips.items()) if meant]
 
 

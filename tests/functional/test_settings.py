@@ -273,7 +273,7 @@ def test_what_others_call_their_variables_is_no_slip() -> None:
         *("DATABASE_USER", "DATABASE_HOST", "DATABASE_NAME", "DATABASE_PASSWORD", "DATABASE_URL_UNPOOLED"),
         *("APP_PORT", "APP_HOST", "JWT_SECRET_KEY", "LOG_FILE", "API_KEY", "HUBSPOT_API_KEY", "HUBSPOT_PORTAL_ID"),
         *("SANDBOX_ACCESS_TOKEN", "SANDBOX_WEBHOOK_URL", "SANDBOX_PORT", "TEST_DATABASE_URL", "POSTGRES_PASSWORD"),
-        *("PATH", "HOME", "PGHOST", "HTTPS_PROXY", "SSL_CERT_FILE"),
+        *("PATH", "HOME", "PGHOST", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "SSL_CERT_DIR"),
     )
     assert load(Api, {**GOOD, **dict.fromkeys(others, "x"), "POLL_INTERVALL": " "})
 
