@@ -64,9 +64,15 @@ create table if not exists sync.link (
     unseen      jsonb not null default '{}',  -- column -> {since, base, sent}: pushed without a read, history not yet checked
     detached    boolean not null default false,
     privacy     boolean not null default false,  -- a privacy deletion was announced: the next 404 erases
+    deleted     boolean not null default false,  -- the trigger saw the row's DELETE: that it is absent is no riddle
+    erase_due   boolean not null default false,  -- to be erased on both sides; stays so until HubSpot has confirmed
     fence       bigint not null default 0,
     lease_until timestamptz
 );
+alter table sync.link
+    add column if not exists deleted boolean not null default false,
+    add column if not exists erase_due boolean not null default false;
+create index if not exists link_erase_due on sync.link (uuid) where erase_due;
 alter table sync.link alter column base set storage main;
 create unique index if not exists link_contact_is_unique on sync.link (contact);
 create index if not exists link_base_email on sync.link ((base ->> 'email'));
@@ -125,6 +131,7 @@ create table if not exists sync.dirty (
     edited text[] not null default '{}',
     at     timestamptz not null default clock_timestamp()
 );
+alter table sync.dirty add column if not exists deleted boolean not null default false;
 -- So that its rows can be deleted where somebody publishes all tables.
 alter table sync.dirty replica identity full;
 
@@ -203,14 +210,35 @@ create table if not exists sync.outage (
     probe    timestamptz not null default '-infinity'  -- when the next call may look
 );
 insert into sync.outage default values on conflict do nothing;
+alter table sync.outage
+    add column if not exists cause text not null default 'unavailable',  -- one word for what the last failure was
+    add column if not exists reason text not null default 'HubSpot did not answer';  -- and a sentence
 
--- The brake: what was granted, and what an operator allows beyond it.
+-- Kinds of HubSpot call that are refused (a scope, a path that is gone) while others go on.
+create table if not exists sync.shut (
+    door   text primary key,
+    since  timestamptz not null default clock_timestamp(),
+    cause  text not null,
+    reason text not null
+);
+
+-- The brake: what passed of a kind (of a column, for rewrites) in a minute, and what an operator allows beyond it.
 create table if not exists sync.danger (
     kind  text not null,
     at    timestamptz not null default clock_timestamp(),
     count integer not null
 );
-create index if not exists danger_at on sync.danger (kind, at);
+do $$
+begin
+    if not exists (select from pg_constraint where conrelid = 'sync.danger'::regclass and contype = 'p') then
+        create temporary table minutes on commit drop as
+            select kind, date_trunc('minute', at) as at, sum(count)::integer as count from sync.danger group by 1, 2;
+        delete from sync.danger;
+        insert into sync.danger select kind, at, count from minutes;
+        alter table sync.danger add primary key (kind, at);
+        drop index if exists sync.danger_at;
+    end if;
+end $$;
 create table if not exists sync.allowance (
     kind  text primary key,
     count integer not null,
@@ -340,7 +368,7 @@ end $$;
 create or replace function sync.on_delete() returns trigger language plpgsql as $$
 begin
     if sync.is_own() then return null; end if;
-    insert into sync.dirty (uuid) select uuid from old_rows;
+    insert into sync.dirty (uuid, deleted) select uuid, true from old_rows;
     notify sync_dirty;
     return null;
 end $$;
@@ -375,14 +403,21 @@ create or replace function sync.fold() returns void language plpgsql as $$
 begin
     with gone as (
         delete from sync.dirty where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
-        returning uuid, edited, at
+        returning uuid, edited, at, deleted
     ), customers as (
-        select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited
-        from (select uuid, name, max(at) as at from gone left join lateral unnest(edited) as name on true group by uuid, name) each
+        select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited,
+            bool_or(deleted) as deleted
+        from (
+            select uuid, name, max(at) as at, bool_or(deleted) as deleted
+            from gone left join lateral unnest(edited) as name on true group by uuid, name
+        ) each
         group by uuid order by uuid
     ), linked as (
-        insert into sync.link (uuid, edited) select uuid, edited from customers
+        insert into sync.link (uuid, edited, deleted) select uuid, edited, deleted from customers
         on conflict (uuid) do update set edited = sync.link.edited || excluded.edited,
+            -- A row that is there again was not deleted for good.
+            deleted = (sync.link.deleted or excluded.deleted)
+                and not exists (select from customer c where c.uuid = excluded.uuid),
             trouble = case when excluded.edited <> '{}' and sync.link.trouble -> '*' ->> 'code' = 'attempts_exhausted' then sync.link.trouble - '*' else sync.link.trouble end
         returning uuid
     )
@@ -479,6 +514,60 @@ create or replace function sync.resolved(subjects text[]) returns table (subject
     where s like 'u:%';
 $$;
 
+-- The brake -------------------------------------------------------------------------------------------------------
+
+-- How many contacts are linked, about: counted while they are few, estimated when they are many.
+create or replace function sync.about_linked() returns bigint language plpgsql stable as $$
+declare
+    about bigint := (select reltuples::bigint from pg_class where oid = 'sync.link'::regclass);
+begin
+    if about > 10000 then return about; end if;
+    return (select count(*) from sync.link where alive);
+end $$;
+
+-- Take from the rolling hour's allowance what there is, and beyond it from what an operator allows. `needs` are
+-- {kind, name, needed, number, share, ceiling, daily}; one process at a time counts, and none waits for the disk.
+create or replace function sync.grant_danger(needs jsonb) returns table (name text, granted integer)
+language plpgsql set synchronous_commit = off as $$
+declare
+    need    record;
+    hour    bigint;
+    day     bigint;
+    allowed bigint;
+    usual   integer;
+    extra   integer;
+begin
+    perform pg_advisory_xact_lock(hashtext('sync.danger'));
+    for need in select * from jsonb_to_recordset(needs)
+        as n(kind text, name text, needed integer, number bigint, share float8, ceiling bigint, daily bigint)
+    loop
+        select coalesce(sum(count) filter (where at > now() - interval '1 hour'), 0), coalesce(sum(count), 0)
+        into hour, day from sync.danger d where d.kind = need.name and at > now() - interval '1 day';
+        allowed := need.number;
+        if hour + need.needed > allowed and need.share > 0 then
+            allowed := greatest(allowed, floor(need.share * sync.about_linked())::bigint);
+        end if;
+        allowed := least(allowed, need.ceiling) - hour;
+        if need.daily is not null then allowed := least(allowed, need.daily - day); end if;
+        usual := least(need.needed, greatest(allowed, 0));
+        if usual > 0 then
+            insert into sync.danger (kind, at, count) values (need.name, date_trunc('minute', now()), usual)
+            on conflict (kind, at) do update set count = sync.danger.count + excluded.count;
+        end if;
+        extra := 0;
+        if usual < need.needed then
+            -- What an operator allowed is used up by what passes, and by nothing else.
+            select least(need.needed - usual, a.count) into extra from sync.allowance a
+            where a.kind = need.kind and a.until > now() for update;
+            extra := coalesce(extra, 0);
+            update sync.allowance a set count = a.count - extra where a.kind = need.kind and extra > 0;
+        end if;
+        name := need.name;
+        granted := usual + extra;
+        return next;
+    end loop;
+end $$;
+
 -- Views and functions for people ----------------------------------------------------------------------------------
 
 create or replace view sync.pending as
@@ -493,14 +582,20 @@ create or replace view sync.parked as
     union all
     select null, null, name, code from sync.mapping;
 
--- The day's calls (UTC), and when they end at the pace of the last hour; null: not today.
+-- The day of HubSpot's account, which begins at midnight of its time zone.
+create or replace function sync.account_zone() returns text language sql stable parallel safe
+    return coalesce((select value from sync.secret where name = 'time_zone'), 'UTC');
+create or replace function sync.account_day() returns date language sql stable parallel safe
+    return (now() at time zone sync.account_zone())::date;
+
+-- The day's calls, and when they end at the pace of the last hour; null: not today.
 create or replace view sync.today as
     with hour as (
         select coalesce(sum(calls * case when at = date_trunc('hour', now()) then 1 else 1 - extract(epoch from now() - date_trunc('hour', now())) / 3600 end), 0) as pace
         from sync.hour where at >= date_trunc('hour', now()) - interval '1 hour'
     ), forecast as (
-        select calls, quota, now() + interval '1 hour' * (greatest(quota - calls, 0) / nullif(hour.pace, 0))::float8 as ends, (day + 1)::timestamp at time zone 'UTC' as midnight
-        from sync.day, hour where day = (now() at time zone 'UTC')::date
+        select calls, quota, now() + interval '1 hour' * (greatest(quota - calls, 0) / nullif(hour.pace, 0))::float8 as ends, (day + 1)::timestamp at time zone sync.account_zone() as midnight
+        from sync.day, hour where day = sync.account_day()
     )
     select calls, quota, case when ends < midnight then ends end as ends_at from forecast;
 
@@ -524,6 +619,15 @@ create or replace view sync.status as
         (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success,
         (select since from sync.outage) as hubspot_down_since,
         (select ends_at from sync.today) as quota_ends_at;
+
+-- What keeps the sync as a whole from working, or a part of it: one word, since when, and a sentence.
+create or replace view sync.causes as
+    select cause, since, reason from sync.outage where since is not null
+    union all
+    select cause, since, reason from sync.shut
+    union all
+    select 'rows_hidden', null, 'the table hides rows from this role: row level security is on, and it is not the owner'
+    where row_security_active('customer');
 
 -- Look again at one record (contact id, customer uuid or address), whatever parked it.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$

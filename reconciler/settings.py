@@ -5,6 +5,7 @@ misses a setting that was never taken.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reconciler.core.brake import LIMITS, Danger, Limit, Limits
 from reconciler.core.fields import COLUMNS, FIELDS, Policy
 from reconciler.outward import Way, proxy_url, trust, way_to
 from reconciler.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
@@ -32,6 +34,8 @@ SECRETS = (
 
 ALIKE = 0.9
 """How much a name must be like one of ours to be a slip: more than the names of others are (DATABASE_USER: 0.88)."""
+
+_LIMIT = re.compile(r"([0-9]{1,9})(?:,([0-9]{1,3})%(?:,([0-9]{1,9})(?:,([0-9]{1,9}))?)?)?")
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -102,6 +106,12 @@ class Sync(Database):
     requests_ca_bundle: Bundle | None = Field(default=None, description="the same, as other programs call it")
     ssl_cert_file: Bundle | None = Field(default=None, description="the same, as OpenSSL calls it")
 
+    brake_delete: Limit = Field(default=LIMITS[Danger.DELETE], description="number[,share%[,ceiling[,cap a day]]]")
+    brake_blank: Limit = LIMITS[Danger.BLANK]
+    brake_create: Limit = LIMITS[Danger.CREATE]
+    brake_rewrite: Limit = LIMITS[Danger.REWRITE]
+    brake_missing: Limit = LIMITS[Danger.MISSING]
+
     @field_validator("hubspot_base_url")
     @classmethod
     def _without_credentials(cls, url: HttpUrl) -> HttpUrl:
@@ -114,6 +124,22 @@ class Sync(Database):
     @classmethod
     def _proxy(cls, secret: SecretStr | None) -> SecretStr | None:
         return None if secret is None else SecretStr(proxy_url(secret.get_secret_value()))
+
+    @field_validator("brake_delete", "brake_blank", "brake_create", "brake_rewrite", "brake_missing", mode="before")
+    @classmethod
+    def _limit(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        found = _LIMIT.fullmatch(text.replace(" ", ""))
+        if found is None:
+            raise ValueError("number[,share%[,ceiling[,cap a day]]], such as 100,10%,1000")
+        number, share, ceiling, daily = (None if part is None else int(part) for part in found.groups())
+        return Limit(number=number or 0, share=(share or 0) / 100, ceiling=ceiling, daily=daily)
+
+    @property
+    def brake(self) -> Limits:
+        """What may pass the brake in an hour, by kind."""
+        return {kind: getattr(self, f"brake_{kind}") for kind in Danger}
 
     @field_validator("sync_policies", mode="before")
     @classmethod

@@ -38,11 +38,10 @@ class Account:
 def check_portal(parts: Parts) -> None:
     """Raise `WrongPortal` if the token belongs to another account than this database is linked with."""
     parts.budget.shape()
-    portal = parts.hubspot.portal_id()
-    parts.database.run("claim_portal", portal=str(portal))
-    row = parts.database.row("read_portal")
-    if row is not None and int(row["value"]) != portal:
-        raise WrongPortal(f"the token is for HubSpot account {portal}, this database belongs to {row['value']}")
+    account = parts.hubspot.account()
+    mine = parts.records.claim_account(account)
+    if mine != account.portal:
+        raise WrongPortal(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
 
 
 def check_properties(parts: Parts) -> None:

@@ -27,6 +27,7 @@ from reconciler.reconcile import Reconciler
 from reconciler.settings import Database as DatabaseSettings
 from reconciler.settings import Sync, secret_source
 from reconciler.sweep import Sweep
+from reconciler.witness import Witness
 
 log = structlog.get_logger()
 
@@ -63,7 +64,7 @@ def open_parts(settings: Sync) -> Iterator[Parts]:
 
 def build(settings: Sync, database: Database, sleep: Callable[[float], None] = time.sleep) -> Parts:
     """Put the parts together on an open database."""
-    marks, records = PostgresMarks(database), PostgresRecords(database)
+    marks, records = PostgresMarks(database), PostgresRecords(database, settings.brake)
     pairs = PostgresPairs(database, tombstones=settings.tombstone_file)
     limits = Limits(
         per_10s=settings.hubspot_rate_per_10s,
@@ -82,6 +83,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         brakes=records,
         budget=budget,
         rules=partial(_rules, settings, calls),
+        witness=Witness(hubspot, records),
     )
     return Parts(
         database=database,

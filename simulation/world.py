@@ -16,6 +16,7 @@ from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
 from reconciler.sweep import Sweep
+from reconciler.witness import Witness
 from reconciler.write_through import WriteThrough
 from sandbox.events import Event, payload
 from sandbox.portal import Portal
@@ -57,6 +58,7 @@ class Process:
             brakes=records,
             budget=budget,
             rules=lambda: world.rules,
+            witness=Witness(hubspot, records, clock.monotonic),
             clock=clock.monotonic,
         )
         self.api = WriteThrough(

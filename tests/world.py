@@ -46,6 +46,10 @@ class World:
         self.parts = wiring.build(self.settings, database)
         self.parts.budget.shape()
 
+    def rebuilt(self, database: Database | None = None) -> wiring.Parts:
+        """The parts of another process."""
+        return wiring.build(self.settings, database or self.parts.database)
+
     @classmethod
     @contextmanager
     def open(cls, dsn: str, database: Database, **settings: Any) -> Iterator["World"]:

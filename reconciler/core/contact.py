@@ -40,9 +40,14 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a read by id found: a contact (perhaps archived, perhaps under another id after a merge) or nothing."""
+    """What a read by id found: a contact (perhaps archived, perhaps under another id after a merge) or nothing.
+
+    `is_proven`: HubSpot's word counts. That a contact is gone is only believed while the account and another contact,
+    known to live, read well.
+    """
 
     contact: Contact | None
+    is_proven: bool = True
 
     @property
     def is_alive(self) -> bool:
@@ -50,6 +55,8 @@ class Snapshot:
 
 
 GONE = Snapshot(contact=None)
+ABSENT = Snapshot(contact=None, is_proven=False)
+"""A contact that HubSpot does not show; that it is gone is not proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +124,10 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """customer uuid <-> contact id, with base and times. `alive` is the base of existence; None: never agreed."""
+    """customer uuid <-> contact id, with base and times. `alive` is the base of existence; None: never agreed.
+
+    `is_deletion_seen`: the row was deleted, and the trigger was there. `is_erase_due`: an operator has asked for it.
+    """
 
     uuid: CustomerId
     contact_id: ContactId | None = None
@@ -131,6 +141,8 @@ class Link:
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
     is_detached: bool = False
     privacy: bool = False
+    is_deletion_seen: bool = False
+    is_erase_due: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +150,8 @@ class Pair:
     """A link with both its sides and its open intents: all that a decision needs.
 
     `fence` is the claim's number. `remote` is None when nothing was read (an unlinked customer).
-    `privacy` says that a privacy deletion of this contact was announced, now or before.
+    `privacy` says that a privacy deletion of this contact was announced, now or before. `hides_rows`: the table shows
+    this role not every row, so that one that is not there may well be.
     """
 
     link: Link
@@ -147,6 +160,7 @@ class Pair:
     intents: tuple[Intent, ...] = ()
     fence: int = 0
     privacy: bool = False
+    hides_rows: bool = False
 
     @property
     def uuid(self) -> CustomerId:
@@ -155,6 +169,21 @@ class Pair:
     @property
     def contact(self) -> Contact | None:
         return None if self.remote is None else self.remote.contact
+
+    @property
+    def is_row_missing(self) -> bool:
+        """Whether a customer that both sides agreed on is not there, and nothing saw it go."""
+        return self.customer is None and bool(self.link.alive) and not self.link.is_deletion_seen
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the row is missing because this role may not see it, as far as can be told."""
+        return self.is_row_missing and self.hides_rows
+
+    @property
+    def is_contact_missing(self) -> bool:
+        """Whether HubSpot does not show the contact, and nothing proves that it is gone."""
+        return self.remote is not None and not self.remote.is_proven
 
     @property
     def is_settled(self) -> bool:

@@ -6,6 +6,7 @@ is no exception but a `Refused` value, so that one bad record cannot harm its ba
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from reconciler.core.contact import ContactId
 
@@ -15,7 +16,14 @@ class SyncError(Exception):
 
 
 class Transient(SyncError):
-    """Something outside the record failed; try again after `delay` seconds."""
+    """Something outside the record failed; try again after `delay` seconds.
+
+    `reason` says so in a sentence for people, `cause` in one word for status, logs and alerts. `is_systemic`: it is
+    certainly no record's doing, and nothing of its kind goes on until it is over.
+    """
+
+    cause: ClassVar[str] = "unavailable"
+    is_systemic: ClassVar[bool] = False
 
     def __init__(self, reason: str, *, delay: float = 5.0) -> None:
         super().__init__(reason)
@@ -27,16 +35,65 @@ class Unavailable(Transient):
     """HubSpot or Postgres did not answer as agreed; nothing was written."""
 
 
+class Untrusted(Unavailable):
+    """No secure connection to HubSpot could be made: its certificate is not trusted here."""
+
+    cause = "tls_failed"
+    is_systemic = True
+
+
+class TooLarge(Unavailable):
+    """HubSpot's answer is larger than any that is taken; ask for less at once."""
+
+    cause = "answer_too_large"
+
+
 class RateLimited(Transient):
     """HubSpot says that its limit is reached; nothing was written."""
+
+    cause = "rate_limited"
+    is_systemic = True
+
+
+class QuotaSpent(RateLimited):
+    """The account's HubSpot calls of the day are spent; nothing was written."""
+
+    cause = "quota_spent"
 
 
 class NotNow(Transient):
     """No HubSpot call may be made now: none is left, or HubSpot is down; nothing was written."""
 
+    cause = "waiting"
+    is_systemic = True
+
 
 class Unauthorised(Transient):
     """HubSpot does not accept the token; nothing was written."""
+
+    cause = "token_refused"
+    is_systemic = True
+
+
+class ScopeMissing(Transient):
+    """The token may not make this kind of call; others it may."""
+
+    cause = "scope_missing"
+    is_systemic = True
+
+
+class PathUnknown(Transient):
+    """HubSpot does not know this path: that says nothing of any record. So ends a version of its API."""
+
+    cause = "path_unknown"
+    is_systemic = True
+
+
+class OtherAccount(Transient):
+    """The token is for another HubSpot account by now: what it does not show says nothing of ours."""
+
+    cause = "other_account"
+    is_systemic = True
 
 
 class OutcomeUnknown(Transient):

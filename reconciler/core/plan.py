@@ -15,6 +15,7 @@ from reconciler.core.merge import Conflict, Merged, Verdict, merge
 from reconciler.core.step import (
     CREATE_UNKNOWN,
     RECORD,
+    ROWS_HIDDEN,
     STALE_LOOKS,
     Absorb,
     Adopt,
@@ -29,16 +30,25 @@ from reconciler.core.step import (
     fingerprint,
 )
 
+HIDDEN_LOOK = 30.0
+"""Seconds until another look at a pair whose row this role may not see."""
+
 
 def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     """Decide about one pair. What is settled by it ends the intents whose calls are long over."""
+    if pair.is_hidden:
+        return Step(pair=pair, waits=ROWS_HIDDEN, again=HIDDEN_LOOK)
     step = _decide(pair, around, rules)
+    if (pair.is_row_missing or pair.is_contact_missing) and step.removes_anything:
+        step = replace(step, is_missing=True)
     overdue = [intent.id for intent in pair.intents if intent.is_overdue and intent.id not in step.closes]
     is_open = step.again is not None or step.identity is not None or step.needs_history
     return replace(step, closes=(*step.closes, *overdue)) if overdue and not is_open else step
 
 
 def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    if pair.link.is_erase_due:
+        return _erase(pair)
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
@@ -53,6 +63,14 @@ def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if contact is not None and _is_stale(pair):
         return Step(pair=pair, is_stale=True, again=STALE_LOOKS[pair.link.looks])
     return _linked(pair, around, rules)
+
+
+def _erase(pair: Pair) -> Step:
+    """Erase on request: HubSpot first. A create under way is waited for, or its contact would outlive its person."""
+    if any(intent.kind is IntentKind.CREATE and not intent.is_overdue for intent in pair.intents):
+        return Step(pair=pair, again=STALE_LOOKS[1])
+    is_there = pair.link.contact_id is not None or pair.contact is not None
+    return Step(pair=pair, local=Local.ERASE, remote=Remote.PURGE if is_there else None)
 
 
 def _is_stale(pair: Pair) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum, auto
+from enum import Enum, IntEnum, StrEnum, auto
 from math import inf
 from typing import Any, Protocol
 
-from reconciler.core.brake import Danger
+from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
-from reconciler.core.errors import Refused
+from reconciler.core.errors import Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
 from reconciler.core.step import Step, Surroundings
@@ -260,7 +260,7 @@ class Desk(Protocol):
 class Brakes(Protocol):
     """The rolling hour of dangerous changes."""
 
-    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
+    def grant(self, needed: Mapping[Need, int]) -> Mapping[Need, int]:
         """Take as much of the allowance as there is."""
 
 
@@ -271,6 +271,14 @@ class Page:
     contacts: Sequence[Contact]
     after: str | None
     served_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotAccount:
+    """The HubSpot account behind the token. Its day ends at midnight of its `time_zone`."""
+
+    portal: int
+    time_zone: str
 
 
 class HubSpot(Protocol):
@@ -300,8 +308,22 @@ class HubSpot(Protocol):
     def walk(self, after: str | None) -> Page:
         """Return contacts by id from the store (which does not lag), with all mapped properties."""
 
+    def account(self) -> HubSpotAccount:
+        """Return the account that the token is for."""
+
     def highest(self) -> ContactId | None:
         """Return about the highest contact id (from the search index, which lags); None: there is no contact."""
+
+
+class Door(StrEnum):
+    """What a HubSpot call is for. A token may open some doors and not others; a version may lose one path of many."""
+
+    READ = "read contacts"
+    SEARCH = "search contacts"
+    WRITE = "write contacts"
+    ERASE = "erase contacts"
+    PROPERTIES = "read properties"
+    ACCOUNT = "read the account"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +333,24 @@ class Told:
     per_10s: int | None
     daily: int | None
     left_today: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """While HubSpot is down: the seconds until the next call may look whether it is back, and why it is down."""
+
+    seconds: float
+    reason: str
+
+
+class Witnesses(Protocol):
+    """What is known of HubSpot from before, to hold an answer against that says that somebody is gone."""
+
+    def claim_account(self, account: HubSpotAccount) -> int:
+        """Make the account this database's own if it has none; return the portal id of the one that is."""
+
+    def living(self, limit: int, *, apart_from: Collection[ContactId]) -> list[ContactId]:
+        """Return some linked contacts believed to be alive, drawn by chance."""
 
 
 class Slots(Protocol):
@@ -346,14 +386,20 @@ class Slots(Protocol):
     def hear_day(self, calls: int) -> None:
         """Say that HubSpot has counted so many calls today, whoever made them."""
 
-    def fail(self, *, after: int, pause: float) -> None:
+    def fail(self, error: Transient, *, after: int, pause: float) -> None:
         """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""
 
-    def recover(self) -> None:
-        """Say that HubSpot answers."""
+    def recover(self, door: Door) -> None:
+        """Say that HubSpot answers this kind of call. That it knows other paths says nothing of the one it did not."""
 
-    def probe(self, pause: float) -> float | None:
-        """Return None while HubSpot is up; else 0 for the one who may look now, or the seconds until the next look."""
+    def shut(self, door: Door, error: Transient) -> None:
+        """Say that one kind of call is refused, and why; the others go on."""
+
+    def open(self, door: Door) -> None:
+        """Say that this kind of call is answered again."""
+
+    def probe(self, pause: float) -> Pause | None:
+        """Return None while HubSpot is up; else how long to wait, no time at all for the call that may look now."""
 
     def leave_probe(self, pause: float) -> None:
         """Let another one look at once: whoever was to look had nothing to call for. `pause` is that of `probe`."""

@@ -26,12 +26,14 @@ class MemoryPairs:
     def _pair(self, claim: Claim) -> Pair:
         tables, link = self._tables, self._tables.links[claim.uuid]
         row = tables.customers.get(claim.uuid)
+        is_seen = link.deleted or (row is None and any(each[0] == claim.uuid and each[3] for each in tables.dirty))
         return Pair(
-            link=link.value(),
+            link=replace(link.value(), is_deletion_seen=is_seen),
             customer=None if row is None else row.value(),
             intents=tuple(intent.value(tables.now()) for intent in tables.intents_of(claim.uuid)),
             fence=claim.fence,
             privacy=claim.privacy or link.privacy,
+            hides_rows=row is None and tables.hides_rows,
         )
 
     def surroundings(
@@ -388,7 +390,7 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     link.looks = step.pair.link.looks + 1 if step.is_stale else 0
     link.seen = step.at if step.believes and not step.is_stale else later(link.seen, step.at)
     link.read = step.at if whole and step.is_whole else link.read
-    cured = {*settled, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
+    cured = {*settled, *step.lifted, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
     link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
     if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
         link.unseen = {}

@@ -90,7 +90,8 @@ def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) ->
 def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: Contact | None) -> bool:
     """Insert a customer for a contact; False when somebody has its address or uuid by now."""
     address = values.get("email")
-    if uuid in tables.customers or tables.holder(address) is not None:
+    is_hidden = any(row.uuid == uuid or (row.is_alive and row.address == address) for row in tables.hidden.values())
+    if is_hidden or uuid in tables.customers or tables.holder(address) is not None:
         return False
     row = CustomerRow(uuid, {column: values.get(column) for column in COLUMNS}, tables.now(), tables.now())
     if contact is not None:

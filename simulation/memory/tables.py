@@ -7,6 +7,7 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
+from reconciler.core.brake import Need
 from reconciler.core.contact import (
     ContactId,
     Customer,
@@ -96,6 +97,8 @@ class LinkRow:
     unseen: dict[str, Unseen] = field(default_factory=dict)
     detached: bool = False
     privacy: bool = False
+    deleted: bool = False
+    erase_due: bool = False
     fence: int = 0
     lease_until: datetime | None = None
 
@@ -114,6 +117,8 @@ class LinkRow:
             unseen=dict(self.unseen),
             is_detached=self.detached,
             privacy=self.privacy,
+            is_deletion_seen=self.deleted,
+            is_erase_due=self.erase_due,
         )
 
     def settle(self, values: Mapping[str, Value]) -> None:
@@ -186,11 +191,15 @@ class Tables:
         self.aliases: dict[ContactId, tuple[CustomerId | None, str]] = {}
         self.intents: dict[IntentId, IntentRow] = {}
         self.marks: dict[str, MarkRow] = {}
-        self.dirty: list[tuple[CustomerId, list[str], datetime]] = []
+        self.dirty: list[tuple[CustomerId, list[str], datetime, bool]] = []
+        self.hidden: dict[CustomerId, CustomerRow] = {}
+        self.hides_rows = False
+        self.claimed_portal: int | None = None
+        self.allowances: dict[str, int] = {}
         self.cursors: dict[str, Mapping[str, object]] = {}
         self.losers: dict[LoserRow, None] = {}
         self.tombstones: set[str] = set()
-        self.dangers: list[tuple[str, datetime, int]] = []
+        self.dangers: list[tuple[Need, datetime, int]] = []
         self.numbers = count(1)
         self.suspended: dict[str, str] = {}
         self.erased: set[CustomerId] = set()
@@ -242,10 +251,25 @@ class Tables:
     def delete(self, uuid: CustomerId) -> None:
         """DELETE the row."""
         if self.customers.pop(uuid, None) is not None:
-            self._capture(uuid, [])
+            self._capture(uuid, [], deleted=True)
 
-    def _capture(self, uuid: CustomerId, edited: list[str]) -> None:
-        self.dirty.append((uuid, edited, self.now()))
+    def vanish(self, uuid: CustomerId) -> None:
+        """DELETE the row where no trigger sees it."""
+        self.customers.pop(uuid, None)
+
+    def hide(self, uuids: Collection[CustomerId]) -> None:
+        """Switch row level security on: the sync's role does not see these rows."""
+        self.hides_rows = True
+        self.hidden.update({uuid: self.customers.pop(uuid) for uuid in uuids if uuid in self.customers})
+
+    def show(self) -> None:
+        """Switch row level security off."""
+        self.hides_rows = False
+        self.customers.update(self.hidden)
+        self.hidden.clear()
+
+    def _capture(self, uuid: CustomerId, edited: list[str], *, deleted: bool = False) -> None:
+        self.dirty.append((uuid, edited, self.now(), deleted))
 
     def _refuse(self, email: Value, uuid: CustomerId) -> None:
         address = normalise_email(email)

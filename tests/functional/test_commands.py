@@ -34,7 +34,7 @@ def test_a_certificate_of_no_known_authority_is_said(world: World, tmp_path: Pat
     with terminator(world.sandbox.url, make_authority(tmp_path / "authority")) as port:
         ended, _, said = command(world, "audit", HUBSPOT_BASE_URL=f"https://localhost:{port}")
     assert ended == 2
-    assert "certificate is of no authority that is believed here" in said
+    assert "certificate is not trusted here" in said
 
 
 def test_two_customers_with_one_address_are_in_the_way_of_the_schema(world: World, empty: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from budgets import Unlimited
 from lines import Authority, Proxy, make_authority, terminator
-from test_gateway_failures import Budget
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
@@ -58,7 +58,7 @@ def gateway(sandbox: Sandbox, url: str, **environment: Any) -> Gateway:
     settings = load(
         Sync, {"DATABASE_URL": "host=h", "HUBSPOT_ACCESS_TOKEN": sandbox.token, **given, "HUBSPOT_BASE_URL": url}
     )
-    calls = Calls(Budget(), lambda seconds: None)
+    calls = Calls(Unlimited(), lambda seconds: None)
     return Gateway(base_url=url, token=lambda: sandbox.token, calls=calls, way=settings.way)
 
 
@@ -69,7 +69,7 @@ def assert_works(hubspot: Gateway, sandbox: Sandbox) -> None:
     assert hubspot.read([answer.contact.id])[answer.contact.id].is_alive
     assert hubspot.walk(None).contacts
     assert hubspot.highest() == answer.contact.id
-    assert hubspot.portal_id() == sandbox.portal.settings.portal_id
+    assert hubspot.account().portal == sandbox.portal.settings.portal_id
 
 
 @pytest.mark.parametrize("name", ["HUBSPOT_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -90,8 +90,8 @@ def test_a_certificate_that_nobody_vouches_for_is_an_outage_and_nothing_is_sent(
 ) -> None:
     given = {"HUBSPOT_CA_BUNDLE": another.bundle} if bundle == "another" else {}
     hubspot = gateway(sandbox, f"https://localhost:{port}", **given)
-    for call in (hubspot.portal_id, lambda: hubspot.create([{"email": "kai@example.com"}])):
-        with pytest.raises(Unavailable, match="certificate is of no authority that is believed here"):
+    for call in (hubspot.account, lambda: hubspot.create([{"email": "kai@example.com"}])):
+        with pytest.raises(Unavailable, match="certificate is not trusted here"):
             call()
     assert sandbox.portal.calls.total == 0
 
@@ -101,12 +101,12 @@ def test_a_certificate_for_another_name_is_not_believed(
 ) -> None:
     way = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}", "HUBSPOT_CA_BUNDLE": authority.bundle}
     with pytest.raises(Unavailable, match="certificate"):
-        gateway(sandbox, f"https://evil.test:{port}", **way).portal_id()
+        gateway(sandbox, f"https://evil.test:{port}", **way).account()
     assert sandbox.portal.calls.total == 0
 
 
 def test_a_port_that_speaks_no_tls_is_an_outage_and_no_write_is_in_doubt(sandbox: Sandbox) -> None:
-    with pytest.raises(Unavailable, match="no TLS connection"):
+    with pytest.raises(Unavailable, match="no secure connection"):
         gateway(sandbox, sandbox.url.replace("http:", "https:")).create([{"email": "kai@example.com"}])
 
 

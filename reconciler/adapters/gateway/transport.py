@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from urllib3 import PoolManager, ProxyManager, make_headers
-from urllib3.exceptions import HTTPError, ProtocolError, ProxyError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ProxyError, SSLError
 from urllib3.response import BaseHTTPResponse
 
-from reconciler.core.errors import Unavailable
+from reconciler.core.errors import Unavailable, Untrusted
 from reconciler.core.ports import CALL_DEADLINE
 from reconciler.outward import Way, trust
 
@@ -31,22 +31,22 @@ class TooSlow(HTTPError):
     """The answer took longer than the total deadline."""
 
 
-class BrokenTls(HTTPError):
-    """The connection broke in the middle of TLS."""
+class Oversized(HTTPError):
+    """The answer is larger than what is taken."""
 
 
-class TooLarge(HTTPError):
-    """The answer is larger than any that HubSpot gives."""
+class NoTrust(HTTPError):
+    """The other end could not prove that it is HubSpot; nothing was sent."""
 
 
 HANDSHAKE = {
-    *("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"),
-    *("TLSV1_ALERT_PROTOCOL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_UNRECOGNIZED_NAME"),
+    *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"),
+    *("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_UNRECOGNIZED_NAME"),
 }
 """OpenSSL's words for a connection that did not come about: nothing was sent over it."""
 
-TRUST_DELAY = 30.0
-"""Seconds until a look whether certificates are believed by now."""
+HANDSHAKE_DELAY = 30.0
+"""Seconds until a look whether it comes about by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class BoundedPool:
 
         urllib3's errors mean that there is no answer.
         """
-        with _way_found():
+        with _in_words():
             reply = self._request(method, url, options)
         if not 200 <= reply.status <= 299:
             raise Rejected(reply)
@@ -119,30 +119,35 @@ class BoundedPool:
             parts.append(part)
             size += len(part)
             if size > LARGEST_ANSWER:
-                raise TooLarge("answer too large")
+                raise Oversized("answer too large")
             if self._clock() > deadline:
                 raise TooSlow("answer too slow")
         return b"".join(parts)
 
 
 @contextmanager
-def _way_found() -> Iterator[None]:
-    """Say in words why there was no way to HubSpot. The client itself breaks at urllib3's errors of TLS."""
+def _in_words() -> Iterator[None]:
+    """Say why there was no way to HubSpot. The client itself would stumble over urllib3's errors of TLS."""
     try:
         yield
+    except MaxRetryError as error:
+        raise _of_tls(error.reason) or error from error
+    except SSLError as error:
+        raise _of_tls(error) or HTTPError("TLS failed") from error
     except ProxyError as error:
         raise Unavailable("the proxy to HubSpot could not be reached") from error
-    except SSLError as error:
-        cause = error.args[0] if error.args else None
-        reason = cause.reason if isinstance(cause, ssl.SSLError) else None
-        if reason == "CERTIFICATE_VERIFY_FAILED":
-            raise Unavailable(
-                "HubSpot's certificate is of no authority that is believed here", delay=TRUST_DELAY
-            ) from error
-        if reason in HANDSHAKE:
-            raise Unavailable("no TLS connection with HubSpot", delay=TRUST_DELAY) from error
-        raise BrokenTls("the TLS connection broke") from error
     except ProtocolError as error:
         if "Tunnel connection failed" not in str(error):
             raise
         raise Unavailable("the proxy refuses to connect to HubSpot") from error
+
+
+def _of_tls(error: BaseException | None) -> Exception | None:
+    """Return what a connection means that did not come about; None for any other failure."""
+    causes = [error, getattr(error, "__cause__", None), *getattr(error, "args", ())]
+    reasons = {each.reason for each in causes if isinstance(each, ssl.SSLError)}
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        return NoTrust("certificate not trusted")
+    if reasons & HANDSHAKE:
+        return Untrusted("no secure connection with HubSpot comes about", delay=HANDSHAKE_DELAY)
+    return None

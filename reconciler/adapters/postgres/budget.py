@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.adapters.postgres.database import Database, to_json
-from reconciler.core.ports import Lane
+from reconciler.core.errors import Transient
+from reconciler.core.ports import Door, Lane, Pause
 
 
 class PostgresSlots:
@@ -44,15 +45,21 @@ class PostgresSlots:
     def hear_day(self, calls: int) -> None:
         self._database.run("hear_day", calls=calls)
 
-    def fail(self, *, after: int, pause: float) -> None:
-        self._database.run("fail_hubspot", after=after, pause=pause)
+    def fail(self, error: Transient, *, after: int, pause: float) -> None:
+        self._database.run("fail_hubspot", after=after, pause=pause, cause=error.cause, reason=error.reason)
 
-    def recover(self) -> None:
-        self._database.run("recover_hubspot")
+    def recover(self, door: Door) -> None:
+        self._database.run("recover_hubspot", door=door)
 
-    def probe(self, pause: float) -> float | None:
+    def shut(self, door: Door, error: Transient) -> None:
+        self._database.run("shut_door", door=door, cause=error.cause, reason=error.reason)
+
+    def open(self, door: Door) -> None:
+        self._database.run("open_door", door=door)
+
+    def probe(self, pause: float) -> Pause | None:
         row = self._database.row("probe_hubspot", pause=pause)
-        return None if row is None else float(row["wait"])
+        return None if row is None else Pause(seconds=float(row["wait"]), reason=row["reason"])
 
     def leave_probe(self, pause: float) -> None:
         self._database.run("leave_probe", pause=pause)

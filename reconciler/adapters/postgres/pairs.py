@@ -250,7 +250,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "at": step.at,
         "believe": step.believes and not step.is_stale,
         "whole": whole and step.is_whole,
-        "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
+        "cured": [*settled, *step.lifted, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},

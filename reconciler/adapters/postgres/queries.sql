@@ -77,7 +77,9 @@ where not exists (select from sync.link l where l.uuid = c.uuid) and not exists 
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
-select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence,
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence, l.erase_due,
+    l.deleted or c.uuid is null and exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted) as deletion_seen,
+    c.uuid is null and row_security_active('customer') as hides_rows,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto, i.intents
 from sync.link l
@@ -370,7 +372,8 @@ with page as (
     select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
     select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact and a.kind <> 'former'
-    where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true)
+    where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true
+        or l.trouble -> '*' ->> 'code' = 'held_missing')
 ), marked as (
     select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news having count(*) > 0
 )
@@ -384,23 +387,34 @@ with missing as (
 )
 select count(*) as count from missing where (select count(*) from marked) >= 0
 
--- mark_drifted: mark, among the next customers, those that differ from their base, have no link, or wait for an address: what no trigger saw
+-- mark_drifted: mark, among the next customers, those that differ from their base, have no link, wait for an address or are held: what no trigger saw; and links whose row has gone without a word
 with page as (
     select * from customer where uuid > %(after)s and uuid <= %(upto)s order by uuid limit %(limit)s
+), last as (
+    -- Beyond the last customer the links are looked at to the end.
+    select coalesce((select uuid from page order by uuid desc limit 1), %(upto)s::uuid) as uuid
 ), drifted as (
     select c.uuid from page c left join sync.link l on l.uuid = c.uuid
     where c.mergedinto is null and c.erasedat is null and (
         l.uuid is null and c.deletedat is null
         or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
-        or l.trouble <> '{}' and not l.detached and exists (select from jsonb_each(l.trouble) t where t.value ->> 'code' in ('address_taken', 'duplicate'))
+        or l.trouble <> '{}' and not l.detached and exists (
+            select from jsonb_each(l.trouble) t
+            where t.value ->> 'code' in ('address_taken', 'duplicate')
+            or t.value ->> 'code' like 'held%%')
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
             or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
                 'company', nullif(c.company, ''), 'website', nullif(c.website, ''), 'lifecyclestage', nullif(c.lifecyclestage, ''))) is distinct from l.base))
+    union all
+    select l.uuid from sync.link l, last
+    where l.uuid > %(after)s and l.uuid <= last.uuid and l.contact is not null and (l.alive or l.trouble <> '{}')
+    and not exists (select from customer c where c.uuid = l.uuid) and not row_security_active('customer')
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted having count(*) > 0
 )
-select (select uuid from page order by uuid desc limit 1) as last, (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
+select (select last.uuid from last where exists (select from page)) as last,
+    (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
 
 -- count_linked: how many contacts are linked and alive
 select count(*) as count from sync.link where contact is not null and alive
@@ -463,20 +477,32 @@ update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
 
 -- fail_hubspot: HubSpot failed for a cause of its own; after so many in a row it counts as down, and the next probe is a pause ahead
-update sync.outage set failures = failures + 1,
+update sync.outage set failures = failures + 1, cause = %(cause)s, reason = %(reason)s,
     since = case when failures + 1 >= %(after)s then coalesce(since, clock_timestamp()) else since end,
-    probe = case when failures + 1 >= %(after)s or since is not null then clock_timestamp() + %(pause)s * interval '1 second' else probe end
+    probe = case when failures + 1 >= %(after)s or since is not null
+        then clock_timestamp() + %(pause)s * interval '1 second' else probe end
 
--- recover_hubspot: HubSpot answers
-update sync.outage set failures = 0, since = null where failures > 0 or since is not null
+-- recover_hubspot: HubSpot answers; of a path that it did not know, or did not let us take, only a read says so
+update sync.outage set failures = 0, since = null
+where (failures > 0 or since is not null)
+and (cause not in ('path_unknown', 'scope_missing') or %(door)s = 'read contacts')
+
+-- shut_door: HubSpot refuses one kind of call
+insert into sync.shut (door, cause, reason) values (%(door)s, %(cause)s, %(reason)s)
+on conflict (door) do update set cause = excluded.cause, reason = excluded.reason
+
+-- open_door: HubSpot takes this kind of call again
+delete from sync.shut where door = %(door)s
 
 -- probe_hubspot: while HubSpot is down: 0 if this call is to look whether it is back, else the seconds until the next look
 with looking as (
-    update sync.outage set probe = clock_timestamp() + %(pause)s * interval '1 second' where since is not null and probe <= clock_timestamp() returning 0::float8 as wait
+    update sync.outage set probe = clock_timestamp() + %(pause)s * interval '1 second'
+    where since is not null and probe <= clock_timestamp() returning 0::float8 as wait, reason
 )
-select wait from looking
+select wait, reason from looking
 union all
-select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 from sync.outage where since is not null and not exists (select from looking)
+select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8, reason
+from sync.outage where since is not null and not exists (select from looking)
 
 -- leave_probe: nobody looked; if it has failed for others meanwhile, that stands
 update sync.outage set probe = clock_timestamp() where since is not null and probe <= clock_timestamp() + %(pause)s * interval '1 second'
@@ -487,42 +513,43 @@ with unwaited as (
 ), hour as (
     insert into sync.hour (at, calls) values (date_trunc('hour', now()), %(calls)s) on conflict (at) do update set calls = sync.hour.calls + excluded.calls
 )
-insert into sync.day (day, calls, quota) select (now() at time zone 'UTC')::date, %(calls)s, %(quota)s from unwaited
+insert into sync.day (day, calls, quota) select sync.account_day(), %(calls)s, %(quota)s from unwaited
 on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
 
 -- hear_day: how many calls HubSpot has counted today: other apps of the account call, too, and its day is not ours
-update sync.day set calls = %(calls)s where day = (now() at time zone 'UTC')::date
+update sync.day set calls = %(calls)s where day = sync.account_day()
 
 -- grant_danger: take from the rolling hour's allowance what there is
-with live as (
-    select count(*) as links from sync.link where alive
-), used as (
-    select coalesce(sum(count), 0) as count from sync.danger where kind = %(kind)s and at > now() - interval '1 hour'
-), extra as (
-    select coalesce(sum(count), 0) as count from sync.allowance where kind = %(kind)s and until > now()
-), granted as (
-    select least(%(needed)s, greatest(greatest(100, live.links / 10) + extra.count - used.count, 0))::integer as count from live, used, extra
-), noted as (
-    insert into sync.danger (kind, count) select %(kind)s, count from granted where count > 0
-)
-select count from granted
+select name, granted from sync.grant_danger(%(needs)s::jsonb)
 
--- lock_danger: one process at a time counts
-select pg_advisory_xact_lock(hashtext('sync.danger'))
-
--- allow: let more of a kind go within a day, and look at what was held again
+-- allow: let so many more of a kind go within a day, and look at as many of those held, the longest linked first; says how many are held
 with allowed as (
-    insert into sync.allowance (kind, count, until) values (%(kind)s, %(count)s, now() + interval '1 day')
-    on conflict (kind) do update set count = case when sync.allowance.until > now() then sync.allowance.count else 0 end + excluded.count, until = excluded.until
+    insert into sync.allowance (kind, count, until)
+    values (%(kind)s, %(count)s, now() + interval '1 day')
+    on conflict (kind) do update set until = excluded.until,
+        count = case when sync.allowance.until > now() then sync.allowance.count else 0 end + excluded.count
 ), held as (
-    select uuid from sync.link where trouble <> '{}' and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
+    select uuid, row_number() over (order by read nulls last, uuid) as place from sync.link
+    where trouble <> '{}'
+    and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
 ), freed as (
-    update sync.link l set trouble = coalesce((select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t where t.value ->> 'code' <> 'held_' || %(kind)s), '{}')
-    from held where l.uuid = held.uuid returning l.uuid
+    update sync.link l set trouble = coalesce((
+        select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t where t.value ->> 'code' <> 'held_' || %(kind)s
+    ), '{}')
+    from held where l.uuid = held.uuid and held.place <= %(count)s returning l.uuid
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), 1) from freed having count(*) > 0
 )
-select count(*) as count from freed where (select count(*) from marked) >= 0
+select (select count(*) from freed) as woken, (select count(*) from held) as held
+where (select count(*) from marked) >= 0
+
+-- allow_all: let any number of these kinds go until told otherwise, or for a day
+insert into sync.allowance (kind, count, until)
+select kind, 1000000000, now() + interval '1 day' from unnest(%(kinds)s::text[]) kind
+on conflict (kind) do update set count = excluded.count, until = excluded.until
+
+-- end_allowance: the rest of what was allowed of these kinds goes no more
+delete from sync.allowance where kind = any(%(kinds)s::text[])
 
 -- read_salt: the salt of the tombstones' hashes
 select value from sync.secret where name = 'salt'
@@ -625,8 +652,26 @@ insert into sync.quarantine (reason, size, hash) values (%(reason)s, %(size)s, %
 -- read_portal: the HubSpot account this database is linked with
 select value from sync.secret where name = 'portal'
 
--- claim_portal: the first account this database meets is its own
-insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
+-- claim_account: the first account this database meets is its own; when its day ends is for HubSpot to say
+with portal as (
+    insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
+)
+insert into sync.secret (name, value)
+select 'time_zone', coalesce((select name from pg_timezone_names where name = %(time_zone)s), 'UTC')
+where not exists (select from sync.secret where name = 'portal' and value <> %(portal)s)
+on conflict (name) do update set value = excluded.value where sync.secret.value <> excluded.value
+
+-- living_contacts: some linked contacts that are believed to be alive, drawn by chance
+(select contact from sync.link
+    where uuid >= gen_random_uuid() and alive and contact is not null and contact <> all(%(apart_from)s::bigint[])
+    order by uuid limit %(limit)s)
+union
+(select contact from sync.link
+    where alive and contact is not null and contact <> all(%(apart_from)s::bigint[]) order by uuid limit %(limit)s)
+limit %(limit)s
+
+-- causes: what keeps the sync, or a part of it, from working
+select cause, since, reason from sync.causes
 
 -- troubles: what is parked or held, by code and property
 select code, property, count(*) as count from sync.parked group by code, property order by 3 desc
@@ -666,15 +711,24 @@ from page p left join customer c on c.uuid = p.uuid left join sync.link l on l.u
 
 -- audit_contact: what is known of a contact that no customer shows
 select coalesce(a.kind = 'ignored', false) as ignored, coalesce(l.trouble <> '{}', false) as parked,
+    coalesce(l.trouble -> '*' ->> 'code' like 'held%%', false) as held,
     exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint) or coalesce(l.lease_until > now(), false) as marked
 from (select %(contact)s::bigint as contact) k left join sync.link l using (contact) left join sync.alias a using (contact)
 
--- people_with: whose address this is, or was
-select uuid from customer where lower(btrim(email)) = %(address)s and erasedat is null
-union
-select uuid from sync.link where base ->> 'email' = %(address)s
-union
-select uuid from sync.intent where vals ->> 'email' = %(address)s
+-- request_erasure: note that the people are to be erased who have this address, or had it; a merged customer's person is the winner
+with people as (
+    select coalesce(mergedinto, uuid) as uuid from customer
+    where lower(btrim(email)) = %(address)s and erasedat is null
+    union
+    select uuid from sync.link where base ->> 'email' = %(address)s
+    union
+    select uuid from sync.intent where vals ->> 'email' = %(address)s
+)
+insert into sync.link (uuid, erase_due) select uuid, true from people order by uuid
+on conflict (uuid) do update set erase_due = true returning uuid
+
+-- erasures_due: which of these people are still to be erased
+select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and erase_due
 
 -- leave_job: nobody is at it any more
 update sync.heartbeat set taken = '-infinity' where job = %(job)s

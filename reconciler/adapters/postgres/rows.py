@@ -58,6 +58,8 @@ def link_of(row: Mapping[str, Any]) -> Link:
         unseen={column: _unseen(push) for column, push in row["unseen"].items()},
         is_detached=row["detached"],
         privacy=row["privacy"],
+        is_deletion_seen=row["deletion_seen"],
+        is_erase_due=row["erase_due"],
     )
 
 
@@ -75,6 +77,7 @@ def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
         intents=tuple(_intent(each) for each in row["intents"] or ()),
         fence=claim.fence,
         privacy=claim.privacy or row["privacy"],
+        hides_rows=row["hides_rows"],
     )
 
 
