@@ -4,6 +4,7 @@ Bottle routes; what it would answer by itself (HTML, 500s) never leaves this mod
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -19,12 +20,12 @@ from api.customers import (
     DATABASE_DOWN,
     IN_FLIGHT,
     NO_PROPERTIES,
-    WRONG_ACCOUNT,
     Customers,
     Result,
     etag_of,
     failure,
     missing,
+    not_ours,
     shown,
 )
 from api.environ import Environ, challenge, digest, is_async, is_foreign, is_local, tags
@@ -35,6 +36,7 @@ from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
 
@@ -199,8 +201,13 @@ class Handlers:
         return _response(Result(200, {"status": "ok"}))
 
     def ready(self, route: Route, caller: None) -> Response:
-        if self._services.account.is_wrong:
-            raise Answered(WRONG_ACCOUNT)
+        account = self._services.account
+        if isinstance(account.problem, CopiedDatabase):
+            # No write would come that finds out that it is over.
+            with suppress(SyncError):
+                account.require()
+        if account.problem is not None:
+            raise Answered(not_ours(account.problem))
         self._services.status.ping()
         return _response(Result(200, {"status": "ok"}))
 

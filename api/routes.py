@@ -46,7 +46,7 @@ WRITE_ERRORS = {
     415: "the body is not JSON",
     422: "the idempotency key was used for another request",
     500: "one of the two systems failed; neither holds the change, or both will",
-    503: "the database is not available",
+    503: "the database is not available, is a copy, or belongs to another HubSpot account",
 }
 READ_ERRORS = {
     400: "there are no query parameters",
@@ -106,7 +106,7 @@ ROUTES = (
         path="/readyz",
         access=Access.PUBLIC,
         summary="Whether requests can be served",
-        answers={200: "ready", 503: "the database is not available"},
+        answers={200: "ready", 503: WRITE_ERRORS[503]},
     ),
     Route(
         name="metrics",

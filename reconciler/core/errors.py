@@ -104,6 +104,10 @@ class WrongPortal(SyncError):
     """The token belongs to another HubSpot account than the one this database was linked with."""
 
 
+class CopiedDatabase(WrongPortal):
+    """The database is a copy of the one that is linked with the HubSpot account."""
+
+
 class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 
