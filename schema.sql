@@ -294,6 +294,27 @@ create or replace function sync.is_own() returns boolean language sql stable par
 create or replace function sync.hash_of(address text) returns text language sql stable
     return (select encode(sha256(convert_to(value || ':' || lower(btrim(address)), 'UTF8')), 'hex') from sync.secret where name = 'salt');
 
+-- Which database this is: the cluster it was made in, and its number there. A dump and a template give a copy
+-- another one; a new name, a restart and a promoted replica do not. Some hosts let nobody ask for the cluster.
+create or replace function sync.place() returns text language plpgsql stable as $$
+declare
+    cluster text;
+begin
+    begin
+        select system_identifier into cluster from pg_control_system();
+    exception when others then
+        cluster := '?';
+    end;
+    return cluster || ':' || (select oid from pg_database where datname = current_database());
+end $$;
+
+create or replace function sync.is_home(home text) returns boolean language sql stable as $$
+    select split_part(home, ':', 2) = split_part(here, ':', 2)
+        and (split_part(home, ':', 1) = split_part(here, ':', 1)
+            or '?' in (split_part(home, ':', 1), split_part(here, ':', 1)))
+    from sync.place() as here
+$$;
+
 -- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so survives.
 create or replace function sync.mark(subjects text[], lane integer, is_private boolean default false) returns void language sql as $$
     insert into sync.mark (subject, lane, privacy)

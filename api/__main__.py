@@ -14,8 +14,9 @@ from api.together import Together
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.secret_values import secrets_in
 from reconciler.sender import Sender
-from reconciler.settings import Api, InvalidSettings, load
+from reconciler.settings import Api, InvalidSettings, load, secret_source
 from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.write_through import WriteThrough
@@ -44,7 +45,7 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
         account=account,
         reader=Reader(Together(desk.by_address), near),
         desk=desk,
-        tokens=Tokens(settings.jwt_secret.get_secret_value()),
+        tokens=Tokens(*secrets_in(settings.jwt_secret.get_secret_value())),
         status=Status(parts.database),
         issuer_key=None if key is None else key.get_secret_value(),
         is_issuer_open=settings.open_token_issuer and settings.api_host in ("127.0.0.1", "::1", "localhost"),
@@ -56,7 +57,7 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Api)
     log.configure(style=settings.log_format, level=settings.log_level, process="api")
-    pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
+    pool = open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool)
     pool.open(wait=False)
     database = Database(pool)
     served = services(settings, build(settings, database), _replica(settings))
@@ -68,7 +69,8 @@ def application() -> Callable[..., Iterable[bytes]]:
 def _replica(settings: Api) -> Database | None:
     if settings.database_read_url is None:
         return None
-    pool = open_pool(settings.database_read_url.get_secret_value(), size=settings.database_pool, wait=REPLICA_WAIT)
+    dsn = secret_source("DATABASE_READ_URL", settings.database_read_url)
+    pool = open_pool(dsn, size=settings.database_pool, wait=REPLICA_WAIT)
     pool.open(wait=False)
     return Database(pool)
 

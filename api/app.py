@@ -4,6 +4,7 @@ Bottle routes; what it would answer by itself (HTML, 500s) never leaves this mod
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -19,15 +20,15 @@ from api.customers import (
     DATABASE_DOWN,
     IN_FLIGHT,
     NO_PROPERTIES,
-    WRONG_ACCOUNT,
     Customers,
     Result,
     etag_of,
     failure,
     missing,
+    not_ours,
     shown,
 )
-from api.environ import challenge, digest, is_async, is_local, tags
+from api.environ import Environ, challenge, digest, is_async, is_foreign, is_local, tags
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
 from api.status import Status
@@ -35,6 +36,7 @@ from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
 
@@ -110,7 +112,7 @@ class Handlers:
         """Return who calls; raise the 401 or 403 of whoever may not."""
         if route.access in (Access.PUBLIC, Access.ISSUER):
             return None
-        if route.access is Access.LOCAL and is_local(bottle.request.environ):
+        if route.access is Access.LOCAL and _is_open(bottle.request.environ):
             return None
         try:
             caller = self._services.tokens.verify(bottle.request.environ.get("HTTP_AUTHORIZATION"))
@@ -185,11 +187,9 @@ class Handlers:
         return [outcomes[n] for n in range(len(items))]
 
     def token(self, route: Route, caller: Caller | None, role: str) -> Response:
-        services = self._services
-        key = bottle.request.environ.get("HTTP_X_ISSUER_KEY")
-        is_open = services.is_issuer_open and is_local(bottle.request.environ)
-        is_allowed = is_open or (services.issuer_key and is_issuer(key, services.issuer_key))
-        if not is_allowed:
+        services, environ = self._services, bottle.request.environ
+        has_key = services.issuer_key and is_issuer(environ.get("HTTP_X_ISSUER_KEY"), services.issuer_key)
+        if not has_key and not (services.is_issuer_open and _is_open(environ)):
             raise Answered(failure(401, "issuer_key", "X-Issuer-Key is missing or wrong"))
         if role not in list(Role):
             raise Answered(failure(400, "unknown_role", "The role is admin or user"))
@@ -201,8 +201,13 @@ class Handlers:
         return _response(Result(200, {"status": "ok"}))
 
     def ready(self, route: Route, caller: None) -> Response:
-        if self._services.account.is_wrong:
-            raise Answered(WRONG_ACCOUNT)
+        account = self._services.account
+        if isinstance(account.problem, CopiedDatabase):
+            # No write would come that finds out that it is over.
+            with suppress(SyncError):
+                account.require()
+        if account.problem is not None:
+            raise Answered(not_ours(account.problem))
         self._services.status.ping()
         return _response(Result(200, {"status": "ok"}))
 
@@ -316,6 +321,13 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> Res
         headers = {"Preference-Applied": "respond-async", **headers}
     kind = {} if result.status in (204, 304) else {"Content-Type": "application/json", "Content-Length": str(len(data))}
     return Response(result.status, {**kind, **headers}, data)
+
+
+def _is_open(environ: Environ) -> bool:
+    """Whether this host itself calls, without credentials; raise the 403 of a web page that would use that."""
+    if is_local(environ) and is_foreign(environ) and "HTTP_AUTHORIZATION" not in environ:
+        raise Answered(failure(403, "foreign_origin", "Not for other pages: call it as 127.0.0.1 or localhost"))
+    return is_local(environ) and not is_foreign(environ)
 
 
 def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from api.bodies import BatchItem, given
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import Code, Refused, RowRefused, SyncError, Transient, WrongPortal
+from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values
 from reconciler.write_through import (
     Changed,
@@ -86,7 +87,13 @@ def missing(address: str) -> Result:
 
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
+COPIED_DATABASE = failure(503, "copied_database", "This database is a copy of the one that HubSpot is linked with")
 IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
+
+
+def not_ours(error: WrongPortal) -> Result:
+    """Return the answer while nothing may be written."""
+    return COPIED_DATABASE if isinstance(error, CopiedDatabase) else WRONG_ACCOUNT
 
 
 class Customers:
@@ -136,8 +143,13 @@ class Customers:
 
     def _later(self, write: Callable[[], bool], uuid: CustomerId, values: Values) -> Result:
         try:
+            with suppress(Transient):
+                # While HubSpot cannot say whose account it is, the reconciler asks before it pushes.
+                self._require_account()
             if not write():
                 return _result(Changed())
+        except WrongPortal as error:
+            return not_ours(error)
         except AddressTaken:
             holder = self.read(values["email"] or "")
             return _result(Taken(None if holder is None else holder.contact_id))
@@ -207,8 +219,8 @@ class Customers:
         try:
             self._require_account()
             return [_result(outcome, status) for outcome in write()]
-        except WrongPortal:
-            return [WRONG_ACCOUNT] * count
+        except WrongPortal as error:
+            return [not_ours(error)] * count
         except AddressTaken:
             # Another request reserved the same address between our look and our write.
             return [_result(Taken(None))] * count

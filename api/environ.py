@@ -7,6 +7,9 @@ from reconciler.wsgi import FORWARDED
 
 Environ = dict[str, Any]
 
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""What this host calls itself."""
+
 
 def digest(environ: Environ) -> str:
     """Return what a repeated request is recognised by: the call and its body."""
@@ -33,3 +36,23 @@ def challenge(more: str) -> dict[str, str]:
 def is_local(environ: Environ) -> bool:
     """Whether the request comes from this host itself and not through a proxy on it."""
     return environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and not environ.keys() & FORWARDED
+
+
+def is_foreign(environ: Environ) -> bool:
+    """Whether a request from this host comes from a web page that is not ours, or one may hide behind its name.
+
+    A page's own name may be bound anew to 127.0.0.1 while it is open: such a call is of the same origin for the
+    browser, and only Host shows it.
+    """
+    hosts = _own_hosts(environ["SERVER_PORT"])
+    if environ.get("HTTP_HOST", "").lower() not in hosts:
+        return True
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+        return True
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and origin.lower() not in {f"http://{host}" for host in hosts}
+
+
+def _own_hosts(port: str) -> set[str]:
+    named = {f"{name}:{port}" for name in LOOPBACK}
+    return named | set(LOOPBACK) if port == "80" else named

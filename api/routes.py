@@ -46,7 +46,7 @@ WRITE_ERRORS = {
     415: "the body is not JSON",
     422: "the idempotency key was used for another request",
     500: "one of the two systems failed; neither holds the change, or both will",
-    503: "the database is not available",
+    503: "the database is not available, is a copy, or belongs to another HubSpot account",
 }
 READ_ERRORS = {
     400: "there are no query parameters",
@@ -84,7 +84,12 @@ ROUTES = (
         path="/get-token/<role>",
         access=Access.ISSUER,
         summary="Issue a token for the role admin or user, valid for one hour",
-        answers={200: "the token", 400: "there is no such role", 401: "X-Issuer-Key is missing or wrong"},
+        answers={
+            200: "the token",
+            400: "there is no such role",
+            401: "X-Issuer-Key is missing or wrong",
+            403: "a web page of another origin calls",
+        },
         headers=("X-Issuer-Key",),
     ),
     Route(
@@ -101,7 +106,7 @@ ROUTES = (
         path="/readyz",
         access=Access.PUBLIC,
         summary="Whether requests can be served",
-        answers={200: "ready", 503: "the database is not available"},
+        answers={200: "ready", 503: WRITE_ERRORS[503]},
     ),
     Route(
         name="metrics",
@@ -112,7 +117,7 @@ ROUTES = (
         answers={
             200: "the figures",
             401: "no valid token",
-            403: "the role may not do this",
+            403: "the role may not do this, or a web page of another origin calls",
             503: "the database is not available",
         },
     ),

@@ -13,12 +13,12 @@ from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
 from reconciler.core.brake import Danger
-from reconciler.core.errors import SyncError
+from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.core.ports import Lane
 from reconciler.erase import StillDue, erase
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
-from reconciler.start import check_portal
+from reconciler.start import check_home, check_portal
 from reconciler.wiring import open_database, open_parts
 
 DOUBLES = "select lower(btrim(email)), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
@@ -105,8 +105,22 @@ def status() -> None:
         for row in database.rows("causes"):
             since = f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else ""
             print(f"{row['cause']:>14}  {row['reason']}{since}")
+        try:
+            check_home(database)
+        except CopiedDatabase as error:
+            print(f"{'copied_database':>14}  {error}")
         for row in database.rows("troubles"):
             print(f"{row['code']:>14}  {row['property']}: {row['count']}")
+
+
+@app.command()
+def adopt() -> None:
+    """Make this database, a copy or restored, the one that is linked with the HubSpot account; stop the other first."""
+    with open_database(_settings(Database, "adopt")) as database:
+        database.run("adopt")
+        row = database.row("read_home")
+    account = row["portal"] if row is not None else None
+    print(f"this database is the one for HubSpot account {account or '(the first that it meets)'}")
 
 
 @app.command()

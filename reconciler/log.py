@@ -12,12 +12,18 @@ from typing import Any
 import structlog
 
 _ADDRESS = re.compile(r"[^\s@\"'<>()=,;:]+@[^\s@\"'<>()=,;:]+\.[^\s@\"'<>()=,;:]+")
-_TOKEN = re.compile(r"(pat-[a-z0-9-]{8,}|Bearer\s+\S+|eyJ[\w-]+\.[\w-]+\.[\w-]+|://[^:/\s]+:[^@\s]+@)")
+_TOKEN = re.compile(
+    r"pat-[a-z0-9-]{8,}|(?:Bearer|Basic)\s+\S+|eyJ[\w-]+\.[\w-]+\.[\w-]+"
+    # A URL's, up to the last @ before its path; a connection string's, quoted or not.
+    r"|(?<=://)[^/\s]*@|\b(?:ssl)?password\s*=\s*(?:'(?:[^'\\]|\\.)*'?|\S+)",
+    re.IGNORECASE,
+)
 
 
 def scrubbed(text: str) -> str:
     """Return the text with whatever looks like an address or a credential taken out."""
-    return _TOKEN.sub("[secret]", _ADDRESS.sub("[address]", text))
+    # Secrets first: a password with an @ in it would be taken for an address, up to its first odd letter.
+    return _ADDRESS.sub("[address]", _TOKEN.sub("[secret]", text))
 
 
 def _scrub(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -51,7 +51,7 @@ class Parts:
 @contextmanager
 def open_database(settings: DatabaseSettings) -> Iterator[Database]:
     """Open the pool of a process."""
-    with open_pool(settings.database_url.get_secret_value(), size=settings.database_pool) as pool:
+    with open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool) as pool:
         yield Database(pool)
 
 
@@ -75,7 +75,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     calls = Calls(budget, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
-    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now)
+    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now, way=settings.way)
     reconciler = Reconciler(
         marks=marks,
         pairs=pairs,

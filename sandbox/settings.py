@@ -6,9 +6,10 @@ or the one that was seen. All but the fixed ones may change while the sandbox ru
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.doors import loopback_url
 from sandbox.lifecycle import StageRule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,7 +95,9 @@ class Background(BaseModel):
 class Hooks(BaseModel):
     """Webhooks out."""
 
-    webhook_url: str | None = Field(default=None, description="target of the webhooks; unset: none are sent")
+    webhook_url: Annotated[str, AfterValidator(loopback_url)] | None = Field(
+        default=None, description="target of the webhooks, on this machine; unset: none are sent"
+    )
     webhook_properties: tuple[str, ...] = Field(
         default=("email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"),
         description="properties with a propertyChange subscription",

@@ -14,7 +14,8 @@ from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE, Reconciler
-from reconciler.settings import InvalidSettings, Webhook, load
+from reconciler.secret_values import EachOf
+from reconciler.settings import InvalidSettings, Webhook, load, secret_source
 from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.wsgi import end_with_parent, serve
@@ -81,7 +82,7 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Webhook)
     logs.configure(style=settings.log_format, level=settings.log_level, process="webhook")
-    pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
+    pool = open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool)
     pool.open(wait=False)
     parts = build(settings, Database(pool))
     return receiving(settings, parts)
@@ -90,11 +91,12 @@ def application() -> Callable[..., Iterable[bytes]]:
 def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]:
     """Start the worker and return the app."""
     inbox = PostgresInbox(parts.database)
+    secret = secret_source("HUBSPOT_CLIENT_SECRET", settings.hubspot_client_secret)
     worker = Worker(parts.reconciler)
     threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
     return make_app(
         Receiver(
-            verifier=Verifier(str(settings.hubspot_webhook_url), settings.client_secrets),
+            verifier=Verifier(settings.hubspot_webhook_url, EachOf(secret)),
             inbox=StoringInbox(inbox),
             wake=worker.wake,
             portal_id=_once_known(inbox.portal_id),

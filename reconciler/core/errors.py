@@ -116,6 +116,10 @@ class RowRefused(SyncError):
         self.rule, self.columns = rule, columns
 
 
+class CopiedDatabase(WrongPortal):
+    """The database is a copy of the one that is linked with the HubSpot account."""
+
+
 class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 

@@ -40,6 +40,11 @@ def test_its_settings_are_settings_and_its_secrets_are_files() -> None:
         assert name not in SECRETS
 
 
+def test_no_setting_is_taken_from_a_service_of_the_same_name() -> None:
+    # Kubernetes would set API_PORT=tcp://… for a service that is called api.
+    assert all(pod["enableServiceLinks"] is False for pod in pods())
+
+
 def test_it_runs_the_processes_with_a_budget_of_disruption_each() -> None:
     commands = {" ".join(each["command"]) for each in containers()}
     assert commands == {f"python -m {name}" for name in ("api", "webhook", "reconciler", "reconciler db init")}

@@ -42,11 +42,12 @@ from reconciler.adapters.gateway.parse import (
     json_of,
     properties_of,
 )
-from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
+from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply, open_connections
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
 from reconciler.core.errors import TooLarge, Unavailable
 from reconciler.core.fields import PROPERTIES, Value, Values
 from reconciler.core.ports import Answer, Door, HubSpotAccount, Page, Written
+from reconciler.outward import DIRECT, Way
 
 ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 """Properties of every full read."""
@@ -63,7 +64,7 @@ CONNECTIONS = 80
 class Gateway:
     """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart.
 
-    `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared.
+    `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared; `way` leads to HubSpot.
     """
 
     def __init__(
@@ -74,14 +75,15 @@ class Gateway:
         calls: Calls,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        way: Way = DIRECT,
     ) -> None:
-        client = HubSpot(access_token="", host=base_url, retry=False, connection_pool_maxsize=CONNECTIONS)
-        # Each property access of the client builds a new connection pool: take the apis once, on one pool.
+        client = HubSpot(access_token="", host=base_url)
+        # Each property access of the client builds a new connection pool: take the apis once, on one pool, ours.
         contacts = client.crm.contacts
         self._batch: BatchApi = contacts.batch_api
         self._basic: BasicApi = contacts.basic_api
         self._search: SearchApi = contacts.search_api
-        pool = BoundedPool(self._batch.api_client.rest_client.pool_manager, clock)
+        pool = BoundedPool(open_connections(way, CONNECTIONS), clock)
         for api in (self._batch, self._basic, self._search):
             api.api_client.rest_client.pool_manager = pool
         self._token, self._calls, self._now = token, calls, now

@@ -1,6 +1,6 @@
 """The door to psycopg: a pool, transactions of the sync's own, and every database error turned into ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,8 +79,13 @@ def to_json(value: object) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT) -> ConnectionPool[Connection[DictRow]]:
-    """Return a pool that connects in the background; a use waits `wait` seconds at most."""
+def open_pool(
+    dsn: str | Callable[[], str], *, size: int, wait: float = POOL_WAIT
+) -> ConnectionPool[Connection[DictRow]]:
+    """Return a pool that connects in the background; a use waits `wait` seconds at most.
+
+    A `dsn` that may change is asked for at each connection.
+    """
     set_json_dumps(lambda value: orjson.dumps(value, default=str))
     set_json_loads(orjson.loads)
     return ConnectionPool(

@@ -729,6 +729,18 @@ insert into sync.quarantine (reason, size, hash) values (%(reason)s, %(size)s, %
 -- read_portal: the HubSpot account this database is linked with
 select value from sync.secret where name = 'portal'
 
+-- read_home: whether this is the database that was linked with the HubSpot account, and with which
+select sync.is_home(home.value) as is_here, portal.value as portal
+from sync.secret as home left join sync.secret as portal on portal.name = 'portal'
+where home.name = 'home'
+
+-- claim_home: where this database is linked with its account, its home is
+insert into sync.secret (name, value) values ('home', sync.place()) on conflict (name) do nothing
+
+-- adopt: this database is the one from now on, wherever it was before
+insert into sync.secret (name, value) values ('home', sync.place())
+on conflict (name) do update set value = excluded.value
+
 -- claim_account: the first account this database meets is its own; when its day ends is for HubSpot to say
 with portal as (
     insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
