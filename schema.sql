@@ -349,8 +349,11 @@ create index if not exists customer_contactid on customer (contactid) where cont
 
 -- Functions ------------------------------------------------------------------------------------------------------
 
+-- Whether the sync itself writes. The setting alone says nothing, for any role can make it: it counts for a session
+-- whose role could write the sync's own tables, too.
 create or replace function sync.is_own() returns boolean language sql stable parallel safe
-    return coalesce(current_setting('sync.own', true), '') = 'on';
+    return coalesce(current_setting('sync.own', true), '') = 'on'
+        and has_table_privilege(session_user, 'sync.link', 'update');
 
 create or replace function sync.hash_of(address text) returns text language sql stable
     return (select encode(sha256(convert_to(value || ':' || sync.address(address), 'UTF8')), 'hex') from sync.secret where name = 'salt');
@@ -366,13 +369,21 @@ create or replace function sync.mark(subjects text[], lane integer, is_private b
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
 
+-- The triggers run as the owner of this schema, for any role that may write customers, whatever its search_path.
+-- They tell nobody: NOTIFY would keep transactions from being prepared and make commits wait for each other.
+
 -- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody but an erase
 -- that is just committing (the shared lock).
-create or replace function sync.on_insert() returns trigger language plpgsql as $$
+create or replace function sync.on_insert() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
-    if exists (select from new_rows where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0) then
-        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    if exists (
+        select from new_rows
+        where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0
+    ) then
+        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            using errcode = 'check_violation';
     end if;
     perform sync.refuse_erased(array(select email from new_rows where email is not null));
     insert into sync.dirty (uuid, edited)
@@ -382,7 +393,6 @@ begin
         case when company is not null then 'company' end, case when website is not null then 'website' end,
         case when lifecyclestage is not null then 'lifecyclestage' end], null)
     from new_rows;
-    notify sync_dirty;
     return null;
 end $$;
 
@@ -396,11 +406,11 @@ begin
 end $$;
 
 -- No nested loops: a plan made for the first statement of a session, of one row, would be kept for one of a million.
-create or replace function sync.on_update() returns trigger language plpgsql set enable_nestloop = off as $$
+create or replace function sync.on_update() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off as $$
 declare
     forbidden   bigint;
     moved       text[];
-    is_captured boolean;
 begin
     if sync.is_own() then return null; end if;
     with changed as materialized (
@@ -414,23 +424,22 @@ begin
             case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null) as edited
         from new_rows n left join old_rows o using (uuid)
     ), captured as (
-        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}' returning uuid
+        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}'
     )
-    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited)), exists (select from captured)
-    into forbidden, moved, is_captured from changed;
+    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited))
+    into forbidden, moved from changed;
     if forbidden > 0 then
         raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
     end if;
     if moved is not null then perform sync.refuse_erased(moved); end if;
-    if is_captured then notify sync_dirty; end if;
     return null;
 end $$;
 
-create or replace function sync.on_delete() returns trigger language plpgsql as $$
+create or replace function sync.on_delete() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
     insert into sync.dirty (uuid) select uuid from old_rows;
-    notify sync_dirty;
     return null;
 end $$;
 
@@ -439,7 +448,7 @@ begin
     raise exception 'TRUNCATE customer is refused: the sync could not tell it from a deletion of every contact' using errcode = 'feature_not_supported';
 end $$;
 
-create or replace function sync.touch() returns trigger language plpgsql as $$
+create or replace function sync.touch() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     new.updatedat := clock_timestamp();
     return new;
@@ -701,4 +710,24 @@ begin
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
     insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
     return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
+end $$;
+
+-- Rights ---------------------------------------------------------------------------------------------------------
+
+-- What the owner's roles need is theirs by the triggers; only the unique index calls a function as they themselves.
+revoke execute on all functions in schema sync from public;
+grant execute on function sync.address(text), sync.lower_letters(text) to public;
+
+-- Nobody else reads the salt, also where default privileges gave it away.
+do $$
+declare
+    reader regrole;
+begin
+    for reader in
+        select distinct grantee from pg_class, aclexplode(relacl)
+        where oid = 'sync.secret'::regclass and grantee not in (0, relowner)
+    loop
+        execute format('revoke all on sync.secret from %s', reader);
+    end loop;
+    revoke all on sync.secret from public;
 end $$;

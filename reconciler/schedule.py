@@ -1,4 +1,4 @@
-"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by NOTIFY, watched by the watchdog."""
+"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by SQL writes, watched by the watchdog."""
 
 import signal
 import threading
@@ -53,6 +53,7 @@ class Schedule:
         self._parts, self._settings = parts, settings
         self._watchdog = Watchdog(restart_process)
         self._beaten = self._silent_until = float("-inf")
+        self._is_draining = False
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(8)},
@@ -137,7 +138,11 @@ class Schedule:
             tick()
             self._beat()
 
-        self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        self._is_draining = True
+        try:
+            self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        finally:
+            self._is_draining = False
         self._beat()
 
     def _beat(self) -> None:
@@ -186,6 +191,9 @@ class Schedule:
         listen(self._settings.database_url.get_secret_value(), self._wake, self._stopped)
 
     def _wake(self) -> None:
+        """Drain at once; a drain under way sees by itself what there is, and what it misses is told again."""
+        if self._is_draining:
+            return
         try:
             self._scheduler.modify_job("drain", next_run_time=datetime.now(UTC))
         except JobLookupError:

@@ -3,6 +3,9 @@
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
 begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
 
+-- backend: which backend answers
+select pg_backend_pid() as backend
+
 -- configure: let no statement wait for ever; says which backend answers
 select pg_backend_pid() as backend, set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
 
@@ -14,6 +17,9 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 
 -- fold: turn captured SQL writes and overdue intents into marks
 select sync.fold()
+
+-- has_dirty: whether the triggers have noted something
+select from sync.dirty limit 1
 
 -- next_lane: the first of these lanes with due marks
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
