@@ -35,10 +35,10 @@ def listen(dsn: str, wake: Callable[[], None], stopped: threading.Event) -> None
 
 
 def _prepare(connection: Connection[DictRow]) -> None:
-    """Prepare the look where Postgres itself answers; a pooler lends its sessions to many."""
-    connection.execute("listen sync_dirty")
+    """Hear NOTIFY and prepare the look where Postgres itself answers; a pooler lends its sessions to many."""
     row = connection.execute(statements()["backend"]).fetchone()
     if row is not None and row["backend"] == connection.info.backend_pid:
+        connection.execute("listen sync_dirty")
         connection.prepare_threshold = 0
 
 

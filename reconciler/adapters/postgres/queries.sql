@@ -1,13 +1,16 @@
 -- Every statement the system runs, by name. A line `-- name: what it does` begins one.
 
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
-begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
+
+-- begin_bounded: begin a transaction in which no statement waits for ever, where the session is not ours alone
+begin; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
 
 -- backend: which backend answers
 select pg_backend_pid() as backend
 
--- configure: let no statement wait for ever; says which backend answers
-select pg_backend_pid() as backend, set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+-- configure: let no statement of this session wait for ever
+select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
 
 -- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too
 select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
