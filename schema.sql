@@ -279,20 +279,112 @@ create table if not exists sync.quarantine (
     hash   text not null
 );
 
+-- Addresses ------------------------------------------------------------------------------------------------------
+
+-- The lower case of letters beyond ASCII, character by character, whatever the database's locale; the same runs
+-- (first:last:step:distance) as in reconciler/core/letters.py.
+do $$
+declare
+    runs text := '
+        192:214:1:32 216:222:1:32 256:302:2:1 306:310:2:1 313:327:2:1 330:374:2:1 376:376:1:-121
+        377:381:2:1 385:385:1:210 386:388:2:1 390:390:1:206 391:391:1:1 393:394:1:205
+        395:395:1:1 398:398:1:79 399:399:1:202 400:400:1:203 401:401:1:1 403:403:1:205
+        404:404:1:207 406:406:1:211 407:407:1:209 408:408:1:1 412:412:1:211 413:413:1:213
+        415:415:1:214 416:420:2:1 422:422:1:218 423:423:1:1 425:425:1:218 428:428:1:1
+        430:430:1:218 431:431:1:1 433:434:1:217 435:437:2:1 439:439:1:219 440:440:1:1
+        444:444:1:1 452:452:1:2 453:453:1:1 455:455:1:2 456:456:1:1 458:458:1:2 459:475:2:1
+        478:494:2:1 497:497:1:2 498:500:2:1 502:502:1:-97 503:503:1:-56 504:542:2:1
+        544:544:1:-130 546:562:2:1 570:570:1:10795 571:571:1:1 573:573:1:-163 574:574:1:10792
+        577:577:1:1 579:579:1:-195 580:580:1:69 581:581:1:71 582:590:2:1 880:882:2:1 886:886:1:1
+        895:895:1:116 902:902:1:38 904:906:1:37 908:908:1:64 910:911:1:63 913:929:1:32
+        931:939:1:32 975:975:1:8 984:1006:2:1 1012:1012:1:-60 1015:1015:1:1 1017:1017:1:-7
+        1018:1018:1:1 1021:1023:1:-130 1024:1039:1:80 1040:1071:1:32 1120:1152:2:1 1162:1214:2:1
+        1216:1216:1:15 1217:1229:2:1 1232:1326:2:1 1329:1366:1:48 4256:4293:1:7264
+        4295:4295:1:7264 4301:4301:1:7264 5024:5103:1:38864 5104:5109:1:8 7312:7354:1:-3008
+        7357:7359:1:-3008 7680:7828:2:1 7838:7838:1:-7615 7840:7934:2:1 7944:7951:1:-8
+        7960:7965:1:-8 7976:7983:1:-8 7992:7999:1:-8 8008:8013:1:-8 8025:8031:2:-8
+        8040:8047:1:-8 8072:8079:1:-8 8088:8095:1:-8 8104:8111:1:-8 8120:8121:1:-8
+        8122:8123:1:-74 8124:8124:1:-9 8136:8139:1:-86 8140:8140:1:-9 8152:8153:1:-8
+        8154:8155:1:-100 8168:8169:1:-8 8170:8171:1:-112 8172:8172:1:-7 8184:8185:1:-128
+        8186:8187:1:-126 8188:8188:1:-9 8486:8486:1:-7517 8490:8490:1:-8383 8491:8491:1:-8262
+        8498:8498:1:28 8544:8559:1:16 8579:8579:1:1 9398:9423:1:26 11264:11311:1:48
+        11360:11360:1:1 11362:11362:1:-10743 11363:11363:1:-3814 11364:11364:1:-10727
+        11367:11371:2:1 11373:11373:1:-10780 11374:11374:1:-10749 11375:11375:1:-10783
+        11376:11376:1:-10782 11378:11378:1:1 11381:11381:1:1 11390:11391:1:-10815
+        11392:11490:2:1 11499:11501:2:1 11506:11506:1:1 42560:42604:2:1 42624:42650:2:1
+        42786:42798:2:1 42802:42862:2:1 42873:42875:2:1 42877:42877:1:-35332 42878:42886:2:1
+        42891:42891:1:1 42893:42893:1:-42280 42896:42898:2:1 42902:42920:2:1
+        42922:42922:1:-42308 42923:42923:1:-42319 42924:42924:1:-42315 42925:42925:1:-42305
+        42926:42926:1:-42308 42928:42928:1:-42258 42929:42929:1:-42282 42930:42930:1:-42261
+        42931:42931:1:928 42932:42946:2:1 42948:42948:1:-48 42949:42949:1:-42307
+        42950:42950:1:-35384 42951:42953:2:1 42960:42960:1:1 42966:42968:2:1 42997:42997:1:1
+        65313:65338:1:32 66560:66599:1:40 66736:66771:1:40 66928:66964:2:39 66929:66937:2:39
+        66941:66953:2:39 66957:66961:2:39 66965:66965:1:39 68736:68786:1:64 71840:71871:1:32
+        93760:93791:1:32 125184:125217:1:34
+    ';
+    capitals text;
+    small text;
+begin
+    select string_agg(chr(first + n * step), '' order by first + n * step),
+        string_agg(chr(first + n * step + distance), '' order by first + n * step)
+    into capitals, small
+    from (
+        select part[1] as first, part[2] as last, part[3] as step, part[4] as distance
+        from (select string_to_array(run, ':')::integer[] as part
+            from regexp_split_to_table(btrim(runs, E' \n'), '\s+') run) parts
+    ) each, generate_series(0, (last - first) / step) n;
+    execute format(
+        'create or replace function sync.lower_letters(letters text) returns text language sql '
+        'immutable parallel safe return case when letters collate "C" ~ %L '
+        'then translate(replace(letters, %L, %L), %L, %L) else letters end',
+        '[' || capitals || U&'\0130]', U&'\0130', U&'i\0307', capitals, small);
+end $$;
+
+-- The one canonical form of an address: blanks of every kind trimmed, lower case; null when nothing is left.
+-- `normalise_email` in reconciler/core/fields.py gives the same. Null for null; not declared strict, for then its
+-- body would not take the place of the call.
+create or replace function sync.address(address text) returns text language sql immutable parallel safe
+    return case
+        when octet_length(address) = length(address)
+            then nullif(btrim(lower(address collate "C"), U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F'), '')
+        else nullif(sync.lower_letters(btrim(lower(address collate "C"),
+            U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F\0085\00A0\1680\2000\2001\2002\2003\2004'
+            '\2005\2006\2007\2008\2009\200A\2028\2029\202F\205F\3000')), '')
+    end;
+
 -- Indexes on customer --------------------------------------------------------------------------------------------
 
-create unique index if not exists customer_email_is_unique_among_live on customer (lower(btrim(email)))
+create unique index if not exists customer_address_is_unique_among_live on customer (sync.address(email))
     where deletedat is null;
+-- Up to 0.1.0 addresses had another form, which followed the database's locale: what is stored in it follows.
+do $$
+begin
+    if to_regclass('customer_email_is_unique_among_live') is null then return; end if;
+    update sync.link set base = jsonb_set(base, '{email}', to_jsonb(sync.address(base ->> 'email')))
+    where base ->> 'email' <> sync.address(base ->> 'email');
+    update sync.intent set vals = jsonb_set(vals, '{email}', to_jsonb(sync.address(vals ->> 'email')))
+    where vals ->> 'email' <> sync.address(vals ->> 'email');
+    update sync.intent set reserved = sync.address(reserved) where reserved <> sync.address(reserved);
+    with old as (
+        delete from sync.mark where subject like 'e:%' and subject <> 'e:' || sync.address(substr(subject, 3))
+        returning sync.address(substr(subject, 3)) as address
+    )
+    insert into sync.mark (subject) select distinct 'e:' || address from old on conflict do nothing;
+    drop index customer_email_is_unique_among_live;
+end $$;
 create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
 create index if not exists customer_contactid on customer (contactid) where contactid is not null;
 
 -- Functions ------------------------------------------------------------------------------------------------------
 
+-- Whether the sync itself writes. The setting alone says nothing, for any role can make it: it counts for a session
+-- whose role could write the sync's own tables, too.
 create or replace function sync.is_own() returns boolean language sql stable parallel safe
-    return coalesce(current_setting('sync.own', true), '') = 'on';
+    return coalesce(current_setting('sync.own', true), '') = 'on'
+        and has_table_privilege(session_user, 'sync.link', 'update');
 
 create or replace function sync.hash_of(address text) returns text language sql stable
-    return (select encode(sha256(convert_to(value || ':' || lower(btrim(address)), 'UTF8')), 'hex') from sync.secret where name = 'salt');
+    return (select encode(sha256(convert_to(value || ':' || sync.address(address), 'UTF8')), 'hex') from sync.secret where name = 'salt');
 
 -- Which database this is: the cluster it was made in, and its number there. A dump and a template give a copy
 -- another one; a new name, a restart and a promoted replica do not. Some hosts let nobody ask for the cluster.
@@ -326,13 +418,21 @@ create or replace function sync.mark(subjects text[], lane integer, is_private b
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
 
+-- The triggers run as the owner of this schema, for any role that may write customers, whatever its search_path.
+-- They tell nobody: NOTIFY would keep transactions from being prepared and make commits wait for each other.
+
 -- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody but an erase
 -- that is just committing (the shared lock).
-create or replace function sync.on_insert() returns trigger language plpgsql as $$
+create or replace function sync.on_insert() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
-    if exists (select from new_rows where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0) then
-        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    if exists (
+        select from new_rows
+        where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0
+    ) then
+        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            using errcode = 'check_violation';
     end if;
     perform sync.refuse_erased(array(select email from new_rows where email is not null));
     insert into sync.dirty (uuid, edited)
@@ -342,7 +442,6 @@ begin
         case when company is not null then 'company' end, case when website is not null then 'website' end,
         case when lifecyclestage is not null then 'lifecyclestage' end], null)
     from new_rows;
-    notify sync_dirty;
     return null;
 end $$;
 
@@ -356,11 +455,11 @@ begin
 end $$;
 
 -- No nested loops: a plan made for the first statement of a session, of one row, would be kept for one of a million.
-create or replace function sync.on_update() returns trigger language plpgsql set enable_nestloop = off as $$
+create or replace function sync.on_update() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off as $$
 declare
     forbidden   bigint;
     moved       text[];
-    is_captured boolean;
 begin
     if sync.is_own() then return null; end if;
     with changed as materialized (
@@ -374,23 +473,22 @@ begin
             case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null) as edited
         from new_rows n left join old_rows o using (uuid)
     ), captured as (
-        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}' returning uuid
+        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}'
     )
-    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited)), exists (select from captured)
-    into forbidden, moved, is_captured from changed;
+    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited))
+    into forbidden, moved from changed;
     if forbidden > 0 then
         raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
     end if;
     if moved is not null then perform sync.refuse_erased(moved); end if;
-    if is_captured then notify sync_dirty; end if;
     return null;
 end $$;
 
-create or replace function sync.on_delete() returns trigger language plpgsql as $$
+create or replace function sync.on_delete() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
     insert into sync.dirty (uuid, deleted) select uuid, true from old_rows;
-    notify sync_dirty;
     return null;
 end $$;
 
@@ -399,7 +497,7 @@ begin
     raise exception 'TRUNCATE customer is refused: the sync could not tell it from a deletion of every contact' using errcode = 'feature_not_supported';
 end $$;
 
-create or replace function sync.touch() returns trigger language plpgsql as $$
+create or replace function sync.touch() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     new.updatedat := clock_timestamp();
     return new;
@@ -668,8 +766,8 @@ create or replace function sync.retry(subject text) returns void language plpgsq
 declare
     key text := case when subject ~ '^[0-9]+$' then 'c:' || subject
                      when subject ~ '^[0-9a-fA-F-]{36}$' then 'u:' || lower(subject)
-                     else coalesce((select 'u:' || uuid from customer where lower(btrim(email)) = lower(btrim(subject)) and deletedat is null),
-                                   'e:' || lower(btrim(subject))) end;
+                     else coalesce((select 'u:' || uuid from customer where sync.address(email) = sync.address(subject) and deletedat is null),
+                                   'e:' || sync.address(subject)) end;
 begin
     update sync.link l set trouble = '{}' from sync.resolved(array[key]) r where r.uuid = l.uuid and l.trouble <> '{}';
     perform sync.mark(array[key], 0);
@@ -720,13 +818,13 @@ begin
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(
-            select lower(btrim(email)) from customer where uuid = any(people) and email is not null
+            select sync.address(email) from customer where uuid = any(people) and email is not null
             union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
             union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
-            union select lower(btrim(v)) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+            union select sync.address(v) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
         people := array(
             select unnest(people)
-            union select uuid from customer where lower(btrim(email)) = any(addresses) or mergedinto = any(people)
+            union select uuid from customer where sync.address(email) = any(addresses) or mergedinto = any(people)
             union select mergedinto from customer where uuid = any(people) and mergedinto is not null
             union select uuid from sync.link where base ->> 'email' = any(addresses)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
@@ -738,11 +836,11 @@ begin
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Others' logs and remembered answers may name the addresses too.
-    delete from sync.conflict c where uuid = any(people) or lower(btrim(lost)) = any(addresses)
-        or lower(btrim(kept)) = any(addresses) and exists (
+    delete from sync.conflict c where uuid = any(people) or sync.address(lost) = any(addresses)
+        or sync.address(kept) = any(addresses) and exists (
             select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
-    update sync.conflict set kept = null where lower(btrim(kept)) = any(addresses);
-    delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(changes::text)) > 0);
+    update sync.conflict set kept = null where sync.address(kept) = any(addresses);
+    delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in sync.address(changes::text)) > 0);
     -- Remembered answers may hold any of it, under former addresses too; they live for a day, and repeating is safe without.
     delete from sync.idempotency;
     delete from sync.dirty where uuid = any(people);
@@ -750,4 +848,24 @@ begin
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
     insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
     return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
+end $$;
+
+-- Rights ---------------------------------------------------------------------------------------------------------
+
+-- What the owner's roles need is theirs by the triggers; only the unique index calls a function as they themselves.
+revoke execute on all functions in schema sync from public;
+grant execute on function sync.address(text), sync.lower_letters(text) to public;
+
+-- Nobody else reads the salt, also where default privileges gave it away.
+do $$
+declare
+    reader regrole;
+begin
+    for reader in
+        select distinct grantee from pg_class, aclexplode(relacl)
+        where oid = 'sync.secret'::regclass and grantee not in (0, relowner)
+    loop
+        execute format('revoke all on sync.secret from %s', reader);
+    end loop;
+    revoke all on sync.secret from public;
 end $$;

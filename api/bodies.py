@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalised
+from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalise_email, normalised
 
 LONGEST_ADDRESS = 320
 MOST_ITEMS = 1000
@@ -24,7 +24,7 @@ def _address(text: str) -> str:
     stripped = text.strip(" ")
     if len(stripped) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(stripped) or ".." in stripped:
         raise ValueError("not an e-mail address")
-    return stripped.lower()
+    return normalise_email(stripped) or ""
 
 
 def _blank_is_none(value: object) -> object:

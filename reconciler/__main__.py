@@ -21,7 +21,7 @@ from reconciler.settings import Database, InvalidSettings, Sync, load
 from reconciler.start import check_home, check_portal
 from reconciler.wiring import open_database, open_parts
 
-DOUBLES = "select lower(btrim(email)), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
+DOUBLES = "select sync.address(email), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by NOTIFY, watched by the watchdog."""
+"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by SQL writes, watched by the watchdog."""
 
 import signal
 import threading
@@ -53,6 +53,7 @@ class Schedule:
         self._parts, self._settings = parts, settings
         self._watchdog = Watchdog(restart_process)
         self._beaten = self._silent_until = float("-inf")
+        self._is_draining = False
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(8)},
@@ -138,7 +139,11 @@ class Schedule:
             tick()
             self._beat()
 
-        self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        self._is_draining = True
+        try:
+            self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        finally:
+            self._is_draining = False
         self._beat()
 
     def _beat(self) -> None:
@@ -196,6 +201,9 @@ class Schedule:
         listen(secret_source("DATABASE_URL", self._settings.database_url), self._wake, self._stopped)
 
     def _wake(self) -> None:
+        """Drain at once; a drain under way sees by itself what there is, and what it misses is told again."""
+        if self._is_draining:
+            return
         try:
             self._scheduler.modify_job("drain", next_run_time=datetime.now(UTC))
         except JobLookupError:

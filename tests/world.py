@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -63,6 +64,11 @@ class World:
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         cursor = self.connection.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
+
+    def sql_file(self, name: str) -> None:
+        """Run a file of the repository's root."""
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute((Path(__file__).parents[1] / name).read_bytes())
 
     def customer(self, email: str) -> dict[str, Any] | None:
         """The live customer with this address."""

@@ -38,7 +38,11 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "addresses are compared as they are written",
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
-        Edit(FIELDS, "return address.lower() or None", "return address or None"),
+        Edit(
+            FIELDS,
+            "return (address.lower() if address.isascii() else address.translate(LOWER)) or None",
+            "return address or None",
+        ),
         tests=(f"{RULES}::test_an_address_in_other_letters_is_the_same_and_is_left_as_it_was_written",),
     ),
     simulated(

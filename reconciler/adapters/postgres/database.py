@@ -103,13 +103,14 @@ def open_pool(
 
 
 def _configure(connection: Connection[DictRow]) -> None:
-    """Let no statement wait for ever, and let them be prepared where Postgres itself answers.
+    """Let no statement wait for ever, and let them be prepared, where Postgres itself answers.
 
-    Prepared statements do not survive a pooler that lends its sessions to many; it shows by a backend id of its own.
-    (Transactions of our own set the waits again, for such poolers forget them.)
+    A pooler lends its sessions to many: what is set there reaches others, and prepared statements do not survive. It
+    shows by a backend id of its own. There each transaction sets its own waits (`begin_own`, `begin_bounded`).
     """
-    row = connection.execute(statements()["configure"]).fetchone()
+    row = connection.execute(statements()["backend"]).fetchone()
     if row is not None and row["backend"] == connection.info.backend_pid:
+        connection.execute(statements()["configure"])
         connection.execute(statements()["keep_plans"])
         connection.prepare_threshold = PREPARED_AFTER
 
@@ -156,19 +157,28 @@ class Database:
                 connection.close()
                 raise
 
+    @contextmanager
+    def _bounded(self) -> Iterator[Connection[DictRow]]:
+        """Borrow a connection on which no statement waits for ever."""
+        with self._connection() as connection:
+            if connection.prepare_threshold is None:
+                # The pool ends it when the connection comes back.
+                connection.execute(statements()["begin_bounded"])
+            yield connection
+
     def rows(self, name: str, /, **values: Any) -> Rows:
         """Run one statement alone and return its rows."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).fetchall()
 
     def row(self, name: str, /, **values: Any) -> Row | None:
         """Run one statement alone and return its first row."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).fetchone()
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run one statement alone and return how many rows it touched."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).rowcount
 
     def script(self, text: str) -> None:

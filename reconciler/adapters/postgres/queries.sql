@@ -1,10 +1,16 @@
 -- Every statement the system runs, by name. A line `-- name: what it does` begins one.
 
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
-begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
 
--- configure: let no statement wait for ever; says which backend answers
-select pg_backend_pid() as backend, set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+-- begin_bounded: begin a transaction in which no statement waits for ever, where the session is not ours alone
+begin; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
+
+-- backend: which backend answers
+select pg_backend_pid() as backend
+
+-- configure: let no statement of this session wait for ever
+select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
 
 -- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too
 select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
@@ -14,6 +20,9 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 
 -- fold: turn captured SQL writes and overdue intents into marks
 select sync.fold()
+
+-- has_dirty: whether the triggers have noted something
+select from sync.dirty limit 1
 
 -- next_lane: the first of these lanes with due marks
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
@@ -42,7 +51,7 @@ with taken as (
     where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
     returning substr(subject, 3) as address, generation
 ), marked as (
-    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on lower(btrim(c.email)) = address and c.deletedat is null having count(*) > 0
+    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on sync.address(c.email) = address and c.deletedat is null having count(*) > 0
 )
 select address, generation from taken where (select count(*) from marked) >= 0
 
@@ -91,18 +100,18 @@ left join lateral (
 where l.uuid = any(%(uuids)s::uuid[])
 
 -- holders: who has these addresses: live customers, and open creates under an address that their customers have not (yet, or any more)
-select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+select sync.address(c.email) as address, c.uuid, l.contact, sync.address(c.email) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder, coalesce(l.trouble ?| '{email,*}', false) as stuck
-from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+from customer c left join sync.link l on l.uuid = c.uuid where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 union all
 select i.vals ->> 'email', i.uuid, l.contact, i.vals ->> 'email', l.base ->> 'email', null,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false, false
 from sync.intent i join sync.link l on l.uuid = i.uuid
 where i.kind = 'create' and i.vals ->> 'email' = any(%(addresses)s::text[])
-and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null and lower(btrim(c.email)) = i.vals ->> 'email')
+and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null and sync.address(c.email) = i.vals ->> 'email')
 
 -- owners: who is linked with these contacts
-select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+select l.contact as linked, l.uuid, l.contact, sync.address(c.email) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
     c.uuid is null and l.alive is null and l.unseen = '{}' and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder, l.trouble ?| '{email,*}' as stuck
 from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
@@ -131,13 +140,13 @@ with resumed as (
 ), waiting as (
     select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
     where l.contact is not null and c.deletedat is null
-    and nullif(case when r.name = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
+    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
 )
 select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
 
 -- join: lease the free holders of addresses that change hands, here or there
 with wanted as (
-    select uuid from customer where lower(btrim(email)) = any(%(pulled)s::text[]) and deletedat is null
+    select uuid from customer where sync.address(email) = any(%(pulled)s::text[]) and deletedat is null
     union
     select uuid from sync.link where base ->> 'email' = any(%(pushed)s::text[])
 ), free as (
@@ -193,7 +202,7 @@ with wanted as (
             select jsonb_object_agg(v.key, v.value) from jsonb_each(w.vals) v
             where h.here -> v.key is not distinct from w.stored -> v.key
             and (v.key <> 'email' or v.value = 'null' or not exists (
-                select from customer o where lower(btrim(o.email)) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
+                select from customer o where sync.address(o.email) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
     from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
 ), done as (
@@ -218,7 +227,7 @@ with wanted as (
 ), free as (
     select w.* from wanted w
     where not exists (select from customer c where c.uuid = w.uuid)
-    and not exists (select from customer c where lower(btrim(c.email)) = w.vals ->> 'email' and c.deletedat is null)
+    and not exists (select from customer c where sync.address(c.email) = w.vals ->> 'email' and c.deletedat is null)
 ), passing as (
     -- Of two that want one address only the first gets it.
     select distinct on (coalesce(vals ->> 'email', uuid::text)) * from free order by coalesce(vals ->> 'email', uuid::text), uuid
@@ -325,7 +334,7 @@ update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_
 -- mark_overtaken: look again at living rows that do not hold what HubSpot has of them now, written between read and answer
 select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join customer c using (uuid) cross join lateral jsonb_each_text(w.vals) v
-where c.deletedat is null and nullif(case when v.key = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
+where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
 select pg_advisory_xact_lock_shared(hashtext('sync.erase'))
@@ -481,7 +490,7 @@ with page as (
             or t.value ->> 'code' like 'held%%')
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
-            or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
+            or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', sync.address(c.email), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
                 'company', nullif(c.company, ''), 'website', nullif(c.website, ''), 'lifecyclestage', nullif(c.lifecyclestage, ''))) is distinct from l.base))
     union all
     select l.uuid from sync.link l, last
@@ -651,8 +660,8 @@ union
 select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where a.kind = 'ignored'
 
 -- customers_by_address: the live customers with these addresses
-select lower(btrim(c.email)) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
-from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+select sync.address(c.email) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
+from customer c where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
@@ -767,7 +776,7 @@ select code, property, count(*) as count from sync.parked group by code, propert
 
 -- count_unmet: live customers without a contact, beside these addresses
 select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
-where c.deletedat is null and l.contact is null and (c.email is null or lower(btrim(c.email)) <> all(%(met)s::text[]))
+where c.deletedat is null and l.contact is null and (c.email is null or sync.address(c.email) <> all(%(met)s::text[]))
 
 -- drop_reservations: links of creates whose contact somebody else links
 delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
@@ -778,7 +787,7 @@ update sync.link set contact = null, alive = false, base = '{}', base_at = '{}',
 -- log_unsent: what the loser of a merge had not sent to HubSpot yet
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select l.uuid, v.key, 'hubspot', null, v.value
-from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
+from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', sync.address(c.email), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
 where l.uuid = %(loser)s and v.value is distinct from l.base ->> v.key and v.value <> ''
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing
 
@@ -807,7 +816,7 @@ from (select %(contact)s::bigint as contact) k left join sync.link l using (cont
 -- request_erasure: note that the people are to be erased who have this address, or had it; a merged customer's person is the winner
 with people as (
     select coalesce(mergedinto, uuid) as uuid from customer
-    where lower(btrim(email)) = %(address)s and erasedat is null
+    where sync.address(email) = %(address)s and erasedat is null
     union
     select uuid from sync.link where base ->> 'email' = %(address)s
     union
