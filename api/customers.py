@@ -14,7 +14,7 @@ from reconciler.adapters.postgres.database import AddressErased, AddressTaken, B
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import SyncError, Transient, WrongPortal
-from reconciler.core.fields import COLUMNS, Values
+from reconciler.core.fields import COLUMNS, Values, normalise_text
 from reconciler.write_through import (
     Changed,
     Creating,
@@ -247,7 +247,7 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
         case Invalid(refused):
             details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
-            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {refused.text}"
+            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
             return failure(400, refused.code.value, text, details=details)
 
 

@@ -587,10 +587,10 @@ returning uuid, uuid is distinct from %(uuid)s as is_repeat, body
 select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
 
 -- end_request: keep an answer
-update sync.idempotency set status = %(status)s, body = %(body)s::json where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, %(status)s::smallint, %(body)s::json)
 
 -- fail_request: a request that failed on our side can be repeated at once; it keeps what it was about
-update sync.idempotency set body = %(body)s::json, lease_until = '-infinity' where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
 
 -- has_open_create: whether a create of this customer may still be under way
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
