@@ -162,7 +162,7 @@ def test_a_create_whose_answer_was_lost_ends_as_one_customer_when_it_is_repeated
 
 def test_a_batch_whose_answer_was_lost_ends_as_one_customer_each_when_it_is_repeated(api: ApiInProcess) -> None:
     items = [{"op": "upsert", **KAI, "email": f"person{n}@hubspot.com"} for n in range(3)]
-    api.world.portal.faults.add(action="cut", when="after", method="POST")
+    api.world.portal.faults.add(action="cut", when="after", path_contains="/batch/create")
     first = api.admin("POST", "/batch", items, Idempotency_Key=KEY)
     assert [outcome["status"] for outcome in first.json] == [500] * 3
     api.world.sql("update sync.intent set deadline = now() - interval '1 second'")
