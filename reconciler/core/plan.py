@@ -223,8 +223,10 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
-    push = _sendable(pair, merged.push, around)
+    setting = _values(each for each in _unedited_ahead(pair) if not each.is_overdue).keys()
+    push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, around)
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
+    held = setting & merged.push.keys()
     return Step(
         pair=pair,
         pull=pull,
@@ -233,10 +235,17 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=tuple(merged.conflicts),
+        conflicts=tuple(each for each in merged.conflicts if each.column not in held and not _is_agreed(pair, each)),
         trouble=pulled_trouble,
-        again=STALE_LOOKS[0] if waiting else None,
+        again=STALE_LOOKS[0] if waiting | held else None,
     )
+
+
+def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
+    """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
+    push = pair.link.unseen.get(conflict.column)
+    is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
+    return push is not None and is_ours and conflict.lost == push.base
 
 
 def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
@@ -262,14 +271,21 @@ def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
 
 
 def _ahead(pair: Pair) -> dict[str, set[Value]]:
-    """Return what API writes brought to HubSpot and the row is to take: not where it was edited since they began."""
+    """Return what API writes brought to HubSpot and the row is to take."""
+    return _values(_unedited_ahead(pair))
+
+
+def _unedited_ahead(pair: Pair) -> Iterable[Intent]:
+    """Return the API writes that the row is to follow: not where it was edited since they began.
+
+    While such a write is under way, the row's older value is not pushed over it.
+    """
     edited = pair.link.edited
-    newer = (
+    return (
         replace(each, values={c: v for c, v in each.values.items() if c not in edited or edited[c] <= each.at})
         for each in pair.intents
         if each.is_ahead
     )
-    return _values(newer)
 
 
 def _open(pair: Pair) -> tuple[IntentId, ...]:

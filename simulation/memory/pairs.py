@@ -130,8 +130,9 @@ class MemoryPairs:
             return None
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
-        if write.is_direct and write.kind is IntentKind.UPDATE:
-            _note_unseen(link, write.values, list(tables.intents_of(link.uuid)))
+        if write.kind is IntentKind.UPDATE:
+            noted = {c: v for c, v in write.values.items() if write.is_direct or c in link.unseen}
+            _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
         intent = IntentRow(
@@ -317,7 +318,7 @@ def lease(tables: Tables, link: LinkRow) -> Claim:
 
 
 def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
-    """Remember what is pushed without a read: its history is looked at later."""
+    """Remember what is pushed without a read, and what is sent until its history is looked at."""
     for column, value in values.items():
         known = link.unseen.get(column)
         at = link.base_at.get(column)

@@ -73,7 +73,7 @@ with claimed as (
 select uuid from held union all select c.uuid from claimed c
 where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
 
--- exhaust: park records whose attempts are spent
+-- park: park records, or properties of theirs
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
@@ -150,12 +150,12 @@ with write as (
     select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
-        unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
+        unseen = case when w.kind = 'update' then l.unseen || (
             select coalesce(jsonb_object_agg(v.key, coalesce(l.unseen -> v.key, jsonb_build_object(
                 'since', greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)), 'base', l.base ->> v.key
             )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
-            from jsonb_each(w.vals) v) else l.unseen end
+            from jsonb_each(w.vals) v where w.ahead or l.unseen ? v.key) else l.unseen end
     from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
 )
 insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
@@ -166,6 +166,13 @@ on conflict (reserved) where reserved is not null do nothing returning id, uuid
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select uuid, property, winner, kept, lost from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing returning uuid, property
+
+-- log_rewritten: what HubSpot stores in a form of its own, once, as settled
+insert into sync.conflict (uuid, property, winner, kept, lost, resolved)
+select uuid, property, winner, kept, lost, now()
+from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
+where not exists (select from sync.conflict o where o.uuid = c.uuid and o.property = c.property
+                  and o.kept is not distinct from c.kept and o.lost is not distinct from c.lost)
 
 -- lock_steps: lock the links of these steps; the ones whose claim or snapshot is out of date are left out
 select l.uuid from sync.link l join jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean) using (uuid)
@@ -225,7 +232,12 @@ where l.uuid = s.uuid
 delete from sync.intent where id = any(%(ids)s::bigint[])
 
 -- answer_intents: what HubSpot answered is settled, the rest stays open
-update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
+with answer as (
+    select id, vals - answered as rest from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) join sync.intent using (id)
+), settled as (
+    delete from sync.intent i using answer a where i.id = a.id and a.rest = '{}'
+)
+update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.rest <> '{}'
 
 -- at_home: of these answers, those about the contact that the link has (or gets by its create); the links are locked
 select l.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
@@ -236,7 +248,10 @@ update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
-    trouble = (l.trouble - a.cured) || a.trouble
+    trouble = (l.trouble - a.cured) || a.trouble,
+    unseen = l.unseen || (
+        select coalesce(jsonb_object_agg(key, u.value || jsonb_build_object('sent', (u.value -> 'sent') || jsonb_build_array(p.value))), '{}')
+        from jsonb_each(a.pushed) p join jsonb_each(l.unseen) u using (key) where not u.value -> 'sent' @> jsonb_build_array(p.value))
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
 where l.uuid = a.uuid
 
