@@ -597,7 +597,8 @@ create or replace function sync.remember(
 declare
     gone text[];
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));
+    -- No erase commits from here on.
+    perform sync.refuse_erased('{}');
     if exists (select from sync.tombstone) then
         gone := array(select word from sync.words(answer::jsonb) word
             where position('@' in word) > 0 and exists (select from sync.tombstone where hash = sync.hash_of(word)));
