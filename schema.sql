@@ -100,6 +100,11 @@ create table if not exists sync.intent (
     ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot first
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
+alter table sync.intent
+    -- updated column -> [base, base_at] when it was sent: what differs since was overtaken
+    add column if not exists before jsonb not null default '{}';
+-- Values of calls that got no answer and may still land: [{column, value, before, until}].
+alter table sync.link add column if not exists late jsonb not null default '[]';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';

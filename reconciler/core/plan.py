@@ -4,8 +4,9 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
 from reconciler.core.existence import Existence, existence
@@ -216,7 +217,7 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         base=pair.link.base,
         local=customer.values,
         remote=contact.values,
-        ours=_values(pair.intents),
+        ours=_ours(pair, rules),
         ahead=_ahead(pair),
         judge=judge,
     )
@@ -235,10 +236,32 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=tuple(each for each in merged.conflicts if each.column not in held and not _is_agreed(pair, each)),
+        conflicts=(
+            *(each for each in merged.conflicts if each.column not in held and not _is_agreed(pair, each)),
+            *_perhaps_late(pair, pull),
+        ),
         trouble=pulled_trouble,
         again=STALE_LOOKS[0] if waiting | held else None,
     )
+
+
+def _ours(pair: Pair, rules: Rules) -> dict[str, set[Value]]:
+    """Return what HubSpot may have of us: open intents, and what landed so late that a later value had been agreed."""
+    ours = _values(pair.intents)
+    assert pair.contact is not None
+    for each in pair.link.late:
+        if each.is_overtaken and pair.contact.updated_at - rules.skew <= each.until:
+            ours.setdefault(each.column, set()).add(each.value)
+    return ours
+
+
+def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
+    """Log what is replaced by a value that is a person's, or ours that landed late and was not looked at in time."""
+    assert pair.customer is not None
+    for column, value in {each.column: each.value for each in pair.link.late if each.is_overtaken}.items():
+        if column in pull and pull[column] == value:
+            lost = pair.customer.values.get(column)
+            yield Conflict(column=column, winner=Verdict.REMOTE, kept=value, lost=lost)
 
 
 def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
@@ -282,10 +305,14 @@ def _unedited_ahead(pair: Pair) -> Iterable[Intent]:
     """
     edited = pair.link.edited
     return (
-        replace(each, values={c: v for c, v in each.values.items() if c not in edited or edited[c] <= each.at})
+        replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
         for each in pair.intents
         if each.is_ahead
     )
+
+
+def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
+    return column not in intent.overtaken and (column not in edited or edited[column] <= intent.at)
 
 
 def _open(pair: Pair) -> tuple[IntentId, ...]:

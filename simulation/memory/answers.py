@@ -43,7 +43,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     for each in [each for each in taken if each in fresh]:
         _insert(tables, each)
     for each in taken:
-        tables.close([*([each.sent.intent] if each.is_whole else []), *each.earlier])
+        tables.close([each.sent.intent] if each.is_whole else [])
+        tables.give_up(each.earlier)
         _keep_open(tables, each)
     for sent, answer in answered:
         if isinstance(answer, Refused):

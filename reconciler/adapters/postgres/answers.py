@@ -9,7 +9,7 @@ from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Taken, parked_by
-from reconciler.core.ports import Answer, Sent, Written
+from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> list[CustomerId]:
@@ -196,7 +196,9 @@ def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
     partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
     # An answer settles as well what an earlier call, long ended, left open.
     earlier = [intent for each in taken for intent in each.earlier]
-    work.run("close_intents", ids=whole + earlier + [sent.intent for sent in refused])
+    work.run("close_intents", ids=whole + [sent.intent for sent in refused])
+    if earlier:
+        work.run("close_unanswered", ids=earlier, landing=LANDING)
     if partly:
         work.run("answer_intents", answers=to_json(partly))
 

@@ -77,13 +77,13 @@ where not exists (select from sync.link l where l.uuid = c.uuid) and not exists 
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
-select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence,
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto, i.intents
 from sync.link l
 left join customer c on c.uuid = l.uuid
 left join lateral (
-    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null, 'before', before)) as intents
     from sync.intent where uuid = l.uuid
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
@@ -156,10 +156,13 @@ with write as (
             )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v where w.ahead or l.unseen ? v.key) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid, l.base, l.base_at
 )
-insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
-select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
+insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead, before)
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead,
+    (select coalesce(jsonb_object_agg(key, jsonb_build_array(ours.base -> key, ours.base_at -> key)), '{}')
+     from jsonb_object_keys(w.vals) key where w.kind = 'update')
+from write w join ours using (uuid) order by w.reserved, w.uuid
 on conflict (reserved) where reserved is not null do nothing returning id, uuid
 
 -- log_conflicts: keep the losers, each once
@@ -224,12 +227,26 @@ update sync.link l set
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
     trouble = (l.trouble - s.cured) || s.trouble,
     unseen = case when s.checked and s.unseen = (select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}') from jsonb_each(l.unseen)) then '{}' else l.unseen end,
+    late = case when s.whole then (
+        select coalesce(jsonb_agg(each), '[]') from jsonb_array_elements(l.late) each
+        -- What is forgotten must have been over when the contact was read.
+        where (each ->> 'until')::timestamptz > now() - interval '1 minute') else l.late end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
 
 -- close_intents: these intents are settled
 delete from sync.intent where id = any(%(ids)s::bigint[])
+
+-- close_unanswered: these intents are given up without an answer; what an update sent may still land
+with gone as (
+    delete from sync.intent where id = any(%(ids)s::bigint[]) returning uuid, kind, vals, before, at
+), late as (
+    select uuid, jsonb_agg(jsonb_build_object('column', key, 'value', value, 'before', before -> key,
+                                              'until', at + %(landing)s * interval '1 second')) as entries
+    from gone, jsonb_each(vals) where kind = 'update' group by uuid
+)
+update sync.link l set late = l.late || late.entries from late where l.uuid = late.uuid
 
 -- answer_intents: what HubSpot answered is settled, the rest stays open
 with answer as (
@@ -338,9 +355,9 @@ update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0,
 with moved as (
     update sync.intent set uuid = %(heir)s where uuid = %(giver)s and kind = 'update'
 ), given as (
-    update sync.link set unseen = '{}' where uuid = %(giver)s
+    update sync.link set unseen = '{}', late = '[]' where uuid = %(giver)s
 )
-update sync.link heir set unseen = coalesce((
+update sync.link heir set late = heir.late || (select late from sync.link where uuid = %(giver)s), unseen = coalesce((
     select jsonb_object_agg(key, case when h.value is null or g.value is null then coalesce(h.value, g.value) else h.value || jsonb_build_object(
         'since', case when h.value ->> 'since' is not null and g.value ->> 'since' is not null then least((h.value ->> 'since')::timestamptz, (g.value ->> 'since')::timestamptz) end,
         'sent', (h.value -> 'sent') || (g.value -> 'sent')) end)
