@@ -106,6 +106,11 @@ create table if not exists sync.intent (
     ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot first
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
+alter table sync.intent
+    -- updated column -> [base, base_at] when it was sent: what differs since was overtaken
+    add column if not exists before jsonb not null default '{}';
+-- Values of calls that got no answer and may still land: [{column, value, before, until}].
+alter table sync.link add column if not exists late jsonb not null default '[]';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
@@ -247,7 +252,7 @@ create table if not exists sync.allowance (
 
 create table if not exists sync.idempotency (
     key         text not null,
-    caller      text not null,
+    caller      text not null,  -- a hash of the token's subject
     request     text not null,
     uuid        uuid,
     status      smallint,
@@ -803,6 +808,62 @@ end $$;
 
 -- Erasing --------------------------------------------------------------------------------------------------------
 
+-- What a JSON value says: its texts, and the words in them, as addresses are compared.
+create or replace function sync.words(said jsonb) returns setof text language sql immutable as $$
+    select sync.address(part)
+    from jsonb_path_query(said, 'strict $.**') each,
+        lateral (select each #>> '{}' as whole where jsonb_typeof(each) = 'string') text,
+        lateral (select whole union all
+                 select btrim(word, '.!?') from regexp_split_to_table(whole, '[][\s"''<>(),:;]+') word) parts(part);
+$$;
+
+-- Whether a JSON text names one of these. What does not contain a name at all, as JSON writes it, costs little.
+create or replace function sync.says(said text, names text[]) returns boolean language sql immutable as $$
+    select case when exists (select from (select sync.address(said) as whole offset 0) small, unnest(names) name
+                             where position(substr(to_json(name)::text, 2, length(to_json(name)::text) - 2) in whole) > 0)
+        then exists (select from sync.words(said::jsonb) word where word = any(names)) else false end;
+$$;
+
+-- The outcomes of a batch without those that name somebody of these: they end as the erased do, and so never run again.
+create or replace function sync.without(outcomes json, names text[]) returns json language sql immutable as $$
+    select json_agg(case when sync.says(outcome::text, names) then json_build_object('status', 409,
+            'message', 'This address belongs to an erased person', 'code', 'erased_subject') else outcome end order by n)
+    from json_array_elements(outcomes) with ordinality each(outcome, n);
+$$;
+
+-- Keep the answer of a request, without what it says of people who were erased while it was made.
+create or replace function sync.remember(
+    its_caller text, its_key text, its_status smallint, answer json, until timestamptz default null
+) returns void language plpgsql as $$
+declare
+    gone text[];
+begin
+    -- No erase commits from here on.
+    perform sync.refuse_erased('{}');
+    if exists (select from sync.tombstone) then
+        gone := array(select word from sync.words(answer::jsonb) word
+            where position('@' in word) > 0 and exists (select from sync.tombstone where hash = sync.hash_of(word)));
+        if cardinality(gone) > 0 and json_typeof(answer) = 'object' then
+            delete from sync.idempotency i where i.caller = its_caller and i.key = its_key;
+        elsif cardinality(gone) > 0 then
+            answer := sync.without(answer, gone);
+        end if;
+    end if;
+    update sync.idempotency i
+    set status = its_status, body = answer, lease_until = coalesce(until, i.lease_until)
+    where i.caller = its_caller and i.key = its_key;
+end $$;
+
+-- The addresses that these people had, unless they are somebody else's by now.
+create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
+    select array(
+        select sync.address(address) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
+        where h.uuid = any(people) and address <> ''
+        except select unnest(present)
+        except select sync.address(email) from customer where deletedat is null and uuid <> all(people)
+        except select base ->> 'email' from sync.link where alive and uuid <> all(people));
+$$;
+
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
 -- Leaves salted hashes and ignored contact ids. Goes before inserts that begin later, and gives way to those under way
 -- before Postgres looks for a deadlock (after a second): a busy lock is an error, and the caller comes again.
@@ -811,7 +872,9 @@ create or replace function sync.erase(subject uuid) returns table (hash text, co
 declare
     people    uuid[] := array[subject];
     addresses text[];
+    former    text[];
     ids       bigint[];
+    traces    text[];
     known     integer := 0;
 begin
     perform pg_advisory_xact_lock(hashtext('sync.erase'));
@@ -831,6 +894,8 @@ begin
     end loop;
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
+    former := sync.former_addresses(people, addresses);
+    traces := addresses || former || people::text[] || ids::text[];
     update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
         contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);
     delete from sync.link where uuid = any(people);
@@ -840,14 +905,17 @@ begin
         or sync.address(kept) = any(addresses) and exists (
             select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
     update sync.conflict set kept = null where sync.address(kept) = any(addresses);
-    delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in sync.address(changes::text)) > 0);
-    -- Remembered answers may hold any of it, under former addresses too; they live for a day, and repeating is safe without.
-    delete from sync.idempotency;
+    delete from sync.history h where uuid = any(people) or sync.says(h.changes::text, addresses || former);
+    -- A remembered answer that is deleted may be asked for again: what is about others stays.
+    delete from sync.idempotency i where i.uuid = any(people) or sync.says(to_json(i.key)::text, traces)
+        or json_typeof(i.body) = 'object' and sync.says(i.body::text, traces);
+    update sync.idempotency i set body = sync.without(i.body, traces)
+        where json_typeof(i.body) = 'array' and sync.says(i.body::text, traces);
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
-    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
-    return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
+    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses || former) a on conflict do nothing;
+    return query select sync.hash_of(a), null::bigint from unnest(addresses || former) a union all select null, i from unnest(ids) i;
 end $$;
 
 -- Rights ---------------------------------------------------------------------------------------------------------

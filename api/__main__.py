@@ -14,6 +14,7 @@ from api.together import Together
 from reconciler import log
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.intake import Intake
 from reconciler.secret_values import secrets_in
 from reconciler.sender import Sender
 from reconciler.settings import Api, InvalidSettings, load, secret_source
@@ -37,9 +38,19 @@ def services(settings: Api, parts: Parts, replica: Database | None = None) -> Se
         sleep=time.sleep,
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
+    intake = Intake(
+        desk=desk,
+        marks=parts.marks,
+        pairs=parts.pairs,
+        hubspot=parts.hubspot,
+        budget=parts.budget,
+        reconciler=parts.reconciler,
+        sleep=time.sleep,
+        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+    )
     key = settings.token_issuer_key
     near = None if replica is None else Together(PostgresDesk(replica).by_address)
-    customers = Customers(desk, write_through, account.require)
+    customers = Customers(desk, write_through, intake, account.require)
     return Services(
         customers=customers,
         account=account,

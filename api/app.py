@@ -238,7 +238,7 @@ class Handlers:
             return _response(run(uuid, None))
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
-        name = {"caller": caller.role.value, "key": key}
+        name = {"caller": caller.key, "key": key}
         known = self._services.desk.begin(**name, request=digest(bottle.request.environ), uuid=uuid)
         match known:
             case Repeat.OTHER_REQUEST:
@@ -311,7 +311,9 @@ def _of_router(error: bottle.HTTPError) -> Response:
 def _response(result: Result, *, text: str | None = None, **headers: str) -> Response:
     body = result.body
     if isinstance(body, dict) and result.status >= 400:
-        body = {**body, "request_id": bottle.request.environ["reconciler.request_id"]}
+        body = _identified(body)
+    elif result.status == 207:
+        body = [_identified(outcome) if outcome["status"] >= 400 else outcome for outcome in body]
     data = text.encode() if text is not None else b"" if body is None else orjson.dumps(body)
     if result.customer is not None:
         headers = {"ETag": etag_of(result.customer), **headers}
@@ -359,7 +361,12 @@ def _item(item: Any) -> BatchItem:
 def _outcome(result: Result) -> dict[str, Any]:
     if result.status < 300:
         return {"status": result.status, **({"customer": result.body} if result.body is not None else {})}
-    return {"status": result.status, **result.body, "request_id": bottle.request.environ["reconciler.request_id"]}
+    return _identified({"status": result.status, **result.body})
+
+
+def _identified(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error with the request's id, if it has none from the request that it was first said to."""
+    return {"request_id": bottle.request.environ["reconciler.request_id"], **error}
 
 
 def _json(route: Route) -> Any:

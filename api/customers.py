@@ -15,7 +15,8 @@ from reconciler.adapters.postgres.database import AddressErased, AddressTaken, B
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
-from reconciler.core.fields import COLUMNS, Values
+from reconciler.core.fields import COLUMNS, Values, normalise_text
+from reconciler.intake import Intake
 from reconciler.write_through import (
     Changed,
     Creating,
@@ -99,8 +100,11 @@ def not_ours(error: WrongPortal) -> Result:
 class Customers:
     """Runs items against both sides."""
 
-    def __init__(self, desk: PostgresDesk, write_through: WriteThrough, require_account: Callable[[], None]) -> None:
-        self._desk, self._write_through, self._require_account = desk, write_through, require_account
+    def __init__(
+        self, desk: PostgresDesk, write_through: WriteThrough, intake: Intake, require_account: Callable[[], None]
+    ) -> None:
+        self._desk, self._write_through, self._intake = desk, write_through, intake
+        self._require_account = require_account
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
@@ -177,28 +181,43 @@ class Customers:
 
     def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId) -> dict[int, Result]:
         known = self._desk.by_address({item.email for item in items.values()})
+        met = self._met({n: item.email for n, item in items.items() if item.op == "upsert" and item.email not in known})
         results: dict[int, Result] = {}
         creates: dict[int, tuple[CustomerId, Values]] = {}
         updates: dict[int, tuple[Customer, Values]] = {}
         deletes: dict[int, Customer] = {}
         for n, item in items.items():
-            customer = known.get(item.email)
-            if item.op == "create" or (item.op == "upsert" and customer is None):
+            customer = known.get(item.email) or (met[n].customer if n in met else None)
+            if item.op == "create" or (n in met and met[n].status == 404):
                 creates[n] = (created_by(uuid, n), given(item.values_given()))
             elif customer is None:
-                results[n] = missing(item.email)
-            elif item.op == "read":
+                results[n] = met.get(n) or missing(item.email)
+            elif item.op == "read" or (n in met and not _change(item, customer)):
                 results[n] = Result(200, shown(customer), customer)
             elif item.op == "delete":
                 deletes[n] = customer
-            elif item.change():
-                updates[n] = (customer, item.change())
+            elif change := _change(item, customer):
+                updates[n] = (customer, change)
             else:
                 results[n] = failure(400, "no_properties", NO_PROPERTIES)
         results.update(_spread(creates, self._creates))
         results.update(_spread(updates, self._updates))
         results.update(_spread(deletes, self._deletes))
         return results
+
+    def _met(self, addresses: Mapping[int, str]) -> dict[int, Result]:
+        """Take in what only HubSpot has of these: 200 with the customer, 404, or why not. No customer is met twice."""
+        met = dict(_spread(addresses, self._intakes))
+        seen: set[CustomerId] = set()
+        for n, result in met.items():
+            if result.customer is not None and result.customer.uuid in seen:
+                met[n] = _result(Taken(result.customer.contact_id))
+            elif result.customer is not None:
+                seen.add(result.customer.uuid)
+        return met
+
+    def _intakes(self, addresses: Sequence[str]) -> list[Result]:
+        return self._attempt(lambda: self._intake.take_in(addresses), len(addresses), 200, "Error updating customer")
 
     def _creates(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Result]:
         return self._attempt(lambda: self._write_through.create(drafts), len(drafts), 201, "Error creating customer")
@@ -233,7 +252,13 @@ class Customers:
             return [failure(500, "sync_failed", message)] * count
 
 
-def _spread(items: dict[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
+def _change(item: BatchItem, customer: Customer) -> Values:
+    """Return what an update writes; a contact that was found by another of its addresses takes this one."""
+    is_known = customer.values.get("email") == item.email
+    return item.change() if is_known else {"email": item.email, **item.change()}
+
+
+def _spread(items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
     numbers = list(items)
     for start in range(0, len(numbers), CHUNK):
         part = numbers[start : start + CHUNK]
@@ -266,7 +291,7 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
         case Invalid(refused):
             details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
-            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {refused.text}"
+            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
             return failure(400, refused.code.value, text, details=details)
 
 
@@ -281,17 +306,17 @@ def created_by(uuid: CustomerId, n: int) -> CustomerId:
 
 
 def waves(items: Mapping[int, BatchItem]) -> list[list[int]]:
-    """Cut the items so that no wave names an address twice; an item that changes an address ends its wave."""
-    found: list[list[int]] = [[]]
-    named: set[str] = set()
+    """Order the items: each is in the wave after the last one that names one of its addresses.
+
+    So each person's items run one after the other, and those of different people together.
+    """
+    found: list[list[int]] = []
+    behind: dict[str, int] = {}
     for n, item in items.items():
         addresses = {item.email, *([item.new_email] if item.new_email else [])}
-        if addresses & named:
+        place = max(behind.get(address, 0) for address in addresses)
+        if place == len(found):
             found.append([])
-            named = set()
-        found[-1].append(n)
-        named |= addresses
-        if item.new_email:
-            found.append([])
-            named = set()
-    return [wave for wave in found if wave]
+        found[place].append(n)
+        behind.update(dict.fromkeys(addresses, place + 1))
+    return found

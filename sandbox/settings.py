@@ -48,6 +48,8 @@ class Doubts(BaseModel):
     """What is not known about HubSpot, a switch each."""
 
     lowercase_email: bool = Field(default=False, description="store addresses in lower case instead of as sent")
+    trim_texts: bool = Field(default=False, description="store texts without the blanks around them")
+    rewrite_phones: bool = Field(default=False, description="store phone numbers of ten digits or more as E.164")
     null_clears: bool = Field(default=False, description="a null value clears the property instead of being ignored")
     stage_rule: StageRule = Field(default=StageRule.FORWARD, description="how a backward lifecyclestage is treated")
     echo_ignored_stage: bool = Field(default=False, description="answer an ignored stage as sent instead of as stored")

@@ -93,7 +93,7 @@ class Intent:
     """A HubSpot write stored before it is sent, open until its answer is committed.
 
     `is_ahead`: the row does not hold it yet, it follows HubSpot (an API write). `reserved` marks the create of an API
-    call whose customer does not exist yet.
+    call whose customer does not exist yet. `overtaken` are the columns on which something later was agreed.
     """
 
     id: IntentId
@@ -103,6 +103,20 @@ class Intent:
     is_overdue: bool
     is_ahead: bool = False
     reserved: bool = False
+    overtaken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """What was sent to a property without an answer, and given up: it may still land `until` then.
+
+    `is_overtaken`: something later was agreed since it was sent.
+    """
+
+    column: str
+    value: Value
+    until: datetime
+    is_overtaken: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +157,7 @@ class Link:
     edited: Mapping[str, datetime] = field(default_factory=dict)
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
+    late: tuple[Late, ...] = ()
     is_detached: bool = False
     privacy: bool = False
     is_deletion_seen: bool = False

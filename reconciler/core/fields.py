@@ -20,6 +20,10 @@ TEXT_LIMIT = 65_536
 """Characters HubSpot keeps in one text property."""
 
 
+STAGE = "lifecyclestage"
+"""The one column whose property HubSpot may leave as it is, without a word."""
+
+
 class Policy(StrEnum):
     """Who wins when both sides changed the same property since the base."""
 

@@ -4,8 +4,9 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
 from reconciler.core.errors import Code
@@ -242,16 +243,18 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         base=pair.link.base,
         local=customer.values,
         remote=contact.values,
-        ours=_values(pair.intents),
+        ours=_ours(pair, rules),
         ahead=_ahead(pair),
         judge=judge,
     )
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
-    push = _sendable(pair, merged.push, around)
+    setting = _values(each for each in _unedited_ahead(pair) if not each.is_overdue).keys()
+    push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, around)
     refused = {c for c, value in pull.items() if is_row_parked(pair) or _is_refused_here(pair, c, value)}
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
+    held = setting & merged.push.keys()
     return Step(
         pair=pair,
         pull={column: value for column, value in pull.items() if column not in refused},
@@ -260,10 +263,39 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=tuple(merged.conflicts),
+        conflicts=(
+            *(each for each in merged.conflicts if each.column not in held and not _is_agreed(pair, each)),
+            *_perhaps_late(pair, pull),
+        ),
         trouble=pulled_trouble,
-        again=STALE_LOOKS[0] if waiting else None,
+        again=STALE_LOOKS[0] if waiting | held else None,
     )
+
+
+def _ours(pair: Pair, rules: Rules) -> dict[str, set[Value]]:
+    """Return what HubSpot may have of us: open intents, and what landed so late that a later value had been agreed."""
+    ours = _values(pair.intents)
+    assert pair.contact is not None
+    for each in pair.link.late:
+        if each.is_overtaken and pair.contact.updated_at - rules.skew <= each.until:
+            ours.setdefault(each.column, set()).add(each.value)
+    return ours
+
+
+def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
+    """Log what is replaced by a value that is a person's, or ours that landed late and was not looked at in time."""
+    assert pair.customer is not None
+    for column, value in {each.column: each.value for each in pair.link.late if each.is_overtaken}.items():
+        if column in pull and pull[column] == value:
+            lost = pair.customer.values.get(column)
+            yield Conflict(column=column, winner=Verdict.REMOTE, kept=value, lost=lost)
+
+
+def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
+    """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
+    push = pair.link.unseen.get(conflict.column)
+    is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
+    return push is not None and is_ours and conflict.lost == push.base
 
 
 def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
@@ -289,14 +321,25 @@ def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
 
 
 def _ahead(pair: Pair) -> dict[str, set[Value]]:
-    """Return what API writes brought to HubSpot and the row is to take: not where it was edited since they began."""
+    """Return what API writes brought to HubSpot and the row is to take."""
+    return _values(_unedited_ahead(pair))
+
+
+def _unedited_ahead(pair: Pair) -> Iterable[Intent]:
+    """Return the API writes that the row is to follow: not where it was edited since they began.
+
+    While such a write is under way, the row's older value is not pushed over it.
+    """
     edited = pair.link.edited
-    newer = (
-        replace(each, values={c: v for c, v in each.values.items() if c not in edited or edited[c] <= each.at})
+    return (
+        replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
         for each in pair.intents
         if each.is_ahead
     )
-    return _values(newer)
+
+
+def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
+    return column not in intent.overtaken and (column not in edited or edited[column] <= intent.at)
 
 
 def _open(pair: Pair) -> tuple[IntentId, ...]:

@@ -161,6 +161,9 @@ CALL_DEADLINE = 30.0
 INTENT_DEADLINE = CALL_DEADLINE + 15.0
 """Seconds after which an open intent is due work."""
 
+LANDING = 130.0
+"""Seconds after its intent within which a call that got no answer may still take effect: HubSpot's edge waits 100."""
+
 LEASE = 45.0
 """Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
 

@@ -185,9 +185,11 @@ class Step:
         contact, link = self.pair.contact, self.pair.link
         is_news = contact is not None and link.read != contact.updated_at
         is_announced = self.pair.privacy and not link.privacy
-        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or link.unseen or self.lifted)
+        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or self.lifted)
+        is_watched = bool(link.unseen or link.late)
         is_about_being = self.alive is not None or self.local is not None
-        return self.writes or is_news or is_announced or is_remembered or is_about_being or self.is_stale
+        is_known = is_remembered or is_watched or is_announced
+        return self.writes or is_news or is_known or is_about_being or self.is_stale
 
     @property
     def lifted(self) -> list[str]:

@@ -1,8 +1,9 @@
 """Commits HubSpot's answers in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from reconciler.core.contact import CustomerId, IntentKind, Trouble
+from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
 from reconciler.core.mirror import Taken, parked_by
@@ -25,8 +26,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     kept = [each for each in taken if each.write.pair.customer is not None]
     written, _ = write_customers(tables, [_row_write(each) for each in kept if mirrors])
     for each in taken:
-        again = each.coerced_again(_columns(each) - tables.log(each.write.pair.uuid, each.coerced))
-        _move_pushed(tables, each, again)
+        tables.log(each.write.pair.uuid, each.refused)
+        _move_pushed(tables, each)
     tables.wake_waiting([each.freed_address for each in taken])
     for each in taken if not mirrors else ():
         uuid = each.write.pair.uuid
@@ -46,7 +47,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     for each in [each for each in taken if mirrors and each in fresh]:
         _insert(tables, each)
     for each in taken:
-        tables.close([*([each.sent.intent] if each.is_whole else []), *each.earlier])
+        tables.close([each.sent.intent] if each.is_whole else [])
+        tables.give_up(each.earlier)
         _keep_open(tables, each)
     for sent, answer in answered:
         if isinstance(answer, Refused):
@@ -55,10 +57,6 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
                 link.trouble.update(parked_by(sent.write, answer))
             tables.suspended = {**dict.fromkeys(answer.suspends, answer.code), **tables.suspended}
             tables.close([sent.intent])
-
-
-def _columns(each: Taken) -> set[str]:
-    return {conflict.column for conflict in each.coerced}
 
 
 def _is_linkable(tables: Tables, each: Taken) -> bool:
@@ -102,7 +100,7 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
             raise Clash("link_contact_is_unique", delay=1.0)
 
 
-def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:
+def _move_pushed(tables: Tables, each: Taken) -> None:
     """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
     link: LinkRow = tables.links[each.write.pair.uuid]
     at = int(each.contact.updated_at.timestamp() * 1000)
@@ -112,7 +110,11 @@ def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> No
     link.seen = link.seen if each.is_archived else later(link.seen, each.contact.updated_at)
     link.alive = link.alive if each.alive is None else each.alive
     link.contact = each.contact.id if link.contact is None else link.contact
-    link.trouble = {**{c: why for c, why in link.trouble.items() if c not in each.cured}, **trouble}
+    link.trouble = {c: why for c, why in link.trouble.items() if c not in each.cured}
+    for column, value in each.pushed.items():
+        push = link.unseen.get(column)
+        if push is not None and value not in push.sent:
+            link.unseen[column] = replace(push, sent=(*push.sent, value))
 
 
 def _row_write(each: Taken) -> RowWrite:
@@ -147,3 +149,4 @@ def _keep_open(tables: Tables, each: Taken) -> None:
     intent = tables.intents.get(each.sent.intent)
     if intent is not None:
         intent.values = {c: v for c, v in intent.values.items() if c not in each.pushed}
+        tables.close([] if intent.values else [intent.id])

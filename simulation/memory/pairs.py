@@ -32,7 +32,7 @@ class MemoryPairs:
         return Pair(
             link=replace(link.value(), is_deletion_seen=is_seen),
             customer=None if row is None else row.value(),
-            intents=tuple(intent.value(tables.now()) for intent in tables.intents_of(claim.uuid)),
+            intents=tuple(intent.value(tables.now(), link) for intent in tables.intents_of(claim.uuid)),
             fence=claim.fence,
             privacy=claim.privacy or link.privacy,
             hides_rows=row is None and tables.hides_rows,
@@ -134,8 +134,9 @@ class MemoryPairs:
             return None
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
-        if write.is_direct and write.kind is IntentKind.UPDATE:
-            _note_unseen(link, write.values, list(tables.intents_of(link.uuid)))
+        if write.kind is IntentKind.UPDATE:
+            noted = {c: v for c, v in write.values.items() if write.is_direct or c in link.unseen}
+            _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
         intent = IntentRow(
@@ -147,6 +148,7 @@ class MemoryPairs:
             deadline=tables.now() + timedelta(seconds=INTENT_DEADLINE),
             is_ahead=write.is_direct,
             reserved=reserved,
+            before={c: link.based(c) for c in write.values} if write.kind is IntentKind.UPDATE else {},
         )
         tables.intents[intent.id] = intent
         return Sent(intent=intent.id, write=write)
@@ -216,7 +218,9 @@ class MemoryPairs:
         for step in steps:
             uuid = step.pair.uuid
             _move(tables.links[uuid], step, written.get(uuid, {}), whole=uuid not in left_out)
-            tables.close(step.closes)
+            if uuid not in left_out and step.is_whole:
+                _forget_late(tables, tables.links[uuid])
+            tables.give_up(step.closes)
         tables.wake_waiting([step.freed_address for step in steps])
         return left_out
 
@@ -226,7 +230,7 @@ class MemoryPairs:
             if link is None or link.fence != step.pair.fence:
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
-            self._tables.close(step.closes)
+            self._tables.give_up(step.closes)
             match step.identity:
                 case Attach() as attached:
                     self._attach(step, attached)
@@ -339,7 +343,7 @@ def lease(tables: Tables, link: LinkRow) -> Claim:
 
 
 def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
-    """Remember what is pushed without a read: its history is looked at later."""
+    """Remember what is pushed without a read, and what is sent until its history is looked at."""
     for column, value in values.items():
         known = link.unseen.get(column)
         at = link.base_at.get(column)
@@ -356,6 +360,12 @@ def _inherit(tables: Tables, heir: LinkRow, giver: LinkRow) -> None:
         if intent.kind is IntentKind.UPDATE:
             intent.uuid = heir.uuid
     heir.unseen, giver.unseen = _joined(heir.unseen, giver.unseen), {}
+    heir.late, giver.late = heir.late + giver.late, []
+
+
+def _forget_late(tables: Tables, link: LinkRow) -> None:
+    """Forget what could not land any more when the contact was read."""
+    link.late = [each for each in link.late if each.until > tables.now() - timedelta(minutes=1)]
 
 
 def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 from uuid import UUID
@@ -15,6 +15,7 @@ from reconciler.core.contact import (
     Intent,
     IntentId,
     IntentKind,
+    Late,
     Link,
     Trouble,
     Unseen,
@@ -22,6 +23,7 @@ from reconciler.core.contact import (
 from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.ports import LANDING
 from reconciler.core.step import waiting_for
 
 WAITING = frozenset({"address_taken", "duplicate"})
@@ -80,6 +82,25 @@ class CustomerRow:
         )
 
 
+Before = tuple[Value, int | None]
+"""A column's base, and when it was pushed, as a write found them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateRow:
+    """An entry of `sync.link.late`."""
+
+    column: str
+    value: Value
+    before: Before
+    until: datetime
+
+    def value_in(self, link: "LinkRow") -> Late:
+        """Return the entry as the core sees it."""
+        is_overtaken = link.based(self.column) != self.before
+        return Late(column=self.column, value=self.value, until=self.until, is_overtaken=is_overtaken)
+
+
 @dataclass(slots=True)
 class LinkRow:
     """A row of `sync.link`."""
@@ -95,6 +116,7 @@ class LinkRow:
     edited: dict[str, datetime] = field(default_factory=dict)
     trouble: dict[str, Trouble] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
+    late: list["LateRow"] = field(default_factory=list)
     detached: bool = False
     privacy: bool = False
     deleted: bool = False
@@ -115,11 +137,16 @@ class LinkRow:
             edited=dict(self.edited),
             trouble=dict(self.trouble),
             unseen=dict(self.unseen),
+            late=tuple(each.value_in(self) for each in self.late),
             is_detached=self.detached,
             privacy=self.privacy,
             is_deletion_seen=self.deleted,
             is_erase_due=self.erase_due,
         )
+
+    def based(self, column: str) -> Before:
+        """Return the base of a column and when it was pushed."""
+        return self.base.get(column), self.base_at.get(column)
 
     def settle(self, values: Mapping[str, Value]) -> None:
         """Move the base; empty values are not kept."""
@@ -143,8 +170,9 @@ class IntentRow:
     is_overdue: bool = False
     is_ahead: bool = False
     reserved: Value = None
+    before: dict[str, Before] = field(default_factory=dict)
 
-    def value(self, now: datetime) -> Intent:
+    def value(self, now: datetime, link: LinkRow) -> Intent:
         """Return the row as the core sees it."""
         return Intent(
             id=self.id,
@@ -154,6 +182,7 @@ class IntentRow:
             is_overdue=self.is_overdue or self.deadline < now,
             is_ahead=self.is_ahead,
             reserved=self.reserved is not None,
+            overtaken=frozenset(c for c in self.before.keys() & self.values.keys() if link.based(c) != self.before[c]),
         )
 
 
@@ -362,6 +391,17 @@ class Tables:
             for column in woken:
                 del link.trouble[column]
             self.mark({f"u:{link.uuid}" for _ in woken}, 1)
+
+    def give_up(self, intents: Collection[IntentId]) -> None:
+        """Forget intents without an answer; what an update sent may still land."""
+        for intent in filter(None, (self.intents.pop(each, None) for each in intents)):
+            link = self.links.get(intent.uuid)
+            if link is not None and intent.kind is IntentKind.UPDATE:
+                until = intent.at + timedelta(seconds=LANDING)
+                link.late += [
+                    LateRow(column=column, value=value, before=intent.before[column], until=until)
+                    for column, value in intent.values.items()
+                ]
 
     def close(self, intents: Collection[IntentId]) -> None:
         """Forget settled intents."""

@@ -48,7 +48,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "our own open intent is taken for a person's edit",
         "a remote value equal to an open intent is ours",
-        Edit(PLAN, "ours=_values(pair.intents),", "ours={},"),
+        Edit(PLAN, "ours=_ours(pair, rules),", "ours={},"),
         tests=(f"{BASE}::test_what_we_sent_before_a_crash_is_no_persons_edit",),
     ),
     simulated(

@@ -10,7 +10,7 @@ from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Taken, parked_by
-from reconciler.core.ports import Answer, Sent, Written
+from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> list[CustomerId]:
@@ -22,9 +22,10 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     erased = _erased(work, written)
     taken = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
     refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
-    moves = [_moved(each, _coerced_again(work, each)) for each in taken] + [_refused(s, why) for s, why in refused]
+    moves = [_moved(each) for each in taken] + [_refused(s, why) for s, why in refused]
     if moves:
         work.run("move_pushed", answers=to_json(moves))
+    _log_otherwise(work, taken)
     wake_waiting(work, [each.freed_address for each in taken])
     for _, why in refused:
         if why.suspends:
@@ -85,16 +86,26 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
     return [each for each in taken if each.write.pair.uuid in known]
 
 
-def _coerced_again(work: Work, each: Taken) -> dict[str, Any]:
-    """Log what HubSpot made into something else; the same for a second time parks the property."""
-    rows = conflict_rows(each.write.pair.uuid, each.coerced)
-    if not rows:
-        return {}
-    fresh = {row["property"] for row in work.rows("log_conflicts", conflicts=to_json(rows))}
-    return trouble_json(each.coerced_again({row["property"] for row in rows} - fresh))
+def _log_otherwise(work: Work, taken: Sequence[Taken]) -> None:
+    """Log the stages that HubSpot did not take; and, as settled, once, what it stores in a form of its own."""
+    losers = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.refused)]
+    if losers:
+        work.run("log_conflicts", conflicts=to_json(losers))
+    forms = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.rewritten)]
+    if forms:
+        work.run("log_rewritten", conflicts=to_json(forms))
 
 
-def _moved(each: Taken, trouble: dict[str, Any]) -> dict[str, Any]:
+def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[CustomerId, Values]) -> None:
+    for each in taken:
+        uuid = each.write.pair.uuid
+        if each.rewritten:
+            for row in work.rows("customers_by_uuid", uuids=[uuid]):
+                trouble = each.turned_back(written.get(uuid, {}), row)
+                work.run("park", uuids=[uuid], trouble=to_json(trouble_json(trouble)))
+
+
+def _moved(each: Taken) -> dict[str, Any]:
     contact = each.contact
     return {
         "uuid": each.write.pair.uuid,
@@ -104,7 +115,7 @@ def _moved(each: Taken, trouble: dict[str, Any]) -> dict[str, Any]:
         "alive": each.alive,
         "contact": contact.id,
         "cured": each.cured,
-        "trouble": trouble,
+        "trouble": {},
     }
 
 
@@ -128,7 +139,9 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
         require_all(written)
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
-        _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
+        columns = {row["uuid"]: row["written"] for row in written}
+        _log_left_out(work, kept, columns)
+        _park_turned_back(work, kept, columns)
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
         carried = [{"uuid": each.write.pair.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
         if carried:
@@ -194,7 +207,9 @@ def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
     partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
     # An answer settles as well what an earlier call, long ended, left open.
     earlier = [intent for each in taken for intent in each.earlier]
-    work.run("close_intents", ids=whole + earlier + [sent.intent for sent in refused])
+    work.run("close_intents", ids=whole + [sent.intent for sent in refused])
+    if earlier:
+        work.run("close_unanswered", ids=earlier, landing=LANDING)
     if partly:
         work.run("answer_intents", answers=to_json(partly))
 

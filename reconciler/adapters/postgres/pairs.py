@@ -14,7 +14,7 @@ from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values, normalised
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
+from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings, parked_row
 
 SETTLE_TRIES = 5
@@ -212,7 +212,7 @@ def _merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerI
     wake_waiting(work, [step.freed_address for step in steps])
     closes = [intent for step in steps for intent in step.closes]
     if closes:
-        work.run("close_intents", ids=closes)
+        work.run("close_unanswered", ids=closes, landing=LANDING)
     history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
     if history:
         work.run("log_history", rows=to_json(history))
@@ -327,7 +327,7 @@ def _rearrange(work: Work, step: Step) -> None:
     if step.conflicts:
         work.run("log_conflicts", conflicts=to_json(conflict_rows(step.pair.uuid, step.conflicts)))
     if step.closes:
-        work.run("close_intents", ids=list(step.closes))
+        work.run("close_unanswered", ids=list(step.closes), landing=LANDING)
     match step.identity:
         case Attach(contact_id, former):
             if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:

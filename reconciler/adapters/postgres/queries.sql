@@ -82,11 +82,11 @@ with claimed as (
 select uuid from held union all select c.uuid from claimed c
 where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
 
--- exhaust: park records whose attempts are spent
+-- park: park records, or properties of theirs
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
-select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence, l.erase_due,
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence, l.erase_due,
     l.deleted or c.uuid is null and exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted) as deletion_seen,
     c.uuid is null and row_security_active('customer') as hides_rows,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
@@ -94,7 +94,7 @@ select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks,
 from sync.link l
 left join customer c on c.uuid = l.uuid
 left join lateral (
-    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null, 'before', before)) as intents
     from sync.intent where uuid = l.uuid
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
@@ -161,22 +161,32 @@ with write as (
     select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
-        unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
+        unseen = case when w.kind = 'update' then l.unseen || (
             select coalesce(jsonb_object_agg(v.key, coalesce(l.unseen -> v.key, jsonb_build_object(
                 'since', greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)), 'base', l.base ->> v.key
             )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
-            from jsonb_each(w.vals) v) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
+            from jsonb_each(w.vals) v where w.ahead or l.unseen ? v.key) else l.unseen end
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid, l.base, l.base_at
 )
-insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
-select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
+insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead, before)
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead,
+    (select coalesce(jsonb_object_agg(key, jsonb_build_array(ours.base -> key, ours.base_at -> key)), '{}')
+     from jsonb_object_keys(w.vals) key where w.kind = 'update')
+from write w join ours using (uuid) order by w.reserved, w.uuid
 on conflict (reserved) where reserved is not null do nothing returning id, uuid
 
 -- log_conflicts: keep the losers, each once
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select uuid, property, winner, kept, lost from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing returning uuid, property
+
+-- log_rewritten: what HubSpot stores in a form of its own, once, as settled
+insert into sync.conflict (uuid, property, winner, kept, lost, resolved)
+select uuid, property, winner, kept, lost, now()
+from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
+where not exists (select from sync.conflict o where o.uuid = c.uuid and o.property = c.property
+                  and o.kept is not distinct from c.kept and o.lost is not distinct from c.lost)
 
 -- lock_steps: lock the links of these steps; the ones whose claim or snapshot is out of date are left out
 select l.uuid from sync.link l join jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean) using (uuid)
@@ -305,6 +315,10 @@ update sync.link l set
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
     trouble = (l.trouble - s.cured) || s.trouble,
     unseen = case when s.checked and s.unseen = (select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}') from jsonb_each(l.unseen)) then '{}' else l.unseen end,
+    late = case when s.whole then (
+        select coalesce(jsonb_agg(each), '[]') from jsonb_array_elements(l.late) each
+        -- What is forgotten must have been over when the contact was read.
+        where (each ->> 'until')::timestamptz > now() - interval '1 minute') else l.late end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
@@ -312,8 +326,23 @@ where l.uuid = s.uuid
 -- close_intents: these intents are settled
 delete from sync.intent where id = any(%(ids)s::bigint[])
 
+-- close_unanswered: these intents are given up without an answer; what an update sent may still land
+with gone as (
+    delete from sync.intent where id = any(%(ids)s::bigint[]) returning uuid, kind, vals, before, at
+), late as (
+    select uuid, jsonb_agg(jsonb_build_object('column', key, 'value', value, 'before', before -> key,
+                                              'until', at + %(landing)s * interval '1 second')) as entries
+    from gone, jsonb_each(vals) where kind = 'update' group by uuid
+)
+update sync.link l set late = l.late || late.entries from late where l.uuid = late.uuid
+
 -- answer_intents: what HubSpot answered is settled, the rest stays open
-update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
+with answer as (
+    select id, vals - answered as rest from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) join sync.intent using (id)
+), settled as (
+    delete from sync.intent i using answer a where i.id = a.id and a.rest = '{}'
+)
+update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.rest <> '{}'
 
 -- at_home: of these answers, those about the contact that the link has (or gets by its create); the links are locked
 select l.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
@@ -324,7 +353,10 @@ update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
-    trouble = (l.trouble - a.cured) || a.trouble
+    trouble = (l.trouble - a.cured) || a.trouble,
+    unseen = l.unseen || (
+        select coalesce(jsonb_object_agg(key, u.value || jsonb_build_object('sent', (u.value -> 'sent') || jsonb_build_array(p.value))), '{}')
+        from jsonb_each(a.pushed) p join jsonb_each(l.unseen) u using (key) where not u.value -> 'sent' @> jsonb_build_array(p.value))
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
 where l.uuid = a.uuid
 
@@ -411,9 +443,9 @@ update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0,
 with moved as (
     update sync.intent set uuid = %(heir)s where uuid = %(giver)s and kind = 'update'
 ), given as (
-    update sync.link set unseen = '{}' where uuid = %(giver)s
+    update sync.link set unseen = '{}', late = '[]' where uuid = %(giver)s
 )
-update sync.link heir set unseen = coalesce((
+update sync.link heir set late = heir.late || (select late from sync.link where uuid = %(giver)s), unseen = coalesce((
     select jsonb_object_agg(key, case when h.value is null or g.value is null then coalesce(h.value, g.value) else h.value || jsonb_build_object(
         'since', case when h.value ->> 'since' is not null and g.value ->> 'since' is not null then least((h.value ->> 'since')::timestamptz, (g.value ->> 'since')::timestamptz) end,
         'sent', (h.value -> 'sent') || (g.value -> 'sent')) end)
@@ -700,10 +732,10 @@ returning uuid, uuid is distinct from %(uuid)s as is_repeat, body
 select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
 
 -- end_request: keep an answer
-update sync.idempotency set status = %(status)s, body = %(body)s::json where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, %(status)s::smallint, %(body)s::json)
 
 -- fail_request: a request that failed on our side can be repeated at once; it keeps what it was about
-update sync.idempotency set body = %(body)s::json, lease_until = '-infinity' where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
 
 -- has_open_create: whether a create of this customer may still be under way
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
