@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -25,6 +25,9 @@ SECRETS = (
 )
 
 _KEYWORDS = re.compile(r"(?:\s*\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*)+")
+
+RECEIVERS_OWN = ("/healthz", "/readyz", "/metrics")
+"""Paths at which the webhook receiver takes no deliveries."""
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -129,7 +132,9 @@ class Webhook(Sync):
     """What the webhook receiver needs."""
 
     hubspot_client_secret: SecretStr = Field(description="the app's secret; two, comma-separated, while rotating")
-    hubspot_webhook_url: str = Field(description="the public target URL exactly as HubSpot calls it")
+    hubspot_webhook_url: str = Field(
+        description="the public target URL exactly as HubSpot calls it; deliveries are taken at its path"
+    )
     hubspot_app_id: int | None = Field(default=None, description="events of other apps are ignored")
     webhook_host: str = "127.0.0.1"
     webhook_port: Port = 8081
@@ -149,6 +154,8 @@ class Webhook(Sync):
         # Kept as it is: HubSpot signs the very text.
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("an http or https URL")
+        if (path := unquote(urlsplit(url).path)) in RECEIVERS_OWN:
+            raise ValueError(f"its path {path} is the receiver's own")
         return url
 
     @property

@@ -65,16 +65,19 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
         return _answer(200, {"status": "ok"})
 
     def shell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        return _respond(app, environ).send(environ, start_response)
+        return _respond(app, receiver.verifier.path, environ).send(environ, start_response)
 
     return shell
 
 
-def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> Response:
+def _respond(app: bottle.Bottle, path: str, environ: dict[str, Any]) -> Response:
     try:
         bottle.request.bind(environ)
         refuse_ambiguous(environ)
-        route, arguments = app.router.match(environ)
+        # The path of the URL is another name of the root, where an ingress that strips it delivers. It is no route of
+        # its own: Bottle would read `:` and `<` in it as wildcards.
+        called = {**environ, "PATH_INFO": "/"} if environ["PATH_INFO"] == path else environ
+        route, arguments = app.router.match(called)
         response: Response = route.call(**arguments)
         return response
     except bottle.HTTPError as error:
