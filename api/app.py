@@ -135,8 +135,7 @@ class Handlers:
         return self._once(caller, run)
 
     def read(self, route: Route, caller: Caller, email: str) -> Response:
-        # Compared weakly: a proxy that compresses makes our tags weak ones.
-        known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
+        known = tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
         customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
         etag = etag_of(customer)
         if known & {etag, "*"}:
