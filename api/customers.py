@@ -9,7 +9,7 @@ from uuid import uuid5
 
 import structlog
 
-from api.bodies import BatchItem, given
+from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
@@ -79,13 +79,16 @@ def failure(status: int, code: str, message: str, **more: Any) -> Result:
 
 
 def missing(address: str) -> Result:
-    """Return the 404 of an address that no live customer has."""
-    text = f"Customer with email {address} not found"
+    """Return the 404 of an address that no live customer has; what is none is not echoed."""
+    text = f"Customer with email {address} not found" if is_address(address) else "Not found"
     return failure(404, "not_found", text, error=text)
 
 
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
+NO_ADDRESS = failure(
+    400, "invalid_field", "Invalid body", details=[{"field": "email", "problem": "not an e-mail address"}]
+)
 IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
 
 
@@ -105,7 +108,8 @@ class Customers:
 
     def update(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Update one customer on both sides; `strict`: only if it is still as given."""
-        return self._updates([(customer, values)], strict=strict)[0]
+        change = _sendable(customer, values)
+        return self._updates([(customer, change)], strict=strict)[0] if change else _result(Done(customer))
 
     def delete(self, customer: Customer, *, strict: bool) -> Result:
         """Delete one customer on both sides; `strict`: only if it is still as given."""
@@ -169,16 +173,16 @@ class Customers:
         deletes: dict[int, Customer] = {}
         for n, item in items.items():
             customer = known.get(item.email)
-            if item.op == "create" or (item.op == "upsert" and customer is None):
+            if item.op == "create" or (item.op == "upsert" and customer is None and is_address(item.email)):
                 creates[n] = (created_by(uuid, n), given(item.values_given()))
             elif customer is None:
-                results[n] = missing(item.email)
+                results[n] = missing(item.email) if is_address(item.email) else NO_ADDRESS
             elif item.op == "read":
                 results[n] = Result(200, shown(customer), customer)
             elif item.op == "delete":
                 deletes[n] = customer
-            elif item.change():
-                updates[n] = (customer, item.change())
+            elif change := _sendable(customer, item.change()):
+                updates[n] = (customer, change)
             else:
                 results[n] = failure(400, "no_properties", NO_PROPERTIES)
         results.update(_spread(creates, self._creates))
@@ -217,6 +221,13 @@ class Customers:
         except Transient as error:
             log.warning("api.write_failed", reason=error.reason)
             return [failure(500, "sync_failed", message)] * count
+
+
+def _sendable(customer: Customer, values: Values) -> Values:
+    """Leave out an address that the customer has already and HubSpot, although it holds it, would take from nobody."""
+    address = values.get("email")
+    is_odd = address is not None and address == customer.values.get("email") and not is_address(address)
+    return {column: value for column, value in values.items() if not (is_odd and column == "email")}
 
 
 def _spread(items: dict[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
