@@ -269,11 +269,13 @@ create table if not exists sync.heartbeat (
     note  jsonb not null default '{}'
 );
 
--- Events by kind, the unknown and foreign ones too.
+-- Events by kind, the unknown and foreign ones too; `refused:<reason>`: deliveries of HubSpot's that were not taken,
+-- `stray:<reason>`: requests that were no deliveries, `unreadable`: bodies in quarantine.
 create table if not exists sync.event (
     kind  text primary key,
     count bigint not null
 );
+alter table sync.event add column if not exists at timestamptz not null default clock_timestamp();
 
 -- Signed bodies that could not be read, for a person: size and hash; the body itself may be personal.
 create table if not exists sync.quarantine (
@@ -742,7 +744,11 @@ create or replace view sync.status as
         (select count(*) from sync.tombstone) as erased,
         (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success,
         (select since from sync.outage) as hubspot_down_since,
-        (select ends_at from sync.today) as quota_ends_at;
+        (select ends_at from sync.today) as quota_ends_at,
+        (select coalesce(sum(count), 0)::bigint from sync.event where kind like 'refused:%') as refused,
+        -- Why deliveries were refused since the last one that was good.
+        (select string_agg(split_part(kind, ':', 2), ', ' order by kind) from sync.event
+            where kind like 'refused:%' and at > coalesce((select max(at) from sync.event where kind not like '%:%'), '-infinity')) as refusing;
 
 -- What keeps the sync as a whole from working, or a part of it: one word, since when, and a sentence.
 create or replace view sync.causes as

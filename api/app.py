@@ -41,6 +41,9 @@ from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
 
 LONGEST_KEY = 255
+LARGEST = 8 * 1024 * 1024
+"""Bytes of a body: a customer of the longest texts, each character escaped (twelve bytes), or a hundred such texts."""
+
 RETRY_AFTER = "2"
 
 log = structlog.get_logger()
@@ -137,8 +140,7 @@ class Handlers:
         return self._once(caller, run)
 
     def read(self, route: Route, caller: Caller, email: str) -> Response:
-        # Compared weakly: a proxy that compresses makes our tags weak ones.
-        known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
+        known = tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
         customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
         etag = etag_of(customer)
         if known & {etag, "*"}:
@@ -147,7 +149,7 @@ class Handlers:
 
     def update(self, route: Route, caller: Caller, email: str) -> Response:
         body = _json(route)
-        values = parse(CustomerChange, body).values_given()
+        values = parse(CustomerChange, body, held=address_in(email)).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
@@ -337,7 +339,7 @@ def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:
     address = address_in(email)
     customer = None if address is None else read(address)
     if customer is None:
-        raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
+        raise Answered(missing(address or ""))
     return customer
 
 
@@ -374,6 +376,6 @@ def _json(route: Route) -> Any:
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise Answered(failure(415, "not_json", "The body must be application/json"))
-    data = read_body(environ, route.largest)
+    data = read_body(environ, LARGEST)
     environ["reconciler.body"] = data
     return loads(data)

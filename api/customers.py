@@ -10,7 +10,7 @@ from uuid import uuid5
 
 import structlog
 
-from api.bodies import BatchItem, given
+from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
@@ -81,14 +81,17 @@ def failure(status: int, code: str, message: str, **more: Any) -> Result:
 
 
 def missing(address: str) -> Result:
-    """Return the 404 of an address that no live customer has."""
-    text = f"Customer with email {address} not found"
+    """Return the 404 of an address that no live customer has; what is none is not echoed."""
+    text = f"Customer with email {address} not found" if is_address(address) else "Not found"
     return failure(404, "not_found", text, error=text)
 
 
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
 COPIED_DATABASE = failure(503, "copied_database", "This database is a copy of the one that HubSpot is linked with")
+NO_ADDRESS = failure(
+    400, "invalid_field", "Invalid body", details=[{"field": "email", "problem": "not an e-mail address"}]
+)
 IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
 
 
@@ -116,7 +119,8 @@ class Customers:
 
     def update(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Update one customer on both sides; `strict`: only if it is still as given."""
-        return self._updates([(customer, values)], strict=strict)[0]
+        change = _sendable(customer, values)
+        return self._updates([(customer, change)], strict=strict)[0] if change else _result(Done(customer))
 
     def delete(self, customer: Customer, *, strict: bool) -> Result:
         """Delete one customer on both sides; `strict`: only if it is still as given."""
@@ -188,15 +192,16 @@ class Customers:
         deletes: dict[int, Customer] = {}
         for n, item in items.items():
             customer = known.get(item.email) or (met[n].customer if n in met else None)
-            if item.op == "create" or (n in met and met[n].status == 404):
+            is_unmet = n in met and met[n].status == 404
+            if item.op == "create" or (is_unmet and is_address(item.email)):
                 creates[n] = (created_by(uuid, n), given(item.values_given()))
             elif customer is None:
-                results[n] = met.get(n) or missing(item.email)
+                results[n] = met[n] if n in met and not is_unmet else _nobody(item.email)
             elif item.op == "read" or (n in met and not _change(item, customer)):
                 results[n] = Result(200, shown(customer), customer)
             elif item.op == "delete":
                 deletes[n] = customer
-            elif change := _change(item, customer):
+            elif change := _sendable(customer, _change(item, customer)):
                 updates[n] = (customer, change)
             else:
                 results[n] = failure(400, "no_properties", NO_PROPERTIES)
@@ -256,6 +261,18 @@ def _change(item: BatchItem, customer: Customer) -> Values:
     """Return what an update writes; a contact that was found by another of its addresses takes this one."""
     is_known = customer.values.get("email") == item.email
     return item.change() if is_known else {"email": item.email, **item.change()}
+
+
+def _nobody(address: str) -> Result:
+    """Return what says that nobody has the address, or that no new customer may have it."""
+    return missing(address) if is_address(address) else NO_ADDRESS
+
+
+def _sendable(customer: Customer, values: Values) -> Values:
+    """Leave out an address that the customer has already and HubSpot, although it holds it, would take from nobody."""
+    address = values.get("email")
+    is_odd = address is not None and address == customer.values.get("email") and not is_address(address)
+    return {column: value for column, value in values.items() if not (is_odd and column == "email")}
 
 
 def _spread(items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:

@@ -24,8 +24,13 @@ def is_async(environ: Environ) -> bool:
 
 
 def tags(environ: Environ, name: str) -> set[str]:
-    """Return the entity tags in a header."""
-    return {part.strip() for part in environ.get(name, "").split(",") if part.strip()}
+    """Return the entity tags in a header, weak ones as the strong ones they were.
+
+    A proxy that compresses makes our tags weak ones. They are a hash of the values, not of the bytes of an answer: what
+    the caller has read is the same, and so `If-Match` takes them too, which RFC 9110 leaves to strong ones.
+    """
+    found = (part.strip() for part in environ.get(name, "").split(","))
+    return {tag.removeprefix("W/") if tag.startswith('W/"') else tag for tag in found if tag}
 
 
 def challenge(more: str) -> dict[str, str]:

@@ -33,9 +33,11 @@ class Route:
     answers: dict[int, str]
     body: type[Body] | None = None
     is_list: bool = False
-    largest: int = 64 * 1024
     headers: tuple[str, ...] = field(default=())
 
+
+CUSTOMER = r"/<email:re:[^\0]*@[^\0]*>"
+"""The path of a customer: whatever is an address to somebody, line feeds and slashes too."""
 
 WRITE_ERRORS = {
     400: "the body is not valid",
@@ -74,7 +76,6 @@ ROUTES = (
         summary="Run up to 1,000 items",
         body=BatchItem,
         is_list=True,
-        largest=8 * 1024 * 1024,
         answers={207: "one outcome per item, in input order", **WRITE_ERRORS},
         headers=("Idempotency-Key",),
     ),
@@ -140,7 +141,7 @@ ROUTES = (
     Route(
         name="read",
         method="GET",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.USER,
         summary="Read a customer",
         answers={200: "the customer", 304: "unchanged (If-None-Match)", **READ_ERRORS},
@@ -149,7 +150,7 @@ ROUTES = (
     Route(
         name="update",
         method="PUT",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Change any fields of a customer in Postgres and HubSpot",
         body=CustomerChange,
@@ -165,7 +166,7 @@ ROUTES = (
     Route(
         name="delete",
         method="DELETE",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Archive the contact and delete the customer",
         answers={

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -36,6 +36,9 @@ ALIKE = 0.9
 """How much a name must be like one of ours to be a slip: more than the names of others are (DATABASE_USER: 0.88)."""
 
 _LIMIT = re.compile(r"([0-9]{1,9})(?:,([0-9]{1,3})%(?:,([0-9]{1,9})(?:,([0-9]{1,9}))?)?)?")
+
+RECEIVERS_OWN = ("/healthz", "/readyz", "/metrics")
+"""Paths at which the webhook receiver takes no deliveries."""
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -183,7 +186,9 @@ class Webhook(Sync):
     """What the webhook receiver needs."""
 
     hubspot_client_secret: ClientSecrets = Field(description="the app's secret; two, comma-separated, while rotating")
-    hubspot_webhook_url: str = Field(description="the public target URL exactly as HubSpot calls it")
+    hubspot_webhook_url: str = Field(
+        description="the public target URL exactly as HubSpot calls it; deliveries are taken at its path"
+    )
     hubspot_app_id: int | None = Field(default=None, description="events of other apps are ignored")
     webhook_host: str = "127.0.0.1"
     webhook_port: Port = 8081
@@ -196,6 +201,8 @@ class Webhook(Sync):
         # Kept as it is: HubSpot signs the very text.
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("an http or https URL")
+        if (path := unquote(urlsplit(url).path)) in RECEIVERS_OWN:
+            raise ValueError(f"its path {path} is the receiver's own")
         return url
 
 

@@ -23,9 +23,13 @@ from webhook.alarm import Alarm
 from webhook.app import Receiver, make_app
 from webhook.events import Delivery, Quarantined
 from webhook.signature import Verifier
+from webhook.tally import Tally
 
 PAUSE = 5.0
 """Seconds until the worker looks again without being woken."""
+
+CLERKS_PAUSE = 1.0
+"""Seconds between two writings of counts, however many requests a stranger sends."""
 
 log = structlog.get_logger()
 
@@ -41,6 +45,27 @@ class StoringInbox:
 
     def quarantine(self, body: Quarantined) -> None:
         self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash)
+
+
+class Clerk:
+    """Writes down, in a thread of its own, what was not taken: for the status and the figures."""
+
+    def __init__(self, tally: Tally, inbox: PostgresInbox) -> None:
+        self._tally, self._inbox = tally, inbox
+
+    def run(self) -> None:
+        """Write for ever, once in a while; what could not be written is kept."""
+        while True:
+            counts = self._tally.take()
+            try:
+                self._inbox.count({kind: count.times for kind, count in counts.items()}, ages=self._tally.ages(counts))
+            except Transient as error:
+                self._tally.put_back(counts)
+                log.debug("webhook.uncounted", reason=error.reason)
+            except Exception:
+                self._tally.put_back(counts)
+                log.exception("webhook.bug")
+            time.sleep(CLERKS_PAUSE)
 
 
 class Worker:
@@ -94,6 +119,8 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
     secret = secret_source("HUBSPOT_CLIENT_SECRET", settings.hubspot_client_secret)
     worker = Worker(parts.reconciler)
     threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
+    alarm = Alarm(time.monotonic)
+    threading.Thread(target=Clerk(alarm.tally, inbox).run, daemon=True, name="clerk").start()
     return make_app(
         Receiver(
             verifier=Verifier(settings.hubspot_webhook_url, EachOf(secret)),
@@ -101,7 +128,7 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
             wake=worker.wake,
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,
-            alarm=Alarm(time.monotonic),
+            alarm=alarm,
         )
     )
 

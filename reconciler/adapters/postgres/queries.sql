@@ -757,14 +757,28 @@ with durable as (
     select set_config('synchronous_commit', 'on', true)
 ), counted as (
     insert into sync.event (kind, count) select key, value::bigint from jsonb_each_text(%(counts)s::jsonb)
-    order by 1 on conflict (kind) do update set count = sync.event.count + excluded.count
+    order by 1 on conflict (kind) do update set count = sync.event.count + excluded.count, at = clock_timestamp()
 )
 insert into sync.mark (subject, lane, privacy)
 select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(subjects)s::text[]) as subject order by subject
 on conflict (subject) do update set
     generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
 
+-- count_events: count what was not taken; `ages` are the seconds since each kind came last
+insert into sync.event (kind, count, at)
+select kind, times, clock_timestamp() - age * interval '1 second'
+from unnest(%(kinds)s::text[], %(times)s::bigint[], %(ages)s::float8[]) as counted (kind, times, age) order by kind
+on conflict (kind) do update set
+    count = sync.event.count + excluded.count, at = greatest(sync.event.at, excluded.at)
+
+-- events: what came to the webhook receiver, and how often
+select kind, count from sync.event order by kind
+
 -- quarantine: note a body that could not be read, without keeping what may be personal in it
+with counted as (
+    insert into sync.event (kind, count) values ('unreadable', 1)
+    on conflict (kind) do update set count = sync.event.count + 1, at = clock_timestamp()
+)
 insert into sync.quarantine (reason, size, hash) values (%(reason)s, %(size)s, %(hash)s)
 
 -- read_portal: the HubSpot account this database is linked with
