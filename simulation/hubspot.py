@@ -16,7 +16,7 @@ from typing import TypeVar
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.budget import SharedBudget
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
-from reconciler.core.errors import Code, OutcomeUnknown, RateLimited, Refused, Transient, Unavailable
+from reconciler.core.errors import Code, OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Unanswered, Written
 from sandbox.contact import Contact as Record
@@ -52,6 +52,7 @@ class Wire:
         self.created: dict[CustomerId, list[int]] = {}
         self.staged: set[str] = set()
         self.burst = ""
+        self.lost: frozenset[Door] = frozenset()
 
     def note(self, seconds: float, *, search: bool) -> None:
         """Note a call; more of them in a window than the limit is HubSpot's to refuse, and ours to avoid."""
@@ -226,6 +227,8 @@ class SimulatedHubSpot:
             raise Transient("no HubSpot call free in time")
         self._wire.note(self._clock.seconds, search=door is Door.SEARCH)
         with self._judged(door):
+            if door in self._wire.lost:
+                raise PathUnknown("HubSpot does not know this path", delay=30.0)
             self._fly(writes, self._clock.seconds)
             answer = act()
             self._return(writes)

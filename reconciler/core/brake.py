@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from reconciler.core.contact import Trouble
 from reconciler.core.fields import Value, Values
+from reconciler.core.parking import without_effect
 from reconciler.core.step import HELD, RECORD, Local, Remote, Step, fingerprint
 
 
@@ -130,7 +131,7 @@ def _braked(step: Step, left: Counter[Need]) -> Step:
 def _held_record(step: Step, kind: Danger) -> Step:
     code = HELD + kind
     trouble = {RECORD: Trouble(code=code, fingerprint=fingerprint(RECORD, code))}
-    return Step(pair=step.pair, trouble=trouble, closes=step.closes)
+    return without_effect(step, trouble)
 
 
 def _without(step: Step, beyond: Mapping[str, Danger]) -> Step:

@@ -191,8 +191,9 @@ class Pair:
 
     @property
     def is_row_missing(self) -> bool:
-        """Whether a customer that both sides agreed on is not there, and nothing saw it go."""
-        return self.customer is None and bool(self.link.alive) and not self.link.is_deletion_seen
+        """Whether a customer that both sides agreed on, or that was edited here, is absent, and nothing saw it go."""
+        was_there = bool(self.link.alive) or bool(self.link.edited)
+        return self.customer is None and was_there and not self.link.is_deletion_seen
 
     @property
     def is_hidden(self) -> bool:

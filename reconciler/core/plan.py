@@ -14,6 +14,7 @@ from reconciler.core.existence import Existence, existence
 from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.judge import Judge, overwritten_unseen
 from reconciler.core.merge import Conflict, Merged, Verdict, merge
+from reconciler.core.parking import is_row_parked
 from reconciler.core.step import (
     CREATE_UNKNOWN,
     RECORD,
@@ -30,7 +31,6 @@ from reconciler.core.step import (
     Surroundings,
     digest,
     fingerprint,
-    is_row_parked,
 )
 
 HIDDEN_LOOK = 30.0

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair, Trouble
-from reconciler.core.errors import Code, Refused, RowRefused
+from reconciler.core.errors import Code, Refused
 from reconciler.core.fields import Policy, Value, Values
 from reconciler.core.merge import Conflict
 
@@ -242,35 +242,6 @@ def waiting_for(address: str) -> tuple[str, str]:
 def digest(values: Values) -> str:
     """Return one text for a set of values, for the fingerprint of a whole record."""
     return repr(sorted(values.items()))
-
-
-def parked_row(step: Step, refused: RowRefused) -> Step:
-    """Return the step without what a rule of the table's owner refuses, parked under that rule's name.
-
-    The columns it names, where the row is only changed; else the record, until HubSpot has something else for it.
-    """
-    named = refused.columns & step.pull.keys()
-    if named and step.local in (None, Local.REATTACH):
-        trouble = {c: _refused_by(refused.rule, fingerprint(c, step.pull[c])) for c in named}
-        pull = {column: value for column, value in step.pull.items() if column not in named}
-        return replace(step, pull=pull, trouble={**step.trouble, **trouble})
-    trouble = {RECORD: _refused_by(refused.rule, row_fingerprint(step.pair))}
-    return Step(pair=step.pair, trouble=trouble)
-
-
-def _refused_by(rule: str, mark: str) -> Trouble:
-    return Trouble(code=Code.ROW, fingerprint=mark, detail=rule)
-
-
-def row_fingerprint(pair: Pair) -> str:
-    """Return what a row is recognised by that was refused: all that HubSpot has for it."""
-    return fingerprint(RECORD, digest(pair.contact.values if pair.contact is not None else {}))
-
-
-def is_row_parked(pair: Pair) -> bool:
-    """Whether the owner's table has refused just this row, as a whole."""
-    why = pair.link.trouble.get(RECORD)
-    return why is not None and why.code == Code.ROW and why.fingerprint == row_fingerprint(pair)
 
 
 def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:

@@ -36,6 +36,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     for each in kept if mirrors else ():
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
         row = tables.customers.get(each.write.pair.uuid)
+        if each.is_archived and row is not None and not row.is_alive:
+            tables.links[row.uuid].alive = False
         if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
             tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         if row is not None:

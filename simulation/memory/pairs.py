@@ -9,8 +9,9 @@ from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.mirror import Taken
+from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write, Written
-from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings, parked_row
+from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Rule, Tables, later

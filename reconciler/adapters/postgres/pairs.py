@@ -14,8 +14,9 @@ from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values, normalised
+from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Write
-from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings, parked_row
+from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
 """Tries of a transaction that commits HubSpot's answers."""

@@ -360,6 +360,9 @@ update sync.link l set
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
 where l.uuid = a.uuid
 
+-- agree_dead: contacts that were archived, and whose rows are dead as well
+update sync.link set alive = false where uuid = any(%(uuids)s::uuid[])
+
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
 
