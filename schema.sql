@@ -197,6 +197,7 @@ create table if not exists sync.day (
     calls bigint not null default 0,
     quota bigint not null
 );
+alter table sync.day add column if not exists spent boolean not null default false;  -- HubSpot says so itself
 create table if not exists sync.hour (
     at    timestamptz primary key,
     calls bigint not null default 0

@@ -109,7 +109,7 @@ class SharedBudget:
         if told.daily and told.daily < self._limits.daily:
             self._limits = replace(self._limits, daily=told.daily)
         if told.daily and told.left_today is not None:
-            self._slots.hear_day(told.daily - told.left_today)
+            self._slots.hear_day(told.daily - told.left_today, left=told.left_today)
 
     @contextmanager
     def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
@@ -242,8 +242,8 @@ class SharedBudget:
             return
         self._slots.count_day(-1, quota=quota)
         spent = QuotaSpent("the account's HubSpot calls of the day are spent", delay=DAY_SPENT_DELAY)
-        if lane < Lane.BULK:
-            # Only HubSpot knows when its day begins: a call in a minute looks.
+        if lane < Lane.BULK and self._slots.is_day_spent():
+            # It is HubSpot's count that is spent, and only HubSpot knows when its day begins: a call in a minute looks.
             self._slots.fail(spent, after=1, pause=DAY_SPENT_DELAY)
         raise NotNow(spent.reason, delay=spent.delay)
 

@@ -395,8 +395,11 @@ class Slots(Protocol):
     def count_day(self, calls: int, *, quota: int) -> int:
         """Add to the day's calls, of which there may be `quota`; return how many there are."""
 
-    def hear_day(self, calls: int) -> None:
-        """Say that HubSpot has counted so many calls today, whoever made them."""
+    def hear_day(self, calls: int, *, left: int) -> None:
+        """Say that HubSpot has counted so many calls today, whoever made them, and leaves so many."""
+
+    def is_day_spent(self) -> bool:
+        """Whether HubSpot has left no call of today."""
 
     def fail(self, error: Transient, *, after: int, pause: float) -> None:
         """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""

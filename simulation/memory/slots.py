@@ -18,6 +18,7 @@ class MemorySlots:
         self._slots: dict[str, dict[int, float]] = {}
         self._wanted = dict.fromkeys(Lane, NEVER)
         self._days: dict[int, int] = {}
+        self._spent: int | None = None
         self._failures, self._down, self._probe = 0, False, NEVER
         self._last: Transient = Unavailable("HubSpot did not answer")
         self.doors: dict[Door, str] = {}
@@ -62,9 +63,13 @@ class MemorySlots:
         self._days[day] = self._days.get(day, 0) + calls
         return self._days[day]
 
-    def hear_day(self, calls: int) -> None:
+    def hear_day(self, calls: int, *, left: int) -> None:
         day = int(self._clock() // 86_400)
         self._days[day] = calls
+        self._spent = day if left <= 0 else None
+
+    def is_day_spent(self) -> bool:
+        return self._spent == int(self._clock() // 86_400)
 
     def fail(self, error: Transient, *, after: int, pause: float) -> None:
         self._failures += 1

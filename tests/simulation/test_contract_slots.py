@@ -148,10 +148,19 @@ def test_the_days_calls_are_counted(store: Store) -> None:
 def test_hubspots_own_count_of_the_day_is_the_one_that_counts(store: Store) -> None:
     """Other apps of the account call, too; and HubSpot's day ends at midnight of the account, not ours."""
     before = store.slots.count_day(1, quota=9)
-    store.slots.hear_day(before + 10)
+    store.slots.hear_day(before + 10, left=90)
     assert store.slots.count_day(1, quota=9) == before + 11
-    store.slots.hear_day(3)
+    store.slots.hear_day(3, left=97)
     assert store.slots.count_day(1, quota=9) == 4
+
+
+def test_a_day_is_spent_when_hubspot_says_so_and_not_by_our_own_limit(store: Store) -> None:
+    store.slots.count_day(100, quota=9)
+    assert not store.slots.is_day_spent()
+    store.slots.hear_day(100, left=0)
+    assert store.slots.is_day_spent()
+    store.slots.hear_day(1, left=99)
+    assert not store.slots.is_day_spent()
 
 
 def test_hubspot_is_down_after_so_many_failures_in_a_row(store: Store) -> None:

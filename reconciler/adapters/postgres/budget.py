@@ -42,8 +42,12 @@ class PostgresSlots:
         row = self._database.row("count_day", calls=calls, quota=quota)
         return 0 if row is None else int(row["calls"])
 
-    def hear_day(self, calls: int) -> None:
-        self._database.run("hear_day", calls=calls)
+    def hear_day(self, calls: int, *, left: int) -> None:
+        self._database.run("hear_day", calls=calls, left=left)
+
+    def is_day_spent(self) -> bool:
+        row = self._database.row("day_spent")
+        return row is not None and bool(row["spent"])
 
     def fail(self, error: Transient, *, after: int, pause: float) -> None:
         self._database.run("fail_hubspot", after=after, pause=pause, cause=error.cause, reason=error.reason)

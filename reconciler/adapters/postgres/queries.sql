@@ -638,7 +638,10 @@ insert into sync.day (day, calls, quota) select sync.account_day(), %(calls)s, %
 on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
 
 -- hear_day: how many calls HubSpot has counted today: other apps of the account call, too, and its day is not ours
-update sync.day set calls = %(calls)s where day = sync.account_day()
+update sync.day set calls = %(calls)s, spent = %(left)s <= 0 where day = sync.account_day()
+
+-- day_spent: whether HubSpot has left no call of today
+select spent from sync.day where day = sync.account_day()
 
 -- grant_danger: take from the rolling hour's allowance what there is
 select name, granted from sync.grant_danger(%(needs)s::jsonb)
