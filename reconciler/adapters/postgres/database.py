@@ -12,7 +12,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
-from reconciler.core.errors import Transient
+from reconciler.core.errors import SyncError, Transient
 
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
@@ -133,9 +133,12 @@ class Database:
             return connection.execute(statements()[name], values).rowcount
 
     def script(self, text: str) -> None:
-        """Run a whole script in one transaction."""
+        """Run a whole script in one transaction; what it refuses in words of its own is raised in them."""
         with _translated(), self._connection() as connection, connection.transaction():
-            connection.execute(text.encode())
+            try:
+                connection.execute(text.encode())
+            except errors.RaiseException as error:
+                raise SyncError(error.diag.message_primary) from error
 
     @contextmanager
     def own(self) -> Iterator[Work]:
