@@ -226,12 +226,13 @@ class Handlers:
 
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
-        customer = _or_missing(email, self._customers.read)
-        if "HTTP_IF_MATCH" not in bottle.request.environ:
-            return customer, False
-        if not tags(bottle.request.environ, "HTTP_IF_MATCH") & {"*", etag_of(customer)}:
+        customer, environ = _or_missing(email, self._customers.read), bottle.request.environ
+        current, is_strict = {"*", etag_of(customer)}, "HTTP_IF_MATCH" in environ
+        if tags(environ, "HTTP_IF_NONE_MATCH") & current:
+            raise Answered(failure(412, "precondition_failed", "The customer is there as If-None-Match says"))
+        if is_strict and not tags(environ, "HTTP_IF_MATCH") & current:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
-        return customer, True
+        return customer, is_strict
 
     def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
         """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
@@ -376,6 +377,8 @@ def _json(route: Route) -> Any:
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise Answered(failure(415, "not_json", "The body must be application/json"))
+    if environ.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
+        raise Answered(failure(415, "encoded", "The body must not be encoded"))
     data = read_body(environ, LARGEST)
     environ["reconciler.body"] = data
     return loads(data)

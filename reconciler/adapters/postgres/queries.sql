@@ -770,10 +770,10 @@ select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(sub
 on conflict (subject) do update set
     generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
 
--- count_events: count what was not taken; `ages` are the seconds since each kind came last
+-- count_events: count what was not taken; `last` is when each kind came last
 insert into sync.event (kind, count, at)
-select kind, times, clock_timestamp() - age * interval '1 second'
-from unnest(%(kinds)s::text[], %(times)s::bigint[], %(ages)s::float8[]) as counted (kind, times, age) order by kind
+select kind, times, last
+from unnest(%(kinds)s::text[], %(times)s::bigint[], %(last)s::timestamptz[]) as counted (kind, times, last) order by kind
 on conflict (kind) do update set
     count = sync.event.count + excluded.count, at = greatest(sync.event.at, excluded.at)
 
