@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reconciler import log
 from reconciler.adapters.postgres.database import AddressTaken, Busy
@@ -15,13 +15,16 @@ from reconciler.audit import Audit
 from reconciler.core.brake import Danger
 from reconciler.core.errors import SyncError
 from reconciler.core.ports import Lane
-from reconciler.erase import erase
+from reconciler.erase import AtWork, erase, is_erased
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
 from reconciler.start import check_portal
 from reconciler.wiring import open_database, open_parts
 
 DOUBLES = "select lower(btrim(email)), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
+ERASE_WAIT = 180.0
+"""Seconds that an erase waits for others: longer than a lost claim and the deadline of a create together."""
+
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(
@@ -121,13 +124,30 @@ def allow(kind: Danger, count: int) -> None:
     print(f"{count} more of {kind} may pass within a day; {woken} held records are looked at again")
 
 
+def _say_waiting(state: RetryCallState) -> None:
+    """Say once that, and for how long, the command waits."""
+    if state.attempt_number == 1:
+        print(f"waiting for other work on this customer, {ERASE_WAIT:.0f} s at most", file=sys.stderr, flush=True)
+
+
 @app.command("erase")
 def erase_command(address: str) -> None:
-    """Erase the person with this address on both sides, for good. Exit 1: nobody has it."""
-    patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
+    """Erase the person with this address on both sides, for good. Exit 1: nobody has it.
+
+    Waits for whoever is at work on the person, and for a create under way: the erase may be done by them.
+    """
+    patient = Retrying(
+        retry=retry_if_exception_type((Busy, AtWork)),
+        wait=wait_fixed(1),
+        stop=stop_after_delay(ERASE_WAIT),
+        before_sleep=_say_waiting,
+        reraise=True,
+    )
     settings = _settings(Sync, "erase")
     with open_parts(settings) as parts:
-        if not patient(erase, parts, address):
+        is_found = patient(erase, parts, address)
+        has_waited = patient.statistics["attempt_number"] > 1
+        if not is_found and not (has_waited and is_erased(parts, address)):
             _fail("no customer has this address", code=1)
     if settings.tombstone_file is None:
         print("TOMBSTONE_FILE is not set: a restored backup will not know of this", file=sys.stderr)

@@ -13,29 +13,45 @@ from reconciler.start import check_portal
 from reconciler.wiring import Parts
 
 
+class AtWork(Transient):
+    """A worker has the person's record, or a create of it is under way; the erase is not done yet."""
+
+
 def erase(parts: Parts, address: str) -> bool:
     """Erase everybody who has this address, living or deleted; return whether there was one.
 
-    Raises `Transient` while a record is worked on by somebody else, or a create of it is under way: come again.
+    Raises `AtWork` while a record is worked on, or a create of it is under way: come again, it may be erased by then.
     Raises `WrongPortal` if the token belongs to another account.
     """
     check_portal(parts)
     wanted = normalise_email(address) or ""
-    people = {CustomerId(row["uuid"]) for row in parts.database.rows("people_with", address=wanted)}
+    people = _people_with(parts, wanted)
     claims = PostgresDesk(parts.database).lease(people)
     try:
         if len(claims) < len(people):
-            raise Transient("somebody is working on this customer; come again in a minute", delay=60.0)
+            raise AtWork("a worker is at this customer; come again in a minute", delay=60.0)
         for pair in parts.pairs.load(claims):
             _erase(parts, pair, wanted)
     finally:
         parts.marks.finish([Ending(claim=claim) for claim in claims])
+    if _people_with(parts, wanted):
+        raise AtWork("this customer went to a worker meanwhile; come again in a minute", delay=60.0)
     return bool(people)
+
+
+def is_erased(parts: Parts, address: str) -> bool:
+    """Whether the person with this address was erased, by whomever."""
+    wanted = normalise_email(address) or ""
+    return wanted in parts.pairs.surroundings(addresses=[wanted], contacts=()).tombstoned
+
+
+def _people_with(parts: Parts, address: str) -> set[CustomerId]:
+    return {CustomerId(row["uuid"]) for row in parts.database.rows("people_with", address=address)}
 
 
 def _erase(parts: Parts, pair: Pair, wanted: str) -> None:
     if any(intent.kind is IntentKind.CREATE and not intent.is_overdue for intent in pair.intents):
-        raise Transient("a create of this customer is under way; come again in a minute", delay=60.0)
+        raise AtWork("a create of this customer is under way; come again in a minute", delay=60.0)
     contact_id = pair.link.contact_id or _contact_of(parts, wanted)
     if contact_id is not None:
         parts.marks.mark([Subject.contact(contact_id)], lane=Lane.INTERACTIVE, privacy=True)
