@@ -105,6 +105,8 @@ alter table sync.intent
     add column if not exists before jsonb not null default '{}';
 -- Values of calls that got no answer and may still land: [{column, value, before, until}].
 alter table sync.link add column if not exists late jsonb not null default '[]';
+-- Addresses beside the present one: secondary ones, and former ones that the log has no more. Erased with the person.
+alter table sync.link add column if not exists former text[] not null default '{}';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
@@ -623,6 +625,7 @@ create or replace function sync.former_addresses(people uuid[], present text[]) 
     select array(
         select lower(btrim(address)) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
         where h.uuid = any(people) and address <> ''
+        union select unnest(former) from sync.link where uuid = any(people)
         except select unnest(present)
         except select lower(btrim(email)) from customer where deletedat is null and uuid <> all(people)
         except select base ->> 'email' from sync.link where alive and uuid <> all(people));

@@ -54,9 +54,17 @@ def _erase(parts: Parts, pair: Pair, wanted: str) -> None:
         raise AtWork("a create of this customer is under way; come again in a minute", delay=60.0)
     contact_id = pair.link.contact_id or _contact_of(parts, wanted)
     if contact_id is not None:
+        _know_addresses(parts, pair.uuid, contact_id)
         parts.marks.mark([Subject.contact(contact_id)], lane=Lane.INTERACTIVE, privacy=True)
         parts.hubspot.purge(contact_id)
     parts.pairs.rearrange([Step(pair=pair, local=Local.ERASE)])
+
+
+def _know_addresses(parts: Parts, uuid: CustomerId, contact_id: ContactId) -> None:
+    """Remember the addresses that only HubSpot has: with the contact their history goes."""
+    contact = parts.hubspot.read([contact_id], history=True)[contact_id].contact
+    if contact is not None:
+        parts.database.run("know_addresses", uuid=uuid, addresses=sorted(contact.addresses_beside))
 
 
 def _contact_of(parts: Parts, address: str) -> ContactId | None:

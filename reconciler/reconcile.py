@@ -192,7 +192,9 @@ class Reconciler:
     def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Surroundings]:
         moving = [pair.contact for pair in pairs if pair.contact is not None and not pair.is_settled]
         around = self._pairs.surroundings(
-            addresses={a for a in (contact.values.get("email") for contact in moving) if a is not None},
+            addresses={
+                a for each in moving for a in (each.values.get("email"), *each.other_addresses) if a is not None
+            },
             contacts={contact.id for contact in moving},
             ours=[pair.uuid for pair in pairs],
         )

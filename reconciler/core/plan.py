@@ -185,7 +185,7 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "former_restored", None))
     if address is None and around.has_nameless_create:
         return Step(pair=pair, again=STALE_LOOKS[-1])
-    if address is not None and address in around.tombstoned:
+    if around.tombstoned & {address, *pair.contact.other_addresses}:
         return Step(pair=pair, local=Local.IGNORE)
     holder = around.holders.get(address) if address is not None else None
     if holder is not None and holder.uuid != pair.uuid and holder.contact_id is None:

@@ -115,6 +115,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
         known = len(people)
         addresses |= _addresses_of(tables, people)
         people |= _people_with(tables, people, addresses)
+    former = _former_addresses(tables, people)
     ids = {link.contact for link in tables.links.values() if link.uuid in people and link.contact is not None}
     ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
     for uuid in people & tables.customers.keys():
@@ -124,7 +125,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     for uuid in people:
         tables.links.pop(uuid, None)
         tables.close([intent.id for intent in tables.intents_of(uuid)])
-    gone = {normalise_email(address) for address in addresses}
+    gone = {normalise_email(address) for address in addresses | former}
     for loser in list(tables.losers):
         if loser.uuid in people or normalise_email(loser.lost) in gone:
             del tables.losers[loser]
@@ -136,8 +137,16 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     for key in [*(f"u:{p}" for p in people), *(f"e:{a}" for a in addresses), *(f"c:{i}" for i in ids)]:
         tables.marks.pop(key, None)
     tables.aliases.update((contact, (None, "ignored")) for contact in ids)
-    tables.tombstones |= addresses
+    tables.tombstones |= addresses | former
     tables.erased |= people
+
+
+def _former_addresses(tables: Tables, people: set[CustomerId]) -> set[str]:
+    """Return what these people had beside their address, unless it is somebody else's by now."""
+    had = {address for link in tables.links.values() if link.uuid in people for address in link.former}
+    others = {row.address for row in tables.customers.values() if row.is_alive and row.uuid not in people}
+    others |= {link.base.get("email") for link in tables.links.values() if link.alive and link.uuid not in people}
+    return had - others
 
 
 def _addresses_of(tables: Tables, people: set[CustomerId]) -> set[str]:

@@ -255,6 +255,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
         "privacy": step.pair.privacy,
+        "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
         "attached": step.local is Local.REATTACH,
     }
 
