@@ -623,12 +623,14 @@ end $$;
 -- The addresses that these people had, unless they are somebody else's by now.
 create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
     select array(
-        select lower(btrim(address)) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
-        where h.uuid = any(people) and address <> ''
-        union select unnest(former) from sync.link where uuid = any(people)
-        except select unnest(present)
-        except select lower(btrim(email)) from customer where deletedat is null and uuid <> all(people)
-        except select base ->> 'email' from sync.link where alive and uuid <> all(people));
+        select address from (
+            select lower(btrim(each)) as address from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
+            where h.uuid = any(people) and each <> ''
+            union select unnest(former) from sync.link where uuid = any(people)) had
+        where address <> all(present)
+        and not exists (select from customer c
+            where lower(btrim(c.email)) = address and c.deletedat is null and c.uuid <> all(people))
+        and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
 
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
@@ -652,16 +654,17 @@ begin
             union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
             union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
             union select lower(btrim(v)) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+        -- Under a former address only the dead are left: whoever lives with it by now is somebody else.
+        former := sync.former_addresses(people, addresses);
         people := array(
             select unnest(people)
-            union select uuid from customer where lower(btrim(email)) = any(addresses) or mergedinto = any(people)
+            union select uuid from customer where lower(btrim(email)) = any(addresses || former) or mergedinto = any(people)
             union select mergedinto from customer where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses)
+            union select uuid from sync.link where base ->> 'email' = any(addresses || former)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
-    former := sync.former_addresses(people, addresses);
     traces := addresses || former || people::text[] || ids::text[];
     update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
         contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);

@@ -109,13 +109,13 @@ def drop_placeholder(tables: Tables, contact: ContactId, owner: CustomerId) -> N
 
 def erase(tables: Tables, subject: CustomerId) -> None:
     """Erase a person by closure: every row, link, alias, log and mark with one of the addresses or ids."""
-    people, addresses = {subject}, set[str]()
+    people, addresses, former = {subject}, set[str](), set[str]()
     known = 0
     while len(people) > known:
         known = len(people)
         addresses |= _addresses_of(tables, people)
-        people |= _people_with(tables, people, addresses)
-    former = _former_addresses(tables, people)
+        former = _former_addresses(tables, people) - addresses
+        people |= _people_with(tables, people, addresses | former)
     ids = {link.contact for link in tables.links.values() if link.uuid in people and link.contact is not None}
     ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
     for uuid in people & tables.customers.keys():

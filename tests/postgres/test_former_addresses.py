@@ -147,3 +147,17 @@ def test_an_address_that_is_anothers_by_now_stays_that_persons(world: World, era
     assert row(world, uwe)["company"] == "2"
     world.assert_equal()
     world.assert_fixpoint()
+
+
+@each_way
+def test_a_deleted_row_with_a_former_address_is_erased_too(world: World, erased: Callable[[World], None]) -> None:
+    """Deleted, come again under the same address, and moved to another one since."""
+    first, _ = person(world, email=OLD, company="Acme")
+    change(world, first, deletedat="2026-01-01")
+    world.quiet()
+    second, _ = person(world, email=OLD)
+    change(world, second, email=KAI)
+    world.quiet()
+    erased(world)
+    assert row(world, first)["erasedat"] is not None
+    _assert_stays_erased(world, OLD)
