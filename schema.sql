@@ -111,6 +111,8 @@ alter table sync.intent
     add column if not exists before jsonb not null default '{}';
 -- Values of calls that got no answer and may still land: [{column, value, before, until}].
 alter table sync.link add column if not exists late jsonb not null default '[]';
+-- Addresses beside the present one: secondary ones, and former ones that the log has no more. Erased with the person.
+alter table sync.link add column if not exists former text[] not null default '{}';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
@@ -864,11 +866,14 @@ end $$;
 -- The addresses that these people had, unless they are somebody else's by now.
 create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
     select array(
-        select sync.address(address) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
-        where h.uuid = any(people) and address <> ''
-        except select unnest(present)
-        except select sync.address(email) from customer where deletedat is null and uuid <> all(people)
-        except select base ->> 'email' from sync.link where alive and uuid <> all(people));
+        select address from (
+            select sync.address(each) as address from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
+            where h.uuid = any(people) and each <> ''
+            union select unnest(former) from sync.link where uuid = any(people)) had
+        where address <> all(present)
+        and not exists (select from customer c
+            where sync.address(c.email) = address and c.deletedat is null and c.uuid <> all(people))
+        and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
 
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
@@ -892,16 +897,17 @@ begin
             union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
             union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
             union select sync.address(v) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+        -- Under a former address only the dead are left: whoever lives with it by now is somebody else.
+        former := sync.former_addresses(people, addresses);
         people := array(
             select unnest(people)
-            union select uuid from customer where sync.address(email) = any(addresses) or mergedinto = any(people)
+            union select uuid from customer where sync.address(email) = any(addresses || former) or mergedinto = any(people)
             union select mergedinto from customer where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses)
+            union select uuid from sync.link where base ->> 'email' = any(addresses || former)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
-    former := sync.former_addresses(people, addresses);
     traces := addresses || former || people::text[] || ids::text[];
     update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
         contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reconciler import log
-from reconciler.adapters.postgres.database import AddressTaken, Busy
+from reconciler.adapters.postgres.database import AddressTaken
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
@@ -138,14 +137,17 @@ def allow(kind: Danger, count: int) -> None:
     print(f"{count} more of {kind} may pass within a day; {woken} of {held} held records are looked at again")
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @app.command("erase")
 def erase_command(address: str) -> None:
     """Erase the person with this address on both sides, for good. Exit 1: nobody has it, or it is still due."""
-    patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
     settings = _settings(Sync, "erase")
     with open_parts(settings) as parts:
         try:
-            is_known = patient(erase, parts, address)
+            is_known = erase(parts, address, say=_say)
         except StillDue as error:
             _fail(f"not erased yet, the reconciler goes on with it: {error}", code=1)
         if not is_known:

@@ -33,40 +33,6 @@ def scrubbed(text: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return what an error is: its kind, what it is about in the schema, and its text only if that is of no record."""
-    kind = type(error).__name__
-    if isinstance(error, SyncError):
-        return f"{kind}: {error}"
-    if isinstance(error, OSError):
-        return f"{kind}: {error.strerror}" if error.strerror else kind
-    state, about = getattr(error, "sqlstate", None), getattr(error, "diag", None)
-    if state is None:
-        return kind
-    names = {name: getattr(about, f"{name}_name", None) for name in ("table", "column", "constraint")}
-    return " ".join([f"{kind} [{state}]", *(f"{name} {value}" for name, value in names.items() if value)])
-
-
-def rendered(error: BaseException) -> str:
-    """Return an error and those it comes from, each with its place, as a traceback has them."""
-    lines: list[str] = []
-    for each in reversed(list(_causes(error))):
-        lines += [*traceback.format_tb(each.__traceback__), f"{described(each)}\n"]
-    return "".join(lines).rstrip()
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def _render(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
-    return rendered(exc_info[1])
-
-
-def described(error: BaseException) -> str:
     """Return what an error is: its kind, what it is about in the schema, and a text of our own or the system's."""
     kind = type(error).__name__
     if isinstance(error, SyncError):

@@ -206,6 +206,9 @@ class Pairs(Protocol):
     def rearrange(self, steps: Sequence[Step]) -> None:
         """Change who is linked with whom, forget, ignore, detach or erase."""
 
+    def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
+        """Remember addresses that the contact of a customer has, or had, beside its own."""
+
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
 

@@ -117,6 +117,7 @@ class LinkRow:
     trouble: dict[str, Trouble] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     late: list["LateRow"] = field(default_factory=list)
+    former: set[str] = field(default_factory=set)
     detached: bool = False
     privacy: bool = False
     deleted: bool = False

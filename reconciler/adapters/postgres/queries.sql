@@ -319,9 +319,13 @@ update sync.link l set
         select coalesce(jsonb_agg(each), '[]') from jsonb_array_elements(l.late) each
         -- What is forgotten must have been over when the contact was read.
         where (each ->> 'until')::timestamptz > now() - interval '1 minute') else l.late end,
+    former = case when s.beside <@ l.former then l.former else array(select unnest(l.former) union select unnest(s.beside)) end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
-from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
+from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean, beside text[])
 where l.uuid = s.uuid
+
+-- know_addresses: remember addresses that a customer's contact has, or had, beside its own
+update sync.link set former = array(select unnest(former) union select unnest(%(addresses)s::text[])) where uuid = %(uuid)s
 
 -- close_intents: these intents are settled
 delete from sync.intent where id = any(%(ids)s::bigint[])
@@ -747,7 +751,15 @@ select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
 
 -- prune: drop what is older than anybody needs, so much at a time
-with a as (delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000)), b as (delete from sync.idempotency where at < now() - interval '1 day'),
+with a as (
+    delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000) returning uuid, changes
+), lost as (
+    select uuid, array_agg(distinct sync.address(address)) as addresses
+    from a, jsonb_array_elements_text(changes -> 'email') address where address <> '' group by uuid
+), known as (
+    update sync.link l set former = array(select unnest(l.former) union select unnest(lost.addresses))
+    from lost where l.uuid = lost.uuid
+), b as (delete from sync.idempotency where at < now() - interval '1 day'),
     c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'), h as (delete from sync.hour where at < now() - interval '60 days'),
     e as (delete from sync.quarantine where at < now() - interval '30 days')
 delete from sync.conflict where resolved < now() - interval '90 days'
