@@ -1,7 +1,7 @@
 -- The customer table, what the sync remembers about it, and the views operators read.
--- Idempotent and safe on a live database: `python -m reconciler db init` applies it in one transaction.
+-- Idempotent. In one transaction it makes a new database; `python -m reconciler db init` applies it to a live one
+-- section by section, and builds the indexes on customer before, without locking it.
 
-set local lock_timeout = '5s';
 set local client_min_messages = warning;
 
 -- The table --------------------------------------------------------------------------------------------------------
@@ -21,45 +21,84 @@ begin
     if place is null then
         raise exception 'customer is not a table';
     end if;
+    if exists (
+        select from pg_attribute
+        where attrelid = 'customer'::regclass and attname = 'uuid' and atttypid <> 'uuid'::regtype
+    ) then
+        raise exception 'customer.uuid is not of type uuid: rename that column, and another one is added';
+    end if;
     -- From here on customer is this one, whatever else the search_path has.
     perform set_config('search_path', format('pg_catalog, %s, pg_temp', place), true);
 end $$;
 
--- Its columns; a table that was there before gets those it lacks.
-alter table customer
-    add column if not exists uuid uuid not null default gen_random_uuid(),
-    add column if not exists email text,
-    add column if not exists firstname text,
-    add column if not exists lastname text,
-    add column if not exists phone text,
-    add column if not exists company text,
-    add column if not exists website text,
-    add column if not exists lifecyclestage text,
-    add column if not exists createdat timestamptz not null default now(),
-    add column if not exists updatedat timestamptz not null default now(),
-    add column if not exists contactid bigint,
-    add column if not exists hubspotcreatedat timestamptz,
-    add column if not exists hubspotupdatedat timestamptz,
-    add column if not exists deletedat timestamptz,
-    add column if not exists erasedat timestamptz,
-    add column if not exists mergedinto uuid;
-alter table customer
-    alter column email drop not null,
-    alter column firstname drop not null,
-    alter column lastname drop not null;
+-- Columns --------------------------------------------------------------------------------------------------------
 
+-- A table that was there before gets those it lacks, without a rewrite. When its rows were last edited nobody knows: an
+-- edit in HubSpot is newer than that. Where nothing is lacking nothing is locked.
+do $$
+declare
+    names text[] := (
+        select array_agg(attname) from pg_attribute
+        where attrelid = 'customer'::regclass and attnum > 0 and not attisdropped);
+begin
+    if not names @> '{uuid,email,firstname,lastname,phone,company,website,lifecyclestage,createdat,updatedat,contactid,
+            hubspotcreatedat,hubspotupdatedat,deletedat,erasedat,mergedinto}' then
+        alter table customer
+            add column if not exists uuid uuid,
+            add column if not exists email text,
+            add column if not exists firstname text,
+            add column if not exists lastname text,
+            add column if not exists phone text,
+            add column if not exists company text,
+            add column if not exists website text,
+            add column if not exists lifecyclestage text,
+            add column if not exists createdat timestamptz not null default now(),
+            add column if not exists updatedat timestamptz not null default 'epoch',
+            add column if not exists contactid bigint,
+            add column if not exists hubspotcreatedat timestamptz,
+            add column if not exists hubspotupdatedat timestamptz,
+            add column if not exists deletedat timestamptz,
+            add column if not exists erasedat timestamptz,
+            add column if not exists mergedinto uuid;
+        if not 'uuid' = any(names) then
+            alter table customer alter column uuid set default gen_random_uuid();
+        end if;
+        if not 'updatedat' = any(names) then
+            alter table customer alter column updatedat set default now();
+        end if;
+    end if;
+    if exists (
+        select from pg_attribute
+        where attrelid = 'customer'::regclass and attname in ('email', 'firstname', 'lastname') and attnotnull
+    ) then
+        alter table customer
+            alter column email drop not null,
+            alter column firstname drop not null,
+            alter column lastname drop not null;
+    end if;
+end $$;
+
+-- Keys -----------------------------------------------------------------------------------------------------------
+
+-- (`db init` fills a large table's in portions before.)
 do $$
 begin
-    if (select atttypid from pg_attribute where attrelid = 'customer'::regclass and attname = 'uuid') <> 'uuid'::regtype then
-        raise exception 'customer.uuid is not of type uuid: rename that column, and another one is added';
+    if exists (
+        select from pg_attribute where attrelid = 'customer'::regclass and attname = 'uuid' and not attnotnull
+    ) then
+        update customer set uuid = gen_random_uuid() where uuid is null;
+        alter table customer alter column uuid set not null;
     end if;
     if not exists (
         select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
-        where i.indrelid = 'customer'::regclass and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = 'uuid'
+        where i.indrelid = 'customer'::regclass and a.attname = 'uuid'
+        and i.indisunique and i.indisvalid and i.indnkeyatts = 1 and i.indpred is null
     ) then
-        create unique index customer_uuid_is_unique on customer (uuid);
+        create unique index if not exists customer_uuid_is_unique on customer (uuid);
     end if;
 end $$;
+
+-- Tables ---------------------------------------------------------------------------------------------------------
 
 create schema if not exists sync;
 
@@ -342,9 +381,16 @@ begin
                 union all select generate_series(8192, 8202)) codes(code)), '');
 end $$;
 
+-- Indexes on customer -------------------------------------------------------------------------------------------------
+
 create unique index if not exists customer_address_is_unique_among_live on customer (sync.address(email))
     where deletedat is null;
--- Up to 0.1.0 addresses had another form, which followed the database's locale: what is stored in it follows.
+create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
+create index if not exists customer_contactid on customer (contactid) where contactid is not null;
+
+-- From 0.1.0 ----------------------------------------------------------------------------------------------------------
+
+-- There addresses had another form, which followed the database's locale: what is stored in it follows.
 do $$
 begin
     if to_regclass('customer_email_is_unique_among_live') is null then return; end if;
@@ -360,8 +406,6 @@ begin
     insert into sync.mark (subject) select distinct 'e:' || address from old on conflict do nothing;
     drop index customer_email_is_unique_among_live;
 end $$;
-create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
-create index if not exists customer_contactid on customer (contactid) where contactid is not null;
 
 -- Functions ------------------------------------------------------------------------------------------------------
 

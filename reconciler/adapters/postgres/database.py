@@ -142,11 +142,6 @@ class Database:
         with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).rowcount
 
-    def script(self, text: str) -> None:
-        """Run a whole script in one transaction."""
-        with _translated(), self._connection() as connection, connection.transaction():
-            connection.execute(text.encode())
-
     @contextmanager
     def own(self) -> Iterator[Work]:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
