@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 
 from reconciler import log
-from reconciler.adapters.postgres.database import AddressTaken
+from reconciler.adapters.postgres.install import Refused, install
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
@@ -20,7 +20,6 @@ from reconciler.settings import Database, InvalidSettings, Sync, load
 from reconciler.start import check_home, check_portal
 from reconciler.wiring import open_database, open_parts
 
-DOUBLES = "select sync.address(email), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(
@@ -57,13 +56,13 @@ def run(context: typer.Context) -> None:
 
 @db.command("init")
 def init() -> None:
-    """Apply schema.sql: idempotent, and safe on a live database."""
-    with open_database(_settings(Database, "db")) as database:
-        try:
-            database.script(SCHEMA.read_text())
-        except AddressTaken:
-            _fail(f"several live customers have one address; find them with: {DOUBLES}", code=1)
-    print("the schema is there")
+    """Apply schema.sql: idempotent, and online on a live database."""
+    settings = _settings(Database, "db")
+    try:
+        install(settings.database_url.get_secret_value(), SCHEMA.read_text())
+    except Refused as error:
+        _fail(str(error), code=1)
+    print("schema applied")
 
 
 @app.command()

@@ -34,7 +34,9 @@ def erase(
 ) -> bool:
     """Erase everybody who has this address, living or deleted; return whether there was one.
 
-    `say` hears once that others are waited for. Raises `StillDue` when that is not over in time; `WrongPortal` if the token belongs to another account.
+    `say` hears once that others are waited for.
+
+    Raises `StillDue` when that is not over in time; `WrongPortal` if the token belongs to another account.
     """
     check_portal(parts)
     wanted = normalise_email(address) or ""

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
 from reconciler.adapters.postgres.refusals import is_about_a_row, refusal_of
-from reconciler.core.errors import SyncError, Transient
+from reconciler.core.errors import Transient
 
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
@@ -180,14 +180,6 @@ class Database:
         """Run one statement alone and return how many rows it touched."""
         with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).rowcount
-
-    def script(self, text: str) -> None:
-        """Run a whole script in one transaction; what it refuses in words of its own is raised in them."""
-        with _translated(), self._connection() as connection, connection.transaction():
-            try:
-                connection.execute(text.encode())
-            except errors.RaiseException as error:
-                raise SyncError(error.diag.message_primary) from error
 
     @contextmanager
     def own(self) -> Iterator[Work]:

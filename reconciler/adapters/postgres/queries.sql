@@ -51,7 +51,7 @@ with taken as (
     where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
     returning substr(subject, 3) as address, generation
 ), marked as (
-    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on sync.address(c.email) = address and c.deletedat is null having count(*) > 0
+    select sync.mark(array_agg('u:' || c.uuid), 1) from taken t join customer c on sync.address(c.email) = t.address and c.deletedat is null having count(*) > 0
 )
 select address, generation from taken where (select count(*) from marked) >= 0
 
@@ -140,7 +140,7 @@ with resumed as (
 ), waiting as (
     select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
     where l.contact is not null and c.deletedat is null
-    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
+    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> r.name end, '') is distinct from l.base ->> r.name
 )
 select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
 
@@ -214,18 +214,18 @@ with wanted as (
             and (v.key <> 'email' or v.value = 'null' or not exists (
                 select from customer o where sync.address(o.email) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
-    from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
+    from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c.*) as here offset 0) h
 ), done as (
     update customer c set
         (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
+            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, p.vals) r),
         deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
         contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
         hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
     from passing p where c.uuid = p.uuid
     returning c.uuid, c.deletedat is null as alive,
         case when %(watched)s then (
-            select coalesce(jsonb_object_agg(v.key, to_jsonb(c) -> v.key), '{}') from jsonb_each(p.vals) v
+            select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}') from jsonb_each(p.vals) v
         ) end as holds
 )
 select p.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, d.alive, d.holds, d.uuid is null as swallowed
@@ -373,7 +373,7 @@ update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_
 -- mark_overtaken: look again at living rows that do not hold what HubSpot has of them now, written between read and answer
 select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join customer c using (uuid) cross join lateral jsonb_each_text(w.vals) v
-where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
+where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
 select pg_advisory_xact_lock_shared(hashtext('sync.erase'))
@@ -590,7 +590,7 @@ update sync.slot s set at = clock_timestamp() from free, unwaited where s.kind =
 select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
 
 -- want_slots: a lane waits
-update sync.lane set wanted = clock_timestamp() where lane = %(lane)s
+insert into sync.lane (lane, wanted) values (%(lane)s, clock_timestamp()) on conflict (lane) do update set wanted = excluded.wanted
 
 -- stamp_slot: a call is made now that was reserved before
 update sync.slot set at = greatest(at, clock_timestamp()) where kind = 'all' and n = %(slot)s
@@ -602,10 +602,14 @@ update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
 
 -- fail_hubspot: HubSpot failed for a cause of its own; after so many in a row it counts as down, and the next probe is a pause ahead
-update sync.outage set failures = failures + 1, cause = %(cause)s, reason = %(reason)s,
-    since = case when failures + 1 >= %(after)s then coalesce(since, clock_timestamp()) else since end,
-    probe = case when failures + 1 >= %(after)s or since is not null
-        then clock_timestamp() + %(pause)s * interval '1 second' else probe end
+insert into sync.outage as o (failures, since, probe, cause, reason)
+select 1, case when is_down then clock_timestamp() end,
+    case when is_down then clock_timestamp() + %(pause)s * interval '1 second' else '-infinity' end, %(cause)s, %(reason)s
+from (select %(after)s <= 1 as is_down) first
+on conflict (one) do update set failures = o.failures + 1, cause = excluded.cause, reason = excluded.reason,
+    since = case when o.failures + 1 >= %(after)s then coalesce(o.since, clock_timestamp()) else o.since end,
+    probe = case when o.failures + 1 >= %(after)s or o.since is not null
+        then clock_timestamp() + %(pause)s * interval '1 second' else o.probe end
 
 -- recover_hubspot: HubSpot answers; of a path that it did not know, or did not let us take, only a read says so
 update sync.outage set failures = 0, since = null
@@ -683,7 +687,7 @@ delete from sync.allowance where kind = any(%(kinds)s::text[])
 select value from sync.secret where name = 'salt'
 
 -- restore_salt: the salt that the hashes of the file were made with
-update sync.secret set value = coalesce(%(salt)s, value) where name = 'salt'
+insert into sync.secret (name, value) select 'salt', %(salt)s::text where %(salt)s::text is not null on conflict (name) do update set value = excluded.value
 
 -- restore_tombstones: what was erased after the backup was made
 with stone as (
@@ -725,8 +729,8 @@ select %(uuid)s, r.email, r.firstname, r.lastname, r.phone, r.company, r.website
 
 -- change_plain: change a customer as any SQL writer would
 update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, %(vals)s::jsonb) r)
-where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c) @> %(stored)s::jsonb)
+    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, %(vals)s::jsonb) r)
+where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c.*) @> %(stored)s::jsonb)
 
 -- remove_plain: soft-delete a customer as any SQL writer would
 update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
