@@ -250,4 +250,7 @@ def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
     if refused.code is Code.TAKEN and "email" in values:
         named = {"email": values["email"]}
     parked = named or {RECORD: digest(values)}
-    return {c: Trouble(code=refused.code, fingerprint=fingerprint(c, value)) for c, value in parked.items()}
+    return {
+        column: Trouble(code=refused.code, fingerprint=fingerprint(column, value), detail=refused.detail)
+        for column, value in parked.items()
+    }
