@@ -3,6 +3,7 @@
 The privacy bit of a mark made before the call survives a crash between the two.
 """
 
+from reconciler.adapters.postgres.database import Busy
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair
 from reconciler.core.errors import Transient
@@ -40,7 +41,8 @@ def _erase(parts: Parts, pair: Pair, wanted: str) -> None:
     if contact_id is not None:
         parts.marks.mark([Subject.contact(contact_id)], lane=Lane.INTERACTIVE, privacy=True)
         parts.hubspot.purge(contact_id)
-    parts.pairs.rearrange([Step(pair=pair, local=Local.ERASE)])
+    if parts.pairs.rearrange([Step(pair=pair, local=Local.ERASE)]):
+        raise Busy("others' transactions are in the way", delay=1.0)
 
 
 def _contact_of(parts: Parts, address: str) -> ContactId | None:

@@ -89,8 +89,8 @@ class Sender:
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
         self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
         answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
-        self._pairs.settle(answered)
-        return [(each.write, answer) for each, answer in answered]
+        held = self._pairs.settle(answered)
+        return [(each.write, Unanswered.HELD if each.intent in held else answer) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find out who has an address when HubSpot refuses it without saying so."""

@@ -64,13 +64,15 @@ class Ending:
     """How a claim ends: settled, or another look after `again` seconds.
 
     `spend` counts an attempt of the record. `delayed`: a call failed that was not the record's own; after `DELAYS` in
-    a row it is looked at alone, for it may be what its batch fails on.
+    a row it is looked at alone, for it may be what its batch fails on. `left_out`: a transaction of somebody's holds
+    its row, mostly; that stops nobody else, so it is looked at beside others all the same, only more seldom.
     """
 
     claim: Claim
     again: float | None = None
     spend: bool = False
     delayed: bool = False
+    left_out: bool = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -83,7 +85,16 @@ class Ending:
         again = self.again or 0.0
         if self.delayed:
             return max(again, min(BACK_OFF**self.claim.delays, LONGEST_DELAY))
+        if self.left_out:
+            return max(again, LEFT_OUT_DELAYS[min(self.claim.delays, DELAYS - 1)])
         return max(again, BACK_OFF ** (self.claim.attempts + 1)) if self.spend else again
+
+    @property
+    def delays(self) -> int:
+        """Looks in a row, with this one, that were put off for nothing of the record's own."""
+        if self.left_out and not self.delayed:
+            return min(self.claim.delays + 1, DELAYS - 1)
+        return self.claim.delays + 1 if self.delayed else 0
 
 
 Progress = Callable[[int], None]
@@ -146,11 +157,15 @@ class Written:
 
 
 class Unanswered(Enum):
-    """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent."""
+    """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent.
+
+    `HELD`: HubSpot took it, and a transaction of somebody's holds the row that was to follow.
+    """
 
     OMITTED = auto()
     UNKNOWN = auto()
     UNSENT = auto()
+    HELD = auto()
 
 
 Answer = Written | Refused | Unanswered
@@ -169,6 +184,9 @@ ATTEMPTS = 8
 
 DELAYS = 3
 """Looks in a row that a call failed, after which a record is looked at alone."""
+
+LEFT_OUT_DELAYS = (1.0, 8.0, 30.0)
+"""Seconds until another look at a pair that was left out for the first, the second, and any later time in a row."""
 
 LONGEST_DELAY = 600.0
 """Seconds at most between two looks at a record whose calls fail."""
@@ -200,8 +218,11 @@ class Pairs(Protocol):
         Returns the uuids of which something was left out and that want another look.
         """
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
-        """Change who is linked with whom, forget, ignore, detach or erase."""
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        """Change who is linked with whom, forget, ignore, detach or erase.
+
+        Returns the uuids of what was left out, because others' transactions are in the way.
+        """
 
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
@@ -212,8 +233,11 @@ class Pairs(Protocol):
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again, and mark the pairs that waited for them."""
 
-    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> None:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set.
+
+        Returns the intents that stay open because a transaction of somebody's holds their rows; those are marked.
+        """
 
 
 class Records(Protocol):
@@ -251,7 +275,10 @@ class Desk(Protocol):
         """Make and lease links for customers that are about to be created."""
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
-        """Lease the pairs of these customers; the busy ones are left out."""
+        """Lease the pairs of these customers; the busy ones, and those whose row is held, are left out."""
+
+    def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
+        """Return those whose row a transaction of somebody's holds."""
 
     def remove(self, uuid: CustomerId) -> None:
         """Soft-delete a customer as any SQL writer would."""

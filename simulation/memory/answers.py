@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reconciler.core.contact import CustomerId, IntentKind, Trouble
+from reconciler.core.contact import CustomerId, IntentId, IntentKind, Trouble
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
 from reconciler.core.mirror import Taken, parked_by
@@ -11,8 +11,8 @@ from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_cus
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
-def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
-    """Commit the answers of one call."""
+def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+    """Commit the answers of one call, but for those whose row somebody's transaction holds."""
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
         if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
@@ -21,7 +21,11 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
     taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
-    _refuse_second_owners(tables, taken)
+    held = [each for each in taken if each.write.pair.uuid in tables.held & tables.customers.keys()]
+    taken = [each for each in taken if each not in held]
+    _refuse_second_owners(tables, [*taken, *held])
+    for each in held:
+        _hold_up(tables, each)
     kept = [each for each in taken if each.write.pair.customer is not None]
     written, _ = write_customers(tables, [_row_write(each) for each in kept])
     for each in taken:
@@ -51,6 +55,15 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> None:
                 link.trouble.update(parked_by(sent.write, answer))
             tables.suspended = {**dict.fromkeys(answer.suspends, answer.code), **tables.suspended}
             tables.close([sent.intent])
+    return {each.sent.intent for each in held}
+
+
+def _hold_up(tables: Tables, each: Taken) -> None:
+    """Leave an answer to a later look; but a new contact belongs to its customer at once."""
+    if each.write.kind is IntentKind.CREATE:
+        link = tables.links[each.write.pair.uuid]
+        link.contact, link.alive = link.contact or each.contact.id, True
+    tables.mark({f"u:{each.write.pair.uuid}"}, 1)
 
 
 def _columns(each: Taken) -> set[str]:

@@ -163,8 +163,8 @@ class MemoryPairs:
             if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
                 tables.mark({f"u:{link.uuid}"}, 2)
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
-        answers.settle(self._tables, answered)
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+        return answers.settle(self._tables, answered)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
@@ -182,8 +182,9 @@ class MemoryPairs:
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         tables = self._tables
         touched = [step for step in steps if step.touches_customer]
-        released = _released(tables, touched)
-        writes = [_row_write(step, is_released=step.pair.uuid in released) for step in touched]
+        free = [step for step in touched if step.pair.uuid not in tables.held]
+        released = _released(tables, free)
+        writes = [_row_write(step, is_released=step.pair.uuid in released) for step in free]
         written, lived = write_customers(tables, writes, released)
         for step in steps:
             tables.log(step.pair.uuid, step.conflicts)
@@ -198,10 +199,11 @@ class MemoryPairs:
         tables.wake_waiting([step.freed_address for step in steps])
         return left_out
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        left_out = {step.pair.uuid for step in steps if step.rearranged & self._tables.held}
         for step in steps:
             link = self._tables.links.get(step.pair.uuid)
-            if link is None or link.fence != step.pair.fence:
+            if link is None or link.fence != step.pair.fence or step.pair.uuid in left_out:
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
             self._tables.close(step.closes)
@@ -216,6 +218,7 @@ class MemoryPairs:
                     self._absorb(merged)
                 case None:
                     self._end(step)
+        return left_out
 
     def _attach(self, step: Step, attached: Attach) -> None:
         tables, uuid = self._tables, step.pair.uuid

@@ -196,6 +196,7 @@ class Tables:
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
         self.handed_over: set[ContactId] = set()
+        self.held: set[CustomerId] = set()
 
     def is_ignored(self, contact: ContactId) -> bool:
         """Whether it is an erased person's."""

@@ -56,6 +56,10 @@ class PostgresDesk:
             rows = work.rows("lease", uuids=list(uuids), lease=LEASE)
         return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
 
+    def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
+        with self._database.own() as work:
+            return {CustomerId(row["uuid"]) for row in work.rows("held", uuids=list(uuids))}
+
     def insert(self, uuid: CustomerId, values: Values) -> bool:
         """Insert a customer as any SQL writer would; the reconciler pushes it."""
         return bool(self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values))))

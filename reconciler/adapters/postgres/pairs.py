@@ -4,7 +4,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random,
+)
 
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
@@ -15,7 +22,11 @@ from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, W
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
-"""Tries of a transaction that commits HubSpot's answers."""
+SETTLE_PATIENCE = 2.0
+"""Tries of a transaction that commits HubSpot's answers, and seconds after which there is no other."""
+
+ROW_PATIENCE = 1.0
+"""Seconds for which a caller waits for a row that somebody's transaction holds."""
 
 
 class PostgresPairs:
@@ -86,22 +97,38 @@ class PostgresPairs:
     def resume(self, columns: Collection[str]) -> None:
         self._database.run("resume_mapping", columns=sorted(columns))
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+        held = self._settle_surely(answered)
+        waiting = [(sent, answer) for sent, answer in answered if sent.intent in held and sent.write.is_direct]
+        if not waiting:
+            return held
+        # Mostly a row is held for milliseconds.
+        patient = Retrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_delay(ROW_PATIENCE),
+            wait=wait_random(0.02, 0.1),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else set(),
+        )
+        still: set[IntentId] = patient(self._settle_surely, waiting)
+        return still | (held - {sent.intent for sent, _ in waiting})
+
+    def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
         again = retry_if_exception_type((AddressTaken, Busy))
-        retrying = Retrying(
-            retry=again, stop=stop_after_attempt(SETTLE_TRIES), wait=wait_random(max=0.05), reraise=True
-        )
+        stop = stop_after_attempt(SETTLE_TRIES) | stop_after_delay(SETTLE_PATIENCE)
+        retrying = Retrying(retry=again, stop=stop, wait=wait_random(max=0.05), reraise=True)
         try:
-            retrying(self._settle, answered)
+            return retrying(self._settle, answered)
         except AddressTaken as error:
             # HubSpot has been called: what stands in the way is no refusal, the open intent settles it.
             raise Busy("an answer could not be committed", delay=1.0) from error
 
-    def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> None:
+    def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
         with self._database.own() as work:
-            for uuid in answers.settle(work, answered):
+            settled = answers.settle(work, answered)
+            for uuid in settled.erased:
                 self._erase(work, uuid)
+        return settled.held
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
@@ -113,14 +140,22 @@ class PostgresPairs:
             left_out = {step.pair.uuid for step in changing if step.pair.uuid not in ours}
             return left_out | _merge(work, [step for step in changing if step.pair.uuid in ours])
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
-        for step in steps:
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
+
+    def _is_rearranged(self, step: Step) -> bool:
+        try:
             with self._database.own() as work:
                 if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
-                    continue
+                    return True
+                if step.rearranged and work.rows("held", uuids=sorted(step.rearranged)):
+                    return False
                 _rearrange(work, step)
                 if step.local is Local.ERASE:
                     self._erase(work, step.pair.uuid)
+        except Busy:
+            return False
+        return True
 
     def _erase(self, work: Work, uuid: CustomerId) -> None:
         """Erase by closure; the copy outside the database is written before the transaction ends."""

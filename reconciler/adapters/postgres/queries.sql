@@ -1,5 +1,8 @@
 -- Every statement the system runs, by name. A line `-- name: what it does` begins one.
 
+-- begin_own_briefly: the same for a transaction that somebody waits for
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local timezone = 'UTC'
+
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
 begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
 
@@ -21,17 +24,29 @@ select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, 
 -- claim: lease due pairs
 select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
 
--- lease: lease pairs for an API write; customers that have no link yet get the row a lease sits on
-with fresh as (
+-- lease: lease pairs for an API write whose row nobody holds; customers that have no link yet get the row a lease sits on
+with loose as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+), held as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
+), fresh as (
     insert into sync.link (uuid, lease_until, fence) select uuid, now() + %(lease)s * interval '1 second', nextval('sync.number')
-    from unnest(%(uuids)s::uuid[]) as uuid where not exists (select from sync.link l where l.uuid = uuid.uuid) order by uuid on conflict (uuid) do nothing returning uuid, fence
+    from unnest(%(uuids)s::uuid[]) as uuid where not exists (select from sync.link l where l.uuid = uuid.uuid) and uuid not in (select uuid from held)
+    order by uuid on conflict (uuid) do nothing returning uuid, fence
 ), free as (
-    select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and (lease_until is null or lease_until < now()) order by uuid for update skip locked
+    select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from held) and (lease_until is null or lease_until < now())
+    order by uuid for update skip locked
 ), leased as (
     update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number')
     from free where l.uuid = free.uuid returning l.uuid, l.fence
 )
 select uuid, fence from fresh union all select uuid, fence from leased
+
+-- held: customers whose row a transaction of somebody's holds
+with loose as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+)
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
 
 -- ensure_links: give customers the link row a lease sits on
 insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
@@ -56,8 +71,8 @@ delete from sync.mark m using done where m.subject = done.subject and m.generati
 
 -- put_off: make marks due later; the worker came back, so the crash is taken back
 update sync.mark m set due = case when m.generation = late.generation then clock_timestamp() + late.delay * interval '1 second' else least(m.due, clock_timestamp()) end,
-    crashes = 0, attempts = m.attempts + late.spent, delays = case when late.delayed then m.delays + 1 else 0 end
-from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint, delayed boolean)
+    crashes = 0, attempts = m.attempts + late.spent, delays = late.delays
+from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint, delays smallint)
 where m.subject = late.subject
 
 -- mark_later: another look at pairs that no mark led to
@@ -173,7 +188,7 @@ where l.fence = s.fence and (s.at is null or l.seen is null or s.believe or l.se
 order by l.uuid for update of l
 
 -- lock_customers: lock the customers about to be written; a busy one is left for later
-select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for update skip locked
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
 
 -- release_addresses: take the addresses off the customers whose address moves, so that another can take them
 update customer c set email = null from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
@@ -227,8 +242,11 @@ delete from sync.intent where id = any(%(ids)s::bigint[])
 -- answer_intents: what HubSpot answered is settled, the rest stays open
 update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
 
--- at_home: of these answers, those about the contact that the link has (or gets by its create); the links are locked
-select l.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
+-- at_home: of these answers, those about the contact that the link has (or gets by its create), and whether somebody's transaction holds the row; links and rows are locked
+with loose as materialized (
+    select uuid from customer where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid)) order by uuid for no key update skip locked
+)
+select l.uuid, exists (select from customer c where c.uuid = l.uuid) and l.uuid not in (select uuid from loose) as held from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
 where l.contact = r.contact or l.contact is null and r.created order by l.uuid for update of l
 
 -- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
