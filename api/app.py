@@ -28,15 +28,17 @@ from api.customers import (
     shown,
 )
 from api.environ import challenge, digest, is_async, is_local, tags
+from api.places import Places
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
+from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.start import Account
-from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
 
 LONGEST_KEY = 255
 RETRY_AFTER = "2"
@@ -52,6 +54,8 @@ class Services:
     account: Account
     reader: Reader
     desk: PostgresDesk
+    bodies: Bodies
+    places: Places
     tokens: Tokens
     status: Status
     issuer_key: str | None
@@ -73,7 +77,7 @@ def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
     handlers = Handlers(services)
     for route in ROUTES:
         app.route(route.path, method=route.method, callback=_guarded(route, handlers))
-    return _Shell(app)
+    return _Shell(app, services.bodies)
 
 
 def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
@@ -95,6 +99,10 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
             return _response(failure(413, "too_large", "The body is too large"), Connection="close")
         except CutOff:
             return _response(failure(400, "cut_off", "The body is not whole"), Connection="close")
+        except TooSlow:
+            return _response(failure(408, "too_slow", "The body did not come in time"), Connection="close")
+        except TooMany:
+            return _response(failure(503, "too_busy", "Too many requests are under way; come again"))
 
     return answer
 
@@ -125,7 +133,7 @@ class Handlers:
         return caller
 
     def create(self, route: Route, caller: Caller) -> Response:
-        body = parse(NewCustomer, _json(route))
+        body = parse(NewCustomer, self._body(route))
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
 
@@ -144,7 +152,7 @@ class Handlers:
         return _response(Result(200, shown(customer)), ETag=etag)
 
     def update(self, route: Route, caller: Caller, email: str) -> Response:
-        body = _json(route)
+        body = self._body(route)
         values = parse(CustomerChange, body).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
@@ -164,7 +172,7 @@ class Handlers:
         return self._once(caller, run)
 
     def batch(self, route: Route, caller: Caller) -> Response:
-        items = _json(route)
+        items = self._body(route)
         if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
             raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
         return self._once(caller, lambda uuid, earlier: Result(207, self._batch(items, uuid, earlier)))
@@ -195,6 +203,9 @@ class Handlers:
             raise Answered(failure(400, "unknown_role", "The role is admin or user"))
         return _response(Result(200, {"token": services.tokens.issue(Role(role))}))
 
+    def live(self, route: Route, caller: None) -> Response:
+        return _response(Result(200, {"status": "ok"}))
+
     def health(self, route: Route, caller: None) -> Response:
         if not self._services.status.is_moving():
             raise Answered(failure(503, "stalled", "No data is moving"))
@@ -217,6 +228,15 @@ class Handlers:
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
         return _response(Result(200), text=docs.page(), **headers)
 
+    def _body(self, route: Route) -> Any:
+        environ = bottle.request.environ
+        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise Answered(failure(415, "not_json", "The body must be application/json"))
+        data = self._services.bodies.read(environ, route.largest)
+        environ["reconciler.body"] = data
+        return loads(data)
+
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
         customer = _or_missing(email, self._customers.read)
@@ -227,7 +247,11 @@ class Handlers:
         return customer, True
 
     def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
-        """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
+        """Run a write once there is a place for it; with an Idempotency-Key, once at all: repeats get the answer."""
+        with self._services.places.taken():
+            return self._run(caller, run)
+
+    def _run(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
         key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
         if key is None:
             return _response(run(uuid, None))
@@ -264,15 +288,18 @@ class Handlers:
 class _Shell:
     """Everything around the routes: request ids, headers that every answer has, and the errors nobody expected."""
 
-    def __init__(self, app: bottle.Bottle) -> None:
-        self._app = app
+    def __init__(self, app: bottle.Bottle, bodies: Bodies) -> None:
+        self._app, self._bodies = app, bodies
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request_id = str(uuid4())
         environ["reconciler.request_id"] = request_id
         # Until this thread's next request: between two it says nothing.
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        return self._respond(environ).send(environ, start_response, ("X-Request-Id", request_id))
+        response = self._respond(environ)
+        if response.status >= 400:
+            self._bodies.drop(environ)
+        return response.send(environ, start_response, ("X-Request-Id", request_id))
 
     def _respond(self, environ: dict[str, Any]) -> Response:
         try:
@@ -348,13 +375,3 @@ def _outcome(result: Result) -> dict[str, Any]:
     if result.status < 300:
         return {"status": result.status, **({"customer": result.body} if result.body is not None else {})}
     return {"status": result.status, **result.body, "request_id": bottle.request.environ["reconciler.request_id"]}
-
-
-def _json(route: Route) -> Any:
-    environ = bottle.request.environ
-    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Answered(failure(415, "not_json", "The body must be application/json"))
-    data = read_body(environ, route.largest)
-    environ["reconciler.body"] = data
-    return loads(data)

@@ -45,8 +45,9 @@ WRITE_ERRORS = {
     413: "the body is too large",
     415: "the body is not JSON",
     422: "the idempotency key was used for another request",
+    408: "the body did not come in time",
     500: "one of the two systems failed; neither holds the change, or both will",
-    503: "the database is not available",
+    503: "the database is not available, or the customer is held by another transaction, or too much is under way",
 }
 READ_ERRORS = {
     400: "there are no query parameters",
@@ -86,6 +87,14 @@ ROUTES = (
         summary="Issue a token for the role admin or user, valid for one hour",
         answers={200: "the token", 400: "there is no such role", 401: "X-Issuer-Key is missing or wrong"},
         headers=("X-Issuer-Key",),
+    ),
+    Route(
+        name="live",
+        method="GET",
+        path="/livez",
+        access=Access.PUBLIC,
+        summary="Whether this process answers requests, whatever else does not work",
+        answers={200: "it does"},
     ),
     Route(
         name="health",
@@ -171,6 +180,7 @@ ROUTES = (
             412: "the customer is not as If-Match says",
             422: WRITE_ERRORS[422],
             500: WRITE_ERRORS[500],
+            503: WRITE_ERRORS[503],
         },
         headers=("Idempotency-Key", "If-Match"),
     ),

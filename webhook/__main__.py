@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler import log as logs
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import lasting
 from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE, Reconciler
@@ -25,6 +26,12 @@ from webhook.signature import Verifier
 
 PAUSE = 5.0
 """Seconds until the worker looks again without being woken."""
+
+DRAINING = 4
+"""Connections of the worker, beside those of the deliveries."""
+
+DELIVERY_DEADLINE = 3.0
+"""Seconds in which a delivery is stored: HubSpot gives up after five."""
 
 log = structlog.get_logger()
 
@@ -81,15 +88,15 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Webhook)
     logs.configure(style=settings.log_format, level=settings.log_level, process="webhook")
-    pool = open_pool(settings.database_url.get_secret_value(), size=settings.database_pool)
-    pool.open(wait=False)
-    parts = build(settings, Database(pool))
-    return receiving(settings, parts)
+    dsn = settings.database_url.get_secret_value()
+    delivering = lasting(dsn, size=settings.database_pool, deadline=DELIVERY_DEADLINE)
+    return receiving(settings, build(settings, lasting(dsn, size=DRAINING)), PostgresInbox(delivering))
 
 
-def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]:
+def receiving(settings: Webhook, parts: Parts, inbox: PostgresInbox) -> Callable[..., Iterable[bytes]]:
     """Start the worker and return the app."""
-    inbox = PostgresInbox(parts.database)
+    bodies = Bodies()
+    bodies.watch()
     worker = Worker(parts.reconciler)
     threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
     return make_app(
@@ -100,6 +107,7 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,
             alarm=Alarm(time.monotonic),
+            bodies=bodies,
         )
     )
 

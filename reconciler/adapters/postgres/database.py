@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
 from psycopg import Connection, errors
+from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -17,11 +19,28 @@ from reconciler.core.errors import Transient
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
 
+DEADLINE = 70.0
+"""Seconds in which every statement is answered: longer than Postgres itself lets one run."""
+
+SHORT_DEADLINE = 5.0
+"""The same for connecting, and for who has a caller that waits."""
+
+LINE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""What libpq is told about the line: one that is dead is known to be after 25 s without, 15 s with data under way."""
+
 PREPARED_AFTER = 1
 """Times a statement runs on a connection before it is prepared there."""
 
 Row = DictRow
 Rows = list[DictRow]
+Found = TypeVar("Found")
 
 
 class DatabaseDown(Transient):
@@ -44,13 +63,36 @@ class AddressErased(Transient):
     """The address belongs to an erased person."""
 
 
+class Silent(psycopg.OperationalError):
+    """No answer came before the deadline."""
+
+
+class Timely(Connection[DictRow]):
+    """A connection that is closed when an answer does not come in time.
+
+    A pooler's kernel goes on acknowledging what its dead process never reads: neither keepalives nor
+    tcp_user_timeout see that. Everything psycopg waits for on a connection, it waits for here.
+    """
+
+    deadline: float | None = SHORT_DEADLINE
+
+    def wait(self, gen: PQGen[Found], interval: float = 0.1, timeout: float | None = None) -> Found:
+        if timeout is not None or self.deadline is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.deadline)
+        except errors._WaitTimeout as error:
+            self.close()
+            raise Silent("no answer in time") from error
+
+
 def to_json(value: object) -> str:
     """Return a value as a JSON text for a jsonb parameter."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT) -> ConnectionPool[Connection[DictRow]]:
-    """Return a pool that connects in the background; a use waits `wait` seconds at most."""
+def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE) -> ConnectionPool[Timely]:
+    """Return a pool that connects in the background; a use waits `wait` seconds for a connection, `deadline` for it."""
     set_json_dumps(lambda value: orjson.dumps(value, default=str))
     set_json_loads(orjson.loads)
     return ConnectionPool(
@@ -61,13 +103,13 @@ def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT) -> ConnectionPool
         reconnect_timeout=5,
         max_lifetime=1800,
         open=False,
-        connection_class=Connection[DictRow],
-        configure=_configure,
-        kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+        connection_class=Timely,
+        configure=partial(_configure, deadline=deadline),
+        kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, **LINE},
     )
 
 
-def _configure(connection: Connection[DictRow]) -> None:
+def _configure(connection: Timely, *, deadline: float) -> None:
     """Let no statement wait for ever, and let them be prepared where Postgres itself answers.
 
     Prepared statements do not survive a pooler that lends its sessions to many; it shows by a backend id of its own.
@@ -77,6 +119,7 @@ def _configure(connection: Connection[DictRow]) -> None:
     if row is not None and row["backend"] == connection.info.backend_pid:
         connection.execute(statements()["keep_plans"])
         connection.prepare_threshold = PREPARED_AFTER
+    connection.deadline = deadline
 
 
 class Work:
@@ -99,23 +142,28 @@ class Work:
 
 
 class Database:
-    """Runs statements, each one alone or several in one transaction."""
+    """Runs statements, each one alone or several in one transaction. `is_brief`: a caller waits for the latter."""
 
-    def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
-        self._pool = pool
+    def __init__(self, pool: ConnectionPool[Timely], *, is_brief: bool = False) -> None:
+        self._pool, self._begin = pool, "begin_own_briefly" if is_brief else "begin_own"
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection[DictRow]]:
+    def _connection(self) -> Iterator[Timely]:
         """Borrow a connection; one that takes no writes, or whose plans are out of date, is not given back.
 
-        The next may reach the new primary, and plans for the tables as they are.
+        The next may reach the new primary, and plans for the tables as they are. Where one does not answer, the
+        others lie on the same dead line: all are made anew.
         """
-        with self._pool.connection() as connection:
-            try:
-                yield connection
-            except (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported):
-                connection.close()
-                raise
+        try:
+            with self._pool.connection() as connection:
+                try:
+                    yield connection
+                except (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported):
+                    connection.close()
+                    raise
+        except Silent:
+            self._pool.drain()
+            raise
 
     def rows(self, name: str, /, **values: Any) -> Rows:
         """Run one statement alone and return its rows."""
@@ -134,16 +182,30 @@ class Database:
 
     def script(self, text: str) -> None:
         """Run a whole script in one transaction."""
-        with _translated(), self._connection() as connection, connection.transaction():
-            connection.execute(text.encode())
+        with _translated(), self._connection() as connection:
+            connection.deadline = None
+            try:
+                with connection.transaction():
+                    connection.execute(text.encode())
+            finally:
+                connection.deadline = DEADLINE
 
     @contextmanager
     def own(self) -> Iterator[Work]:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
         with _translated(), self._connection() as connection:
             # The pool commits, or rolls back, what is open when the connection comes back.
-            connection.execute(statements()["begin_own"], prepare=False)
+            connection.execute(statements()[self._begin], prepare=False)
             yield Work(connection)
+
+
+def lasting(
+    dsn: str, *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE, is_brief: bool = False
+) -> Database:
+    """Return a database with connections of its own, for as long as the process lives."""
+    pool = open_pool(dsn, size=size, wait=wait, deadline=deadline)
+    pool.open(wait=False)
+    return Database(pool, is_brief=is_brief)
 
 
 @contextmanager
