@@ -164,6 +164,11 @@ create table if not exists sync.tombstone (
     hash    text primary key,
     at      timestamptz not null default now()
 );
+-- Its inserts may not know of the tombstone: transactions that began theirs in this era or an earlier one.
+alter table sync.tombstone add column if not exists era bigint;
+create sequence if not exists sync.era;
+-- Only a sequence that was asked says by last_value what it gave.
+select setval('sync.era', last_value) from sync.era where not is_called;
 create table if not exists sync.secret (
     name  text primary key,
     value text not null
@@ -277,8 +282,7 @@ create or replace function sync.mark(subjects text[], lane integer, is_private b
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
 
--- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody but an erase
--- that is just committing (the shared lock).
+-- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody.
 create or replace function sync.on_insert() returns trigger language plpgsql as $$
 begin
     if sync.is_own() then return null; end if;
@@ -297,9 +301,15 @@ begin
     return null;
 end $$;
 
+-- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only looked at: an erase waits
+-- for the transactions of its own era and earlier ones, and no insert ever waits for an erase.
+create or replace function sync.note_era() returns void language sql as $$
+    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
+$$;
+
 create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));
+    perform sync.note_era();
     if exists (select from sync.tombstone) and exists (
         select from sync.tombstone where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))) then
         raise exception 'this address was erased' using errcode = 'check_violation', constraint = 'erased_subject';
@@ -567,10 +577,27 @@ end $$;
 
 -- Erasing --------------------------------------------------------------------------------------------------------
 
+-- Whether transactions are open that asked for tombstones before these addresses had theirs. One whose era is not known
+-- yet was not announced: then all that are open count.
+create or replace function sync.has_unknowing_inserts(addresses text[]) returns boolean language sql as $$
+    with last as (
+        select max(coalesce(t.era, (select last_value from sync.era))) as era
+        from unnest(addresses) a left join sync.tombstone t on t.hash = sync.hash_of(a)
+    )
+    select exists (
+        select from pg_locks l, last
+        where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = hashtext('sync.erase')::oid
+        and l.objid::bigint <= last.era and l.pid is distinct from pg_backend_pid()
+        and l.database = (select oid from pg_database where datname = current_database()));
+$$;
+
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
--- Leaves salted hashes and ignored contact ids. Goes before inserts that begin later, and gives way to those under way
--- before Postgres looks for a deadlock (after a second): a busy lock is an error, and the caller comes again.
-create or replace function sync.erase(subject uuid) returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
+-- Leaves salted hashes and ignored contact ids. Inserts that may not know of the tombstones yet are an error, as a busy
+-- row is, and the caller comes again: `announce` only leaves the tombstones, in a transaction of its own before, so that
+-- those inserts become fewer and none has to wait. Busy rows give way before Postgres looks for a deadlock (a second).
+drop function if exists sync.erase(uuid);
+create or replace function sync.erase(subject uuid, announce boolean default false)
+returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
 #variable_conflict use_column
 declare
     people    uuid[] := array[subject];
@@ -578,7 +605,6 @@ declare
     ids       bigint[];
     known     integer := 0;
 begin
-    perform pg_advisory_xact_lock(hashtext('sync.erase'));
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(
@@ -593,6 +619,11 @@ begin
             union select uuid from sync.link where base ->> 'email' = any(addresses)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
+    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
+    if announce then return; end if;
+    if sync.has_unknowing_inserts(addresses) then
+        raise exception 'inserts are under way that may not know of the erase' using errcode = 'lock_not_available';
+    end if;
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
     update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
@@ -610,6 +641,5 @@ begin
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
-    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
     return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
 end $$;

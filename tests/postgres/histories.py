@@ -78,11 +78,6 @@ def count(world: World, what: str) -> int:
     return world.sql(f"select count(*) from {what}")[0]["count"]
 
 
-def erases_waiting(world: World) -> int:
-    """How many erases wait for their turn."""
-    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
-
-
 def expire(world: World) -> None:
     """Time passes: leases end, and the deadline of whatever was sent goes by."""
     world.sql("update sync.link set lease_until = now() - interval '1 s' where lease_until is not null")

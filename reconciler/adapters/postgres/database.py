@@ -145,7 +145,8 @@ class Database:
     """Runs statements, each one alone or several in one transaction. `is_brief`: a caller waits for the latter."""
 
     def __init__(self, pool: ConnectionPool[Timely], *, is_brief: bool = False) -> None:
-        self._pool, self._begin = pool, "begin_own_briefly" if is_brief else "begin_own"
+        self._pool = pool
+        self._begin = statements()["begin_own_briefly"] if is_brief else statements()["begin_own"]
 
     @contextmanager
     def _connection(self) -> Iterator[Timely]:
@@ -195,7 +196,7 @@ class Database:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
         with _translated(), self._connection() as connection:
             # The pool commits, or rolls back, what is open when the connection comes back.
-            connection.execute(statements()[self._begin], prepare=False)
+            connection.execute(self._begin, prepare=False)
             yield Work(connection)
 
 

@@ -145,6 +145,8 @@ class PostgresPairs:
 
     def _is_rearranged(self, step: Step) -> bool:
         try:
+            if step.local is Local.ERASE:
+                self._announce(step)
             with self._database.own() as work:
                 if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
                     return True
@@ -156,6 +158,14 @@ class PostgresPairs:
         except Busy:
             return False
         return True
+
+    def _announce(self, step: Step) -> None:
+        """Let inserts that begin from now on know of an erase: it waits for the others, and none for it."""
+        with self._database.own() as work:
+            if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
+                return
+            work.run("announce_erase", uuid=step.pair.uuid)
+        self._database.run("begin_era")
 
     def _erase(self, work: Work, uuid: CustomerId) -> None:
         """Erase by closure; the copy outside the database is written before the transaction ends."""

@@ -267,7 +267,7 @@ from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join custom
 where c.deletedat is null and nullif(case when v.key = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
-select pg_advisory_xact_lock_shared(hashtext('sync.erase'))
+select sync.note_era()
 
 -- wake_waiting: links that were parked because others had these addresses (by fingerprint), which were just given up
 with waiting as (
@@ -373,6 +373,12 @@ with old as (
     insert into sync.alias (contact, uuid, kind) select contact, uuid, 'former' from old on conflict (contact) do update set uuid = excluded.uuid, kind = 'former'
 )
 update sync.link l set contact = null, alive = false, seen = null, read = null, base = '{}', base_at = '{}' from old where l.uuid = old.uuid
+
+-- announce_erase: leave the tombstones of a person who is about to be erased
+select from sync.erase(%(uuid)s, true)
+
+-- begin_era: inserts from here on know the tombstones that are there
+update sync.tombstone set era = nextval('sync.era') - 1 where era is null
 
 -- erase: erase a person by closure
 select hash, contact from sync.erase(%(uuid)s)
