@@ -193,8 +193,8 @@ def test_the_reconciler_looks_at_a_held_row_more_and_more_seldom_and_at_the_othe
         for _ in range(4):
             look(world)
             pauses.append(pause(world, uuids[2]))
-        assert pauses == sorted(pauses)
-        assert 15 < pauses[-1] <= 60
+        assert pauses[0] < 2 < pauses[1] < 9 < min(pauses[2:])
+        assert max(pauses) <= 60
         # It is not looked at alone, as what fails its batch is.
         reads = calls(world, READ)
         for contact in contacts:
