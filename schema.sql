@@ -64,9 +64,15 @@ create table if not exists sync.link (
     unseen      jsonb not null default '{}',  -- column -> {since, base, sent}: pushed without a read, history not yet checked
     detached    boolean not null default false,
     privacy     boolean not null default false,  -- a privacy deletion was announced: the next 404 erases
+    deleted     boolean not null default false,  -- the trigger saw the row's DELETE: that it is absent is no riddle
+    erase_due   boolean not null default false,  -- to be erased on both sides; stays so until HubSpot has confirmed
     fence       bigint not null default 0,
     lease_until timestamptz
 );
+alter table sync.link
+    add column if not exists deleted boolean not null default false,
+    add column if not exists erase_due boolean not null default false;
+create index if not exists link_erase_due on sync.link (uuid) where erase_due;
 alter table sync.link alter column base set storage main;
 create unique index if not exists link_contact_is_unique on sync.link (contact);
 create index if not exists link_base_email on sync.link ((base ->> 'email'));
@@ -100,6 +106,11 @@ create table if not exists sync.intent (
     ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot first
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
+alter table sync.intent
+    -- updated column -> [base, base_at] when it was sent: what differs since was overtaken
+    add column if not exists before jsonb not null default '{}';
+-- Values of calls that got no answer and may still land: [{column, value, before, until}].
+alter table sync.link add column if not exists late jsonb not null default '[]';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
@@ -125,6 +136,7 @@ create table if not exists sync.dirty (
     edited text[] not null default '{}',
     at     timestamptz not null default clock_timestamp()
 );
+alter table sync.dirty add column if not exists deleted boolean not null default false;
 -- So that its rows can be deleted where somebody publishes all tables.
 alter table sync.dirty replica identity full;
 
@@ -190,6 +202,7 @@ create table if not exists sync.day (
     calls bigint not null default 0,
     quota bigint not null
 );
+alter table sync.day add column if not exists spent boolean not null default false;  -- HubSpot says so itself
 create table if not exists sync.hour (
     at    timestamptz primary key,
     calls bigint not null default 0
@@ -208,14 +221,35 @@ create table if not exists sync.outage (
     probe    timestamptz not null default '-infinity'  -- when the next call may look
 );
 insert into sync.outage default values on conflict do nothing;
+alter table sync.outage
+    add column if not exists cause text not null default 'unavailable',  -- one word for what the last failure was
+    add column if not exists reason text not null default 'HubSpot did not answer';  -- and a sentence
 
--- The brake: what was granted, and what an operator allows beyond it.
+-- Kinds of HubSpot call that are refused (a scope, a path that is gone) while others go on.
+create table if not exists sync.shut (
+    door   text primary key,
+    since  timestamptz not null default clock_timestamp(),
+    cause  text not null,
+    reason text not null
+);
+
+-- The brake: what passed of a kind (of a column, for rewrites) in a minute, and what an operator allows beyond it.
 create table if not exists sync.danger (
     kind  text not null,
     at    timestamptz not null default clock_timestamp(),
     count integer not null
 );
-create index if not exists danger_at on sync.danger (kind, at);
+do $$
+begin
+    if not exists (select from pg_constraint where conrelid = 'sync.danger'::regclass and contype = 'p') then
+        create temporary table minutes on commit drop as
+            select kind, date_trunc('minute', at) as at, sum(count)::integer as count from sync.danger group by 1, 2;
+        delete from sync.danger;
+        insert into sync.danger select kind, at, count from minutes;
+        alter table sync.danger add primary key (kind, at);
+        drop index if exists sync.danger_at;
+    end if;
+end $$;
 create table if not exists sync.allowance (
     kind  text primary key,
     count integer not null,
@@ -224,7 +258,7 @@ create table if not exists sync.allowance (
 
 create table if not exists sync.idempotency (
     key         text not null,
-    caller      text not null,
+    caller      text not null,  -- a hash of the token's subject
     request     text not null,
     uuid        uuid,
     status      smallint,
@@ -241,11 +275,13 @@ create table if not exists sync.heartbeat (
     note  jsonb not null default '{}'
 );
 
--- Events by kind, the unknown and foreign ones too.
+-- Events by kind, the unknown and foreign ones too; `refused:<reason>`: deliveries of HubSpot's that were not taken,
+-- `stray:<reason>`: requests that were no deliveries, `unreadable`: bodies in quarantine.
 create table if not exists sync.event (
     kind  text primary key,
     count bigint not null
 );
+alter table sync.event add column if not exists at timestamptz not null default clock_timestamp();
 
 -- Signed bodies that could not be read, for a person: size and hash; the body itself may be personal.
 create table if not exists sync.quarantine (
@@ -256,20 +292,133 @@ create table if not exists sync.quarantine (
     hash   text not null
 );
 
+-- Addresses ------------------------------------------------------------------------------------------------------
+
+-- The lower case of letters beyond ASCII, character by character, whatever the database's locale; the same runs
+-- (first:last:step:distance) as in reconciler/core/letters.py.
+do $$
+declare
+    runs text := '
+        192:214:1:32 216:222:1:32 256:302:2:1 306:310:2:1 313:327:2:1 330:374:2:1 376:376:1:-121
+        377:381:2:1 385:385:1:210 386:388:2:1 390:390:1:206 391:391:1:1 393:394:1:205
+        395:395:1:1 398:398:1:79 399:399:1:202 400:400:1:203 401:401:1:1 403:403:1:205
+        404:404:1:207 406:406:1:211 407:407:1:209 408:408:1:1 412:412:1:211 413:413:1:213
+        415:415:1:214 416:420:2:1 422:422:1:218 423:423:1:1 425:425:1:218 428:428:1:1
+        430:430:1:218 431:431:1:1 433:434:1:217 435:437:2:1 439:439:1:219 440:440:1:1
+        444:444:1:1 452:452:1:2 453:453:1:1 455:455:1:2 456:456:1:1 458:458:1:2 459:475:2:1
+        478:494:2:1 497:497:1:2 498:500:2:1 502:502:1:-97 503:503:1:-56 504:542:2:1
+        544:544:1:-130 546:562:2:1 570:570:1:10795 571:571:1:1 573:573:1:-163 574:574:1:10792
+        577:577:1:1 579:579:1:-195 580:580:1:69 581:581:1:71 582:590:2:1 880:882:2:1 886:886:1:1
+        895:895:1:116 902:902:1:38 904:906:1:37 908:908:1:64 910:911:1:63 913:929:1:32
+        931:939:1:32 975:975:1:8 984:1006:2:1 1012:1012:1:-60 1015:1015:1:1 1017:1017:1:-7
+        1018:1018:1:1 1021:1023:1:-130 1024:1039:1:80 1040:1071:1:32 1120:1152:2:1 1162:1214:2:1
+        1216:1216:1:15 1217:1229:2:1 1232:1326:2:1 1329:1366:1:48 4256:4293:1:7264
+        4295:4295:1:7264 4301:4301:1:7264 5024:5103:1:38864 5104:5109:1:8 7312:7354:1:-3008
+        7357:7359:1:-3008 7680:7828:2:1 7838:7838:1:-7615 7840:7934:2:1 7944:7951:1:-8
+        7960:7965:1:-8 7976:7983:1:-8 7992:7999:1:-8 8008:8013:1:-8 8025:8031:2:-8
+        8040:8047:1:-8 8072:8079:1:-8 8088:8095:1:-8 8104:8111:1:-8 8120:8121:1:-8
+        8122:8123:1:-74 8124:8124:1:-9 8136:8139:1:-86 8140:8140:1:-9 8152:8153:1:-8
+        8154:8155:1:-100 8168:8169:1:-8 8170:8171:1:-112 8172:8172:1:-7 8184:8185:1:-128
+        8186:8187:1:-126 8188:8188:1:-9 8486:8486:1:-7517 8490:8490:1:-8383 8491:8491:1:-8262
+        8498:8498:1:28 8544:8559:1:16 8579:8579:1:1 9398:9423:1:26 11264:11311:1:48
+        11360:11360:1:1 11362:11362:1:-10743 11363:11363:1:-3814 11364:11364:1:-10727
+        11367:11371:2:1 11373:11373:1:-10780 11374:11374:1:-10749 11375:11375:1:-10783
+        11376:11376:1:-10782 11378:11378:1:1 11381:11381:1:1 11390:11391:1:-10815
+        11392:11490:2:1 11499:11501:2:1 11506:11506:1:1 42560:42604:2:1 42624:42650:2:1
+        42786:42798:2:1 42802:42862:2:1 42873:42875:2:1 42877:42877:1:-35332 42878:42886:2:1
+        42891:42891:1:1 42893:42893:1:-42280 42896:42898:2:1 42902:42920:2:1
+        42922:42922:1:-42308 42923:42923:1:-42319 42924:42924:1:-42315 42925:42925:1:-42305
+        42926:42926:1:-42308 42928:42928:1:-42258 42929:42929:1:-42282 42930:42930:1:-42261
+        42931:42931:1:928 42932:42946:2:1 42948:42948:1:-48 42949:42949:1:-42307
+        42950:42950:1:-35384 42951:42953:2:1 42960:42960:1:1 42966:42968:2:1 42997:42997:1:1
+        65313:65338:1:32 66560:66599:1:40 66736:66771:1:40 66928:66964:2:39 66929:66937:2:39
+        66941:66953:2:39 66957:66961:2:39 66965:66965:1:39 68736:68786:1:64 71840:71871:1:32
+        93760:93791:1:32 125184:125217:1:34
+    ';
+    capitals text;
+    small text;
+begin
+    select string_agg(chr(first + n * step), '' order by first + n * step),
+        string_agg(chr(first + n * step + distance), '' order by first + n * step)
+    into capitals, small
+    from (
+        select part[1] as first, part[2] as last, part[3] as step, part[4] as distance
+        from (select string_to_array(run, ':')::integer[] as part
+            from regexp_split_to_table(btrim(runs, E' \n'), '\s+') run) parts
+    ) each, generate_series(0, (last - first) / step) n;
+    execute format(
+        'create or replace function sync.lower_letters(letters text) returns text language sql '
+        'immutable parallel safe return case when letters collate "C" ~ %L '
+        'then translate(replace(letters, %L, %L), %L, %L) else letters end',
+        '[' || capitals || U&'\0130]', U&'\0130', U&'i\0307', capitals, small);
+end $$;
+
+-- The one canonical form of an address: blanks of every kind trimmed, lower case; null when nothing is left.
+-- `normalise_email` in reconciler/core/fields.py gives the same. Null for null; not declared strict, for then its
+-- body would not take the place of the call.
+create or replace function sync.address(address text) returns text language sql immutable parallel safe
+    return case
+        when octet_length(address) = length(address)
+            then nullif(btrim(lower(address collate "C"), U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F'), '')
+        else nullif(sync.lower_letters(btrim(lower(address collate "C"),
+            U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F\0085\00A0\1680\2000\2001\2002\2003\2004'
+            '\2005\2006\2007\2008\2009\200A\2028\2029\202F\205F\3000')), '')
+    end;
+
 -- Indexes on customer --------------------------------------------------------------------------------------------
 
-create unique index if not exists customer_email_is_unique_among_live on customer (lower(btrim(email)))
+create unique index if not exists customer_address_is_unique_among_live on customer (sync.address(email))
     where deletedat is null;
+-- Up to 0.1.0 addresses had another form, which followed the database's locale: what is stored in it follows.
+do $$
+begin
+    if to_regclass('customer_email_is_unique_among_live') is null then return; end if;
+    update sync.link set base = jsonb_set(base, '{email}', to_jsonb(sync.address(base ->> 'email')))
+    where base ->> 'email' <> sync.address(base ->> 'email');
+    update sync.intent set vals = jsonb_set(vals, '{email}', to_jsonb(sync.address(vals ->> 'email')))
+    where vals ->> 'email' <> sync.address(vals ->> 'email');
+    update sync.intent set reserved = sync.address(reserved) where reserved <> sync.address(reserved);
+    with old as (
+        delete from sync.mark where subject like 'e:%' and subject <> 'e:' || sync.address(substr(subject, 3))
+        returning sync.address(substr(subject, 3)) as address
+    )
+    insert into sync.mark (subject) select distinct 'e:' || address from old on conflict do nothing;
+    drop index customer_email_is_unique_among_live;
+end $$;
 create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
 create index if not exists customer_contactid on customer (contactid) where contactid is not null;
 
 -- Functions ------------------------------------------------------------------------------------------------------
 
+-- Whether the sync itself writes. The setting alone says nothing, for any role can make it: it counts for a session
+-- whose role could write the sync's own tables, too.
 create or replace function sync.is_own() returns boolean language sql stable parallel safe
-    return coalesce(current_setting('sync.own', true), '') = 'on';
+    return coalesce(current_setting('sync.own', true), '') = 'on'
+        and has_table_privilege(session_user, 'sync.link', 'update');
 
 create or replace function sync.hash_of(address text) returns text language sql stable
-    return (select encode(sha256(convert_to(value || ':' || lower(btrim(address)), 'UTF8')), 'hex') from sync.secret where name = 'salt');
+    return (select encode(sha256(convert_to(value || ':' || sync.address(address), 'UTF8')), 'hex') from sync.secret where name = 'salt');
+
+-- Which database this is: the cluster it was made in, and its number there. A dump and a template give a copy
+-- another one; a new name, a restart and a promoted replica do not. Some hosts let nobody ask for the cluster.
+create or replace function sync.place() returns text language plpgsql stable as $$
+declare
+    cluster text;
+begin
+    begin
+        select system_identifier into cluster from pg_control_system();
+    exception when others then
+        cluster := '?';
+    end;
+    return cluster || ':' || (select oid from pg_database where datname = current_database());
+end $$;
+
+create or replace function sync.is_home(home text) returns boolean language sql stable as $$
+    select split_part(home, ':', 2) = split_part(here, ':', 2)
+        and (split_part(home, ':', 1) = split_part(here, ':', 1)
+            or '?' in (split_part(home, ':', 1), split_part(here, ':', 1)))
+    from sync.place() as here
+$$;
 
 -- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so survives.
 create or replace function sync.mark(subjects text[], lane integer, is_private boolean default false) returns void language sql as $$
@@ -282,12 +431,20 @@ create or replace function sync.mark(subjects text[], lane integer, is_private b
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
 
+-- The triggers run as the owner of this schema, for any role that may write customers, whatever its search_path.
+-- They tell nobody: NOTIFY would keep transactions from being prepared and make commits wait for each other.
+
 -- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody.
-create or replace function sync.on_insert() returns trigger language plpgsql as $$
+create or replace function sync.on_insert() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
-    if exists (select from new_rows where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0) then
-        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    if exists (
+        select from new_rows
+        where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0
+    ) then
+        raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            using errcode = 'check_violation';
     end if;
     perform sync.refuse_erased(array(select email from new_rows where email is not null));
     insert into sync.dirty (uuid, edited)
@@ -297,7 +454,6 @@ begin
         case when company is not null then 'company' end, case when website is not null then 'website' end,
         case when lifecyclestage is not null then 'lifecyclestage' end], null)
     from new_rows;
-    notify sync_dirty;
     return null;
 end $$;
 
@@ -317,11 +473,11 @@ begin
 end $$;
 
 -- No nested loops: a plan made for the first statement of a session, of one row, would be kept for one of a million.
-create or replace function sync.on_update() returns trigger language plpgsql set enable_nestloop = off as $$
+create or replace function sync.on_update() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off as $$
 declare
     forbidden   bigint;
     moved       text[];
-    is_captured boolean;
 begin
     if sync.is_own() then return null; end if;
     with changed as materialized (
@@ -335,23 +491,22 @@ begin
             case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null) as edited
         from new_rows n left join old_rows o using (uuid)
     ), captured as (
-        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}' returning uuid
+        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}'
     )
-    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited)), exists (select from captured)
-    into forbidden, moved, is_captured from changed;
+    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited))
+    into forbidden, moved from changed;
     if forbidden > 0 then
         raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
     end if;
     if moved is not null then perform sync.refuse_erased(moved); end if;
-    if is_captured then notify sync_dirty; end if;
     return null;
 end $$;
 
-create or replace function sync.on_delete() returns trigger language plpgsql as $$
+create or replace function sync.on_delete() returns trigger language plpgsql
+security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if sync.is_own() then return null; end if;
-    insert into sync.dirty (uuid) select uuid from old_rows;
-    notify sync_dirty;
+    insert into sync.dirty (uuid, deleted) select uuid, true from old_rows;
     return null;
 end $$;
 
@@ -360,7 +515,7 @@ begin
     raise exception 'TRUNCATE customer is refused: the sync could not tell it from a deletion of every contact' using errcode = 'feature_not_supported';
 end $$;
 
-create or replace function sync.touch() returns trigger language plpgsql as $$
+create or replace function sync.touch() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     new.updatedat := clock_timestamp();
     return new;
@@ -385,14 +540,21 @@ create or replace function sync.fold() returns void language plpgsql as $$
 begin
     with gone as (
         delete from sync.dirty where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
-        returning uuid, edited, at
+        returning uuid, edited, at, deleted
     ), customers as (
-        select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited
-        from (select uuid, name, max(at) as at from gone left join lateral unnest(edited) as name on true group by uuid, name) each
+        select uuid, coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited,
+            bool_or(deleted) as deleted
+        from (
+            select uuid, name, max(at) as at, bool_or(deleted) as deleted
+            from gone left join lateral unnest(edited) as name on true group by uuid, name
+        ) each
         group by uuid order by uuid
     ), linked as (
-        insert into sync.link (uuid, edited) select uuid, edited from customers
+        insert into sync.link (uuid, edited, deleted) select uuid, edited, deleted from customers
         on conflict (uuid) do update set edited = sync.link.edited || excluded.edited,
+            -- A row that is there again was not deleted for good.
+            deleted = (sync.link.deleted or excluded.deleted)
+                and not exists (select from customer c where c.uuid = excluded.uuid),
             trouble = case when excluded.edited <> '{}' and sync.link.trouble -> '*' ->> 'code' = 'attempts_exhausted' then sync.link.trouble - '*' else sync.link.trouble end
         returning uuid
     )
@@ -489,6 +651,60 @@ create or replace function sync.resolved(subjects text[]) returns table (subject
     where s like 'u:%';
 $$;
 
+-- The brake -------------------------------------------------------------------------------------------------------
+
+-- How many contacts are linked, about: counted while they are few, estimated when they are many.
+create or replace function sync.about_linked() returns bigint language plpgsql stable as $$
+declare
+    about bigint := (select reltuples::bigint from pg_class where oid = 'sync.link'::regclass);
+begin
+    if about > 10000 then return about; end if;
+    return (select count(*) from sync.link where alive);
+end $$;
+
+-- Take from the rolling hour's allowance what there is, and beyond it from what an operator allows. `needs` are
+-- {kind, name, needed, number, share, ceiling, daily}; one process at a time counts, and none waits for the disk.
+create or replace function sync.grant_danger(needs jsonb) returns table (name text, granted integer)
+language plpgsql set synchronous_commit = off as $$
+declare
+    need    record;
+    hour    bigint;
+    day     bigint;
+    allowed bigint;
+    usual   integer;
+    extra   integer;
+begin
+    perform pg_advisory_xact_lock(hashtext('sync.danger'));
+    for need in select * from jsonb_to_recordset(needs)
+        as n(kind text, name text, needed integer, number bigint, share float8, ceiling bigint, daily bigint)
+    loop
+        select coalesce(sum(count) filter (where at > now() - interval '1 hour'), 0), coalesce(sum(count), 0)
+        into hour, day from sync.danger d where d.kind = need.name and at > now() - interval '1 day';
+        allowed := need.number;
+        if hour + need.needed > allowed and need.share > 0 then
+            allowed := greatest(allowed, floor(need.share * sync.about_linked())::bigint);
+        end if;
+        allowed := least(allowed, need.ceiling) - hour;
+        if need.daily is not null then allowed := least(allowed, need.daily - day); end if;
+        usual := least(need.needed, greatest(allowed, 0));
+        if usual > 0 then
+            insert into sync.danger (kind, at, count) values (need.name, date_trunc('minute', now()), usual)
+            on conflict (kind, at) do update set count = sync.danger.count + excluded.count;
+        end if;
+        extra := 0;
+        if usual < need.needed then
+            -- What an operator allowed is used up by what passes, and by nothing else.
+            select least(need.needed - usual, a.count) into extra from sync.allowance a
+            where a.kind = need.kind and a.until > now() for update;
+            extra := coalesce(extra, 0);
+            update sync.allowance a set count = a.count - extra where a.kind = need.kind and extra > 0;
+        end if;
+        name := need.name;
+        granted := usual + extra;
+        return next;
+    end loop;
+end $$;
+
 -- Views and functions for people ----------------------------------------------------------------------------------
 
 create or replace view sync.pending as
@@ -498,19 +714,25 @@ create or replace view sync.conflicts as
     select id, at, uuid, property, winner, kept, lost from sync.conflict where resolved is null;
 
 create or replace view sync.parked as
-    select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code
+    select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code, t.value ->> 'detail' as detail
     from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}'
     union all
-    select null, null, name, code from sync.mapping;
+    select null, null, name, code, null from sync.mapping;
 
--- The day's calls (UTC), and when they end at the pace of the last hour; null: not today.
+-- The day of HubSpot's account, which begins at midnight of its time zone.
+create or replace function sync.account_zone() returns text language sql stable parallel safe
+    return coalesce((select value from sync.secret where name = 'time_zone'), 'UTC');
+create or replace function sync.account_day() returns date language sql stable parallel safe
+    return (now() at time zone sync.account_zone())::date;
+
+-- The day's calls, and when they end at the pace of the last hour; null: not today.
 create or replace view sync.today as
     with hour as (
         select coalesce(sum(calls * case when at = date_trunc('hour', now()) then 1 else 1 - extract(epoch from now() - date_trunc('hour', now())) / 3600 end), 0) as pace
         from sync.hour where at >= date_trunc('hour', now()) - interval '1 hour'
     ), forecast as (
-        select calls, quota, now() + interval '1 hour' * (greatest(quota - calls, 0) / nullif(hour.pace, 0))::float8 as ends, (day + 1)::timestamp at time zone 'UTC' as midnight
-        from sync.day, hour where day = (now() at time zone 'UTC')::date
+        select calls, quota, now() + interval '1 hour' * (greatest(quota - calls, 0) / nullif(hour.pace, 0))::float8 as ends, (day + 1)::timestamp at time zone sync.account_zone() as midnight
+        from sync.day, hour where day = sync.account_day()
     )
     select calls, quota, case when ends < midnight then ends end as ends_at from forecast;
 
@@ -533,15 +755,41 @@ create or replace view sync.status as
         (select count(*) from sync.tombstone) as erased,
         (select max(at) from sync.heartbeat where job in ('drain', 'poll')) as last_success,
         (select since from sync.outage) as hubspot_down_since,
-        (select ends_at from sync.today) as quota_ends_at;
+        (select ends_at from sync.today) as quota_ends_at,
+        (select coalesce(sum(count), 0)::bigint from sync.event where kind like 'refused:%') as refused,
+        -- Why deliveries were refused since the last one that was good.
+        (select string_agg(split_part(kind, ':', 2), ', ' order by kind) from sync.event
+            where kind like 'refused:%' and at > coalesce((select max(at) from sync.event where kind not like '%:%'), '-infinity')) as refusing;
+
+-- What keeps the sync as a whole from working, or a part of it: one word, since when, and a sentence.
+create or replace view sync.causes as
+    select cause, since, reason from sync.outage where since is not null
+    union all
+    select cause, since, reason from sync.shut
+    union all
+    select 'rows_hidden', null, 'the table hides rows from this role: row level security is on, and it is not the owner'
+    where row_security_active('customer')
+    union all
+    select 'privilege', null, 'the sync''s role lacks a privilege on the table'
+    where not has_table_privilege('customer', 'select') or not has_table_privilege('customer', 'insert')
+    or not has_table_privilege('customer', 'update')
+    union all
+    select 'schema', null, 'the table lacks a column: python -m reconciler db init'
+    where (
+        select count(*) from pg_attribute where attrelid = to_regclass('customer') and not attisdropped and attname in
+            ('uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website', 'lifecyclestage', 'createdat',
+            'updatedat', 'contactid', 'hubspotcreatedat', 'hubspotupdatedat', 'deletedat', 'erasedat', 'mergedinto')
+    ) < 16
+    union all
+    select 'read_only', null, 'the database takes no writes' where current_setting('transaction_read_only') = 'on';
 
 -- Look again at one record (contact id, customer uuid or address), whatever parked it.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$
 declare
     key text := case when subject ~ '^[0-9]+$' then 'c:' || subject
                      when subject ~ '^[0-9a-fA-F-]{36}$' then 'u:' || lower(subject)
-                     else coalesce((select 'u:' || uuid from customer where lower(btrim(email)) = lower(btrim(subject)) and deletedat is null),
-                                   'e:' || lower(btrim(subject))) end;
+                     else coalesce((select 'u:' || uuid from customer where sync.address(email) = sync.address(subject) and deletedat is null),
+                                   'e:' || sync.address(subject)) end;
 begin
     update sync.link l set trouble = '{}' from sync.resolved(array[key]) r where r.uuid = l.uuid and l.trouble <> '{}';
     perform sync.mark(array[key], 0);
@@ -577,8 +825,8 @@ end $$;
 
 -- Erasing --------------------------------------------------------------------------------------------------------
 
--- Whether transactions are open that asked for tombstones before these addresses had theirs. One whose era is not known
--- yet was not announced: then all that are open count.
+-- Whether transactions are open that asked for tombstones before these addresses had theirs. One whose
+-- era is not known yet was not announced: then all that are open count.
 create or replace function sync.has_unknowing_inserts(addresses text[]) returns boolean language sql as $$
     with last as (
         select max(coalesce(t.era, (select last_value from sync.era))) as era
@@ -591,6 +839,85 @@ create or replace function sync.has_unknowing_inserts(addresses text[]) returns 
         and l.database = (select oid from pg_database where datname = current_database()));
 $$;
 
+-- What a JSON value says: its texts, and the words in them, as addresses are compared.
+create or replace function sync.words(said jsonb) returns setof text language sql immutable as $$
+    select sync.address(part)
+    from jsonb_path_query(said, 'strict $.**') each,
+        lateral (select each #>> '{}' as whole where jsonb_typeof(each) = 'string') text,
+        lateral (select whole union all
+                 select btrim(word, '.!?') from regexp_split_to_table(whole, '[][\s"''<>(),:;]+') word) parts(part);
+$$;
+
+-- Whether a JSON text names one of these. What does not contain a name at all, as JSON writes it, costs little.
+create or replace function sync.says(said text, names text[]) returns boolean language sql immutable as $$
+    select case when exists (select from (select sync.address(said) as whole offset 0) small, unnest(names) name
+                             where position(substr(to_json(name)::text, 2, length(to_json(name)::text) - 2) in whole) > 0)
+        then exists (select from sync.words(said::jsonb) word where word = any(names)) else false end;
+$$;
+
+-- The outcomes of a batch without those that name somebody of these: they end as the erased do, and so never run again.
+create or replace function sync.without(outcomes json, names text[]) returns json language sql immutable as $$
+    select json_agg(case when sync.says(outcome::text, names) then json_build_object('status', 409,
+            'message', 'This address belongs to an erased person', 'code', 'erased_subject') else outcome end order by n)
+    from json_array_elements(outcomes) with ordinality each(outcome, n);
+$$;
+
+-- Keep the answer of a request, without what it says of people who were erased while it was made.
+create or replace function sync.remember(
+    its_caller text, its_key text, its_status smallint, answer json, until timestamptz default null
+) returns void language plpgsql as $$
+declare
+    gone text[];
+begin
+    -- An erase whose tombstones are not seen below waits for this transaction, and takes what it leaves.
+    perform sync.refuse_erased('{}');
+    if exists (select from sync.tombstone) then
+        gone := array(select word from sync.words(answer::jsonb) word
+            where position('@' in word) > 0 and exists (select from sync.tombstone where hash = sync.hash_of(word)));
+        if cardinality(gone) > 0 and json_typeof(answer) = 'object' then
+            delete from sync.idempotency i where i.caller = its_caller and i.key = its_key;
+        elsif cardinality(gone) > 0 then
+            answer := sync.without(answer, gone);
+        end if;
+    end if;
+    update sync.idempotency i
+    set status = its_status, body = answer, lease_until = coalesce(until, i.lease_until)
+    where i.caller = its_caller and i.key = its_key;
+end $$;
+
+-- The addresses that these people had, unless they are somebody else's by now.
+create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
+    select array(
+        select sync.address(address) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
+        where h.uuid = any(people) and address <> ''
+        except select unnest(present)
+        except select sync.address(email) from customer where deletedat is null and uuid <> all(people)
+        except select base ->> 'email' from sync.link where alive and uuid <> all(people));
+$$;
+
+-- Who is one person with this customer, and all the addresses that they have: by closure.
+create or replace function sync.person_of(subject uuid, out people uuid[], out addresses text[])
+language plpgsql as $$
+declare
+    known integer := 0;
+begin
+    people := array[subject];
+    while cardinality(people) > known loop
+        known := cardinality(people);
+        addresses := array(
+            select sync.address(email) from customer where uuid = any(people) and email is not null
+            union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
+            union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
+            union select sync.address(v) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+        people := array(
+            select unnest(people)
+            union select uuid from customer where sync.address(email) = any(addresses) or mergedinto = any(people)
+            union select mergedinto from customer where uuid = any(people) and mergedinto is not null
+            union select uuid from sync.link where base ->> 'email' = any(addresses)
+            union select uuid from sync.intent where vals ->> 'email' = any(addresses));
+    end loop;
+end $$;
+
 -- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
 -- Leaves salted hashes and ignored contact ids. Inserts that may not know of the tombstones yet are an error, as a busy
 -- row is, and the caller comes again: `announce` only leaves the tombstones, in a transaction of its own before, so that
@@ -600,46 +927,71 @@ create or replace function sync.erase(subject uuid, announce boolean default fal
 returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
 #variable_conflict use_column
 declare
-    people    uuid[] := array[subject];
+    people    uuid[];
     addresses text[];
+    former    text[];
     ids       bigint[];
-    known     integer := 0;
+    traces    text[];
+    known     text[] := '{}';
 begin
-    while cardinality(people) > known loop
-        known := cardinality(people);
-        addresses := array(
-            select lower(btrim(email)) from customer where uuid = any(people) and email is not null
-            union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
-            union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
-            union select lower(btrim(v)) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
-        people := array(
-            select unnest(people)
-            union select uuid from customer where lower(btrim(email)) = any(addresses) or mergedinto = any(people)
-            union select mergedinto from customer where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses)
-            union select uuid from sync.intent where vals ->> 'email' = any(addresses));
+    loop
+        select p.people, p.addresses into people, addresses from sync.person_of(subject) p;
+        former := sync.former_addresses(people, addresses);
+        insert into sync.tombstone (hash)
+        select sync.hash_of(a) from unnest(addresses || former) a on conflict do nothing;
+        -- Inserts that ended while they were asked for may have brought more: what is erased was seen after that.
+        exit when announce or addresses || former <@ known;
+        if sync.has_unknowing_inserts(addresses || former) then
+            raise exception 'inserts are under way that may not know of the erase'
+                using errcode = 'lock_not_available';
+        end if;
+        known := known || addresses || former;
     end loop;
-    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses) a on conflict do nothing;
     if announce then return; end if;
-    if sync.has_unknowing_inserts(addresses) then
-        raise exception 'inserts are under way that may not know of the erase' using errcode = 'lock_not_available';
-    end if;
+    -- One of them may have taken an address that the person had: that is somebody else's, and keeps no tombstone.
+    delete from sync.tombstone where hash in (
+        select sync.hash_of(email) from customer
+        where deletedat is null and sync.address(email) = any(known) and uuid <> all(people));
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
+    traces := addresses || former || people::text[] || ids::text[];
     update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
         contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Others' logs and remembered answers may name the addresses too.
-    delete from sync.conflict c where uuid = any(people) or lower(btrim(lost)) = any(addresses)
-        or lower(btrim(kept)) = any(addresses) and exists (
+    delete from sync.conflict c where uuid = any(people) or sync.address(lost) = any(addresses)
+        or sync.address(kept) = any(addresses) and exists (
             select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
-    update sync.conflict set kept = null where lower(btrim(kept)) = any(addresses);
-    delete from sync.history where uuid = any(people) or exists (select from unnest(addresses) a where position(a in lower(changes::text)) > 0);
-    -- Remembered answers may hold any of it, under former addresses too; they live for a day, and repeating is safe without.
-    delete from sync.idempotency;
+    update sync.conflict set kept = null where sync.address(kept) = any(addresses);
+    delete from sync.history h where uuid = any(people) or sync.says(h.changes::text, addresses || former);
+    -- A remembered answer that is deleted may be asked for again: what is about others stays.
+    delete from sync.idempotency i where i.uuid = any(people) or sync.says(to_json(i.key)::text, traces)
+        or json_typeof(i.body) = 'object' and sync.says(i.body::text, traces);
+    update sync.idempotency i set body = sync.without(i.body, traces)
+        where json_typeof(i.body) = 'array' and sync.says(i.body::text, traces);
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
-    return query select sync.hash_of(a), null::bigint from unnest(addresses) a union all select null, i from unnest(ids) i;
+    return query select sync.hash_of(a), null::bigint from unnest(addresses || former) a union all select null, i from unnest(ids) i;
+end $$;
+
+-- Rights ---------------------------------------------------------------------------------------------------------
+
+-- What the owner's roles need is theirs by the triggers; only the unique index calls a function as they themselves.
+revoke execute on all functions in schema sync from public;
+grant execute on function sync.address(text), sync.lower_letters(text) to public;
+
+-- Nobody else reads the salt, also where default privileges gave it away.
+do $$
+declare
+    reader regrole;
+begin
+    for reader in
+        select distinct grantee from pg_class, aclexplode(relacl)
+        where oid = 'sync.secret'::regclass and grantee not in (0, relowner)
+    loop
+        execute format('revoke all on sync.secret from %s', reader);
+    end loop;
+    revoke all on sync.secret from public;
 end $$;

@@ -17,8 +17,10 @@ from reconciler import log
 from reconciler.adapters.postgres.database import SHORT_DEADLINE, Database, lasting
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.bodies import Bodies
+from reconciler.intake import Intake
+from reconciler.secret_values import secrets_in
 from reconciler.sender import Sender
-from reconciler.settings import Api, InvalidSettings, load
+from reconciler.settings import Api, InvalidSettings, load, secret_source
 from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.write_through import WriteThrough
@@ -60,9 +62,19 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         sleep=time.sleep,
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
+    intake = Intake(
+        desk=desk,
+        marks=parts.marks,
+        pairs=parts.pairs,
+        hubspot=parts.hubspot,
+        budget=parts.budget,
+        reconciler=parts.reconciler,
+        sleep=time.sleep,
+        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+    )
     key = settings.token_issuer_key
     near = None if beside.replica is None else Together(PostgresDesk(beside.replica).by_address)
-    customers = Customers(desk, write_through, account.require)
+    customers = Customers(desk, write_through, intake, account.require)
     return Services(
         customers=customers,
         account=account,
@@ -70,7 +82,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         desk=desk,
         bodies=Bodies(),
         places=Places(settings.api_threads),
-        tokens=Tokens(settings.jwt_secret.get_secret_value()),
+        tokens=Tokens(*secrets_in(settings.jwt_secret.get_secret_value())),
         status=Status(beside.health),
         issuer_key=None if key is None else key.get_secret_value(),
         is_issuer_open=settings.open_token_issuer and settings.api_host in ("127.0.0.1", "::1", "localhost"),
@@ -82,7 +94,7 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Api)
     log.configure(style=settings.log_format, level=settings.log_level, process="api")
-    dsn = settings.database_url.get_secret_value()
+    dsn = secret_source("DATABASE_URL", settings.database_url)
     writes = lasting(dsn, size=settings.database_pool, deadline=SHORT_DEADLINE, is_brief=True)
     beside = Beside(
         reads=lasting(dsn, size=FEW, deadline=READ_DEADLINE),
@@ -99,7 +111,7 @@ def application() -> Callable[..., Iterable[bytes]]:
 def _replica(settings: Api) -> Database | None:
     if settings.database_read_url is None:
         return None
-    dsn = settings.database_read_url.get_secret_value()
+    dsn = secret_source("DATABASE_READ_URL", settings.database_read_url)
     return lasting(dsn, size=FEW, wait=REPLICA_WAIT, deadline=REPLICA_DEADLINE)
 
 

@@ -4,6 +4,7 @@ Bottle routes; what it would answer by itself (HTML, 500s) never leaves this mod
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -19,15 +20,15 @@ from api.customers import (
     DATABASE_DOWN,
     IN_FLIGHT,
     NO_PROPERTIES,
-    WRONG_ACCOUNT,
     Customers,
     Result,
     etag_of,
     failure,
     missing,
+    not_ours,
     shown,
 )
-from api.environ import challenge, digest, is_async, is_local, tags
+from api.environ import Environ, challenge, digest, is_async, is_foreign, is_local, tags
 from api.places import Places
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
@@ -37,10 +38,14 @@ from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
 from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
 
 LONGEST_KEY = 255
+LARGEST = 8 * 1024 * 1024
+"""Bytes of a body: a customer of the longest texts, each character escaped (twelve bytes), or a hundred such texts."""
+
 RETRY_AFTER = "2"
 
 log = structlog.get_logger()
@@ -118,7 +123,7 @@ class Handlers:
         """Return who calls; raise the 401 or 403 of whoever may not."""
         if route.access in (Access.PUBLIC, Access.ISSUER):
             return None
-        if route.access is Access.LOCAL and is_local(bottle.request.environ):
+        if route.access is Access.LOCAL and _is_open(bottle.request.environ):
             return None
         try:
             caller = self._services.tokens.verify(bottle.request.environ.get("HTTP_AUTHORIZATION"))
@@ -143,8 +148,7 @@ class Handlers:
         return self._once(caller, run)
 
     def read(self, route: Route, caller: Caller, email: str) -> Response:
-        # Compared weakly: a proxy that compresses makes our tags weak ones.
-        known = {tag.removeprefix("W/") for tag in tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")}
+        known = tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
         customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
         etag = etag_of(customer)
         if known & {etag, "*"}:
@@ -153,7 +157,7 @@ class Handlers:
 
     def update(self, route: Route, caller: Caller, email: str) -> Response:
         body = self._body(route)
-        values = parse(CustomerChange, body).values_given()
+        values = parse(CustomerChange, body, held=address_in(email)).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
@@ -193,11 +197,9 @@ class Handlers:
         return [outcomes[n] for n in range(len(items))]
 
     def token(self, route: Route, caller: Caller | None, role: str) -> Response:
-        services = self._services
-        key = bottle.request.environ.get("HTTP_X_ISSUER_KEY")
-        is_open = services.is_issuer_open and is_local(bottle.request.environ)
-        is_allowed = is_open or (services.issuer_key and is_issuer(key, services.issuer_key))
-        if not is_allowed:
+        services, environ = self._services, bottle.request.environ
+        has_key = services.issuer_key and is_issuer(environ.get("HTTP_X_ISSUER_KEY"), services.issuer_key)
+        if not has_key and not (services.is_issuer_open and _is_open(environ)):
             raise Answered(failure(401, "issuer_key", "X-Issuer-Key is missing or wrong"))
         if role not in list(Role):
             raise Answered(failure(400, "unknown_role", "The role is admin or user"))
@@ -212,8 +214,13 @@ class Handlers:
         return _response(Result(200, {"status": "ok"}))
 
     def ready(self, route: Route, caller: None) -> Response:
-        if self._services.account.is_wrong:
-            raise Answered(WRONG_ACCOUNT)
+        account = self._services.account
+        if isinstance(account.problem, CopiedDatabase):
+            # No write would come that finds out that it is over.
+            with suppress(SyncError):
+                account.require()
+        if account.problem is not None:
+            raise Answered(not_ours(account.problem))
         self._services.status.ping()
         return _response(Result(200, {"status": "ok"}))
 
@@ -233,7 +240,7 @@ class Handlers:
         kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             raise Answered(failure(415, "not_json", "The body must be application/json"))
-        data = self._services.bodies.read(environ, route.largest)
+        data = self._services.bodies.read(environ, LARGEST)
         environ["reconciler.body"] = data
         return loads(data)
 
@@ -257,7 +264,7 @@ class Handlers:
             return _response(run(uuid, None))
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
-        name = {"caller": caller.role.value, "key": key}
+        name = {"caller": caller.key, "key": key}
         known = self._services.desk.begin(**name, request=digest(bottle.request.environ), uuid=uuid)
         match known:
             case Repeat.OTHER_REQUEST:
@@ -333,7 +340,9 @@ def _of_router(error: bottle.HTTPError) -> Response:
 def _response(result: Result, *, text: str | None = None, **headers: str) -> Response:
     body = result.body
     if isinstance(body, dict) and result.status >= 400:
-        body = {**body, "request_id": bottle.request.environ["reconciler.request_id"]}
+        body = _identified(body)
+    elif result.status == 207:
+        body = [_identified(outcome) if outcome["status"] >= 400 else outcome for outcome in body]
     data = text.encode() if text is not None else b"" if body is None else orjson.dumps(body)
     if result.customer is not None:
         headers = {"ETag": etag_of(result.customer), **headers}
@@ -345,12 +354,19 @@ def _response(result: Result, *, text: str | None = None, **headers: str) -> Res
     return Response(result.status, {**kind, **headers}, data)
 
 
+def _is_open(environ: Environ) -> bool:
+    """Whether this host itself calls, without credentials; raise the 403 of a web page that would use that."""
+    if is_local(environ) and is_foreign(environ) and "HTTP_AUTHORIZATION" not in environ:
+        raise Answered(failure(403, "foreign_origin", "Not for other pages: call it as 127.0.0.1 or localhost"))
+    return is_local(environ) and not is_foreign(environ)
+
+
 def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:
     """Read the customer of a path; raise its 404."""
     address = address_in(email)
     customer = None if address is None else read(address)
     if customer is None:
-        raise Answered(missing(address) if address else failure(404, "not_found", "Not found", error="Not found"))
+        raise Answered(missing(address or ""))
     return customer
 
 
@@ -374,4 +390,9 @@ def _item(item: Any) -> BatchItem:
 def _outcome(result: Result) -> dict[str, Any]:
     if result.status < 300:
         return {"status": result.status, **({"customer": result.body} if result.body is not None else {})}
-    return {"status": result.status, **result.body, "request_id": bottle.request.environ["reconciler.request_id"]}
+    return _identified({"status": result.status, **result.body})
+
+
+def _identified(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error with the request's id, if it has none from the request that it was first said to."""
+    return {"request_id": bottle.request.environ["reconciler.request_id"], **error}

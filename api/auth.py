@@ -1,6 +1,7 @@
 """Bearer tokens: JSON Web Tokens of one hour, HS256, two roles. Everything about a token is checked exactly."""
 
 import base64
+import hashlib
 import hmac
 import time
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Caller:
     subject: str
     role: Role
 
+    @property
+    def key(self) -> str:
+        """What the caller is known by here: a subject may be of any length, and an e-mail address."""
+        return hashlib.sha256(self.subject.encode("utf-8", "surrogatepass")).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class _Claims:
@@ -62,17 +68,20 @@ class _Claims:
 
 
 class Tokens:
-    """Issues and verifies tokens with one key. What a good token says is remembered, its times are looked at anew."""
+    """Issues tokens with its first key and verifies them with each (two while rotating).
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    What a good token says is remembered, its times are looked at anew.
+    """
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
         self._known = lru_cache(REMEMBERED)(self._claims)
 
     def issue(self, role: Role) -> str:
         """Return a token for the role, valid for an hour."""
         now = int(time.time())
         claims = {"sub": str(uuid4()), "role": role, "iat": now, "exp": now + LIFETIME, "iss": ISSUER, "aud": AUDIENCE}
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._keys[0], algorithm=ALGORITHM)
 
     def verify(self, header: str | None) -> Caller:
         """Return who sent this Authorization header."""
@@ -95,18 +104,25 @@ class Tokens:
         if head.get("alg") != ALGORITHM or head.keys() - {"alg", "typ"}:
             raise BadToken
         claims = _segment(parts[1])
-        try:
-            jwt.decode(
-                token,
-                self._key,
-                algorithms=[ALGORITHM],
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False, "strict_aud": True},
-            )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise BadToken from error
+        if not any(_is_signed(token, key) for key in self._keys):
+            raise BadToken
         return _read(claims)
+
+
+def _is_signed(token: str, key: str) -> bool:
+    """Whether a token was signed with the key, for us and by us."""
+    try:
+        jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"verify_exp": False, "verify_iat": False, "verify_nbf": False, "strict_aud": True},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _segment(text: str) -> dict[str, Any]:

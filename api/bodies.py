@@ -1,46 +1,77 @@
-"""The bodies the API takes, as pydantic models; from them come the checks and the OpenAPI schemas."""
+"""The bodies the API takes, as pydantic models; from them come the checks and the OpenAPI schemas.
+
+What GET shows is taken by PUT: texts with whatever Postgres can hold, and the address that a customer has already, also
+where it is none that a new customer may have.
+"""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
 
-from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalised
+from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalise_email, normalised
 
 LONGEST_ADDRESS = 320
 MOST_ITEMS = 1000
 
 _ADDRESS = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[^\s@.\"(),:;<>\[\\\]]{1,63}\.)+[^\s@.\"(),:;<>\[\\\]]{2,63}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def _printable(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("control characters and lone surrogates are not text")
+def _storable(text: str) -> str:
+    if _UNSTORABLE.search(text):
+        raise ValueError("NUL and lone surrogates are not text")
     return text
 
 
-def _address(text: str) -> str:
+def is_address(text: str) -> bool:
+    """Whether a new customer may have this address."""
     stripped = text.strip(" ")
-    if len(stripped) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(stripped) or ".." in stripped:
+    is_well_formed = _ADDRESS.fullmatch(stripped) and ".." not in stripped and not _CONTROL.search(text)
+    return bool(is_well_formed) and len(stripped) <= LONGEST_ADDRESS
+
+
+def _address(text: str, info: ValidationInfo) -> str:
+    """Return the canonical address; one that is not well formed passes as the one that its customer has already."""
+    address = normalise_email(text)
+    held = info.data.get("email") or (info.context or {}).get("held")
+    if address is None or not (address == held or is_address(text)):
         raise ValueError("not an e-mail address")
-    return stripped.lower()
+    return address
+
+
+def _held(text: str) -> str:
+    """Return the canonical form of an address that a row may have."""
+    address = normalise_email(text)
+    if address is None:
+        raise ValueError("not an e-mail address")
+    return address
 
 
 def _blank_is_none(value: object) -> object:
     return None if value == "" else value
 
 
-Text = Annotated[str, StringConstraints(strict=True, max_length=TEXT_LIMIT), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(strict=True, max_length=TEXT_LIMIT), AfterValidator(_storable)]
 Name = Annotated[Text, StringConstraints(strict=True, min_length=1)]
 Optional = Annotated[Text | None, BeforeValidator(_blank_is_none)]
 Address = Annotated[
     str,
-    StringConstraints(strict=True, max_length=LONGEST_ADDRESS + 2),
-    AfterValidator(_printable),
+    StringConstraints(strict=True),
     AfterValidator(_address),
     Field(examples=["kai@hubspot.com"]),
 ]
+Held = Annotated[Text, AfterValidator(_held), Field(examples=["kai@hubspot.com"])]
 
 
 class Body(BaseModel):
@@ -79,7 +110,7 @@ class BatchItem(CustomerChange):
     """One item of POST /batch: `email` says who; `new_email` changes the address."""
 
     op: Literal["create", "update", "upsert", "delete", "read"]
-    email: Address
+    email: Held
     new_email: Address | None = None
 
     def change(self) -> Values:
@@ -97,12 +128,12 @@ class InvalidBody(Exception):
         self.code, self.details = code, details
 
 
-def parse(model: type[Body], body: Any) -> Any:
-    """Return the body as the model; raise `InvalidBody` naming the fields."""
+def parse(model: type[Body], body: Any, *, held: str | None = None) -> Any:
+    """Return the body as the model; raise `InvalidBody` naming the fields. `held` is the address its customer has."""
     if not isinstance(body, dict):
         raise InvalidBody("bad_json", [])
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context={"held": held})
     except ValidationError as error:
         raise _invalid(error) from error
 
@@ -126,11 +157,8 @@ def _problem(fault: Any) -> str:
 
 
 def address_in(path: str) -> str | None:
-    """Return the canonical address in a path, None when there cannot be a customer of that name."""
-    try:
-        return _address(_printable(path))
-    except ValueError:
-        return None
+    """Return the canonical address in a path, None when no row can have it."""
+    return None if _UNSTORABLE.search(path) else normalise_email(path)
 
 
 def given(values: Values) -> Values:

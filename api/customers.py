@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,12 +10,13 @@ from uuid import uuid5
 
 import structlog
 
-from api.bodies import BatchItem, given
+from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import SyncError, Transient, WrongPortal
-from reconciler.core.fields import COLUMNS, Values
+from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
+from reconciler.core.fields import COLUMNS, Values, normalise_text
+from reconciler.intake import Intake
 from reconciler.write_through import (
     Changed,
     Creating,
@@ -80,21 +82,33 @@ def failure(status: int, code: str, message: str, **more: Any) -> Result:
 
 
 def missing(address: str) -> Result:
-    """Return the 404 of an address that no live customer has."""
-    text = f"Customer with email {address} not found"
+    """Return the 404 of an address that no live customer has; what is none is not echoed."""
+    text = f"Customer with email {address} not found" if is_address(address) else "Not found"
     return failure(404, "not_found", text, error=text)
 
 
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
+COPIED_DATABASE = failure(503, "copied_database", "This database is a copy of the one that HubSpot is linked with")
+NO_ADDRESS = failure(
+    400, "invalid_field", "Invalid body", details=[{"field": "email", "problem": "not an e-mail address"}]
+)
 IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still running")
+
+
+def not_ours(error: WrongPortal) -> Result:
+    """Return the answer while nothing may be written."""
+    return COPIED_DATABASE if isinstance(error, CopiedDatabase) else WRONG_ACCOUNT
 
 
 class Customers:
     """Runs items against both sides."""
 
-    def __init__(self, desk: PostgresDesk, write_through: WriteThrough, require_account: Callable[[], None]) -> None:
-        self._desk, self._write_through, self._require_account = desk, write_through, require_account
+    def __init__(
+        self, desk: PostgresDesk, write_through: WriteThrough, intake: Intake, require_account: Callable[[], None]
+    ) -> None:
+        self._desk, self._write_through, self._intake = desk, write_through, intake
+        self._require_account = require_account
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
@@ -106,7 +120,8 @@ class Customers:
 
     def update(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Update one customer on both sides; `strict`: only if it is still as given."""
-        return self._updates([(customer, values)], strict=strict)[0]
+        change = _sendable(customer, values)
+        return self._updates([(customer, change)], strict=strict)[0] if change else _result(Done(customer))
 
     def delete(self, customer: Customer, *, strict: bool) -> Result:
         """Delete one customer on both sides; `strict`: only if it is still as given."""
@@ -137,13 +152,20 @@ class Customers:
 
     def _later(self, write: Callable[[], bool], uuid: CustomerId, values: Values) -> Result:
         try:
+            with suppress(Transient):
+                # While HubSpot cannot say whose account it is, the reconciler asks before it pushes.
+                self._require_account()
             if not write():
                 return _result(Changed())
+        except WrongPortal as error:
+            return not_ours(error)
         except AddressTaken:
             holder = self.read(values["email"] or "")
             return _result(Taken(None if holder is None else holder.contact_id))
         except AddressErased:
             return _result(Erased())
+        except RowRefused as error:
+            return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
         customer = self._desk.by_uuid([uuid])[0]
         return Result(202, shown(customer), customer)
 
@@ -164,28 +186,44 @@ class Customers:
 
     def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId) -> dict[int, Result]:
         known = self._desk.by_address({item.email for item in items.values()})
+        met = self._met({n: item.email for n, item in items.items() if item.op == "upsert" and item.email not in known})
         results: dict[int, Result] = {}
         creates: dict[int, tuple[CustomerId, Values]] = {}
         updates: dict[int, tuple[Customer, Values]] = {}
         deletes: dict[int, Customer] = {}
         for n, item in items.items():
-            customer = known.get(item.email)
-            if item.op == "create" or (item.op == "upsert" and customer is None):
+            customer = known.get(item.email) or (met[n].customer if n in met else None)
+            is_unmet = n in met and met[n].status == 404
+            if item.op == "create" or (is_unmet and is_address(item.email)):
                 creates[n] = (created_by(uuid, n), given(item.values_given()))
             elif customer is None:
-                results[n] = missing(item.email)
-            elif item.op == "read":
+                results[n] = met[n] if n in met and not is_unmet else _nobody(item.email)
+            elif item.op == "read" or (n in met and not _change(item, customer)):
                 results[n] = Result(200, shown(customer), customer)
             elif item.op == "delete":
                 deletes[n] = customer
-            elif item.change():
-                updates[n] = (customer, item.change())
+            elif change := _sendable(customer, _change(item, customer)):
+                updates[n] = (customer, change)
             else:
                 results[n] = failure(400, "no_properties", NO_PROPERTIES)
         results.update(_spread(creates, self._creates))
         results.update(_spread(updates, self._updates))
         results.update(_spread(deletes, self._deletes))
         return results
+
+    def _met(self, addresses: Mapping[int, str]) -> dict[int, Result]:
+        """Take in what only HubSpot has of these: 200 with the customer, 404, or why not. No customer is met twice."""
+        met = dict(_spread(addresses, self._intakes))
+        seen: set[CustomerId] = set()
+        for n, result in met.items():
+            if result.customer is not None and result.customer.uuid in seen:
+                met[n] = _result(Taken(result.customer.contact_id))
+            elif result.customer is not None:
+                seen.add(result.customer.uuid)
+        return met
+
+    def _intakes(self, addresses: Sequence[str]) -> list[Result]:
+        return self._attempt(lambda: self._intake.take_in(addresses), len(addresses), 200, "Error updating customer")
 
     def _creates(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Result]:
         return self._attempt(lambda: self._write_through.create(drafts), len(drafts), 201, "Error creating customer")
@@ -206,8 +244,8 @@ class Customers:
         try:
             self._require_account()
             return [_result(outcome, status) for outcome in write()]
-        except WrongPortal:
-            return [WRONG_ACCOUNT] * count
+        except WrongPortal as error:
+            return [not_ours(error)] * count
         except AddressTaken:
             # Another request reserved the same address between our look and our write.
             return [_result(Taken(None))] * count
@@ -220,7 +258,25 @@ class Customers:
             return [failure(500, "sync_failed", message)] * count
 
 
-def _spread(items: dict[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
+def _change(item: BatchItem, customer: Customer) -> Values:
+    """Return what an update writes; a contact that was found by another of its addresses takes this one."""
+    is_known = customer.values.get("email") == item.email
+    return item.change() if is_known else {"email": item.email, **item.change()}
+
+
+def _nobody(address: str) -> Result:
+    """Return what says that nobody has the address, or that no new customer may have it."""
+    return missing(address) if is_address(address) else NO_ADDRESS
+
+
+def _sendable(customer: Customer, values: Values) -> Values:
+    """Leave out an address that the customer has already and HubSpot, although it holds it, would take from nobody."""
+    address = values.get("email")
+    is_odd = address is not None and address == customer.values.get("email") and not is_address(address)
+    return {column: value for column, value in values.items() if not (is_odd and column == "email")}
+
+
+def _spread(items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
     numbers = list(items)
     for start in range(0, len(numbers), CHUNK):
         part = numbers[start : start + CHUNK]
@@ -247,11 +303,21 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(409, "create_outcome_unknown", text)
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
+        case Invalid(refused) if refused.code is Code.ROW:
+            details = [
+                {"field": name, "problem": f"refused by the database: {refused.text}"} for name in _named(refused)
+            ]
+            return failure(400, refused.code.value, "Invalid body", details=details)
         case Invalid(refused):
             details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
-            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {refused.text}"
+            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
             return failure(400, refused.code.value, text, details=details)
+
+
+def _named(refused: Refused) -> list[str]:
+    """Name the fields that a row was refused for, or else the rule that refused it."""
+    return sorted(refused.columns) or [refused.text]
 
 
 def created_by(uuid: CustomerId, n: int) -> CustomerId:
@@ -260,17 +326,17 @@ def created_by(uuid: CustomerId, n: int) -> CustomerId:
 
 
 def waves(items: Mapping[int, BatchItem]) -> list[list[int]]:
-    """Cut the items so that no wave names an address twice; an item that changes an address ends its wave."""
-    found: list[list[int]] = [[]]
-    named: set[str] = set()
+    """Order the items: each is in the wave after the last one that names one of its addresses.
+
+    So each person's items run one after the other, and those of different people together.
+    """
+    found: list[list[int]] = []
+    behind: dict[str, int] = {}
     for n, item in items.items():
         addresses = {item.email, *([item.new_email] if item.new_email else [])}
-        if addresses & named:
+        place = max(behind.get(address, 0) for address in addresses)
+        if place == len(found):
             found.append([])
-            named = set()
-        found[-1].append(n)
-        named |= addresses
-        if item.new_email:
-            found.append([])
-            named = set()
-    return [wave for wave in found if wave]
+        found[place].append(n)
+        behind.update(dict.fromkeys(addresses, place + 1))
+    return found

@@ -33,9 +33,11 @@ class Route:
     answers: dict[int, str]
     body: type[Body] | None = None
     is_list: bool = False
-    largest: int = 64 * 1024
     headers: tuple[str, ...] = field(default=())
 
+
+CUSTOMER = r"/<email:re:[^\0]*@[^\0]*>"
+"""The path of a customer: whatever is an address to somebody, line feeds and slashes too."""
 
 WRITE_ERRORS = {
     400: "the body is not valid",
@@ -47,7 +49,8 @@ WRITE_ERRORS = {
     422: "the idempotency key was used for another request",
     408: "the body did not come in time",
     500: "one of the two systems failed; neither holds the change, or both will",
-    503: "the database is not available, or the customer is held by another transaction, or too much is under way",
+    503: "the database is not available, is a copy, or belongs to another HubSpot account; or another transaction "
+    "holds the customer, or too much is under way",
 }
 READ_ERRORS = {
     400: "there are no query parameters",
@@ -75,7 +78,6 @@ ROUTES = (
         summary="Run up to 1,000 items",
         body=BatchItem,
         is_list=True,
-        largest=8 * 1024 * 1024,
         answers={207: "one outcome per item, in input order", **WRITE_ERRORS},
         headers=("Idempotency-Key",),
     ),
@@ -85,7 +87,12 @@ ROUTES = (
         path="/get-token/<role>",
         access=Access.ISSUER,
         summary="Issue a token for the role admin or user, valid for one hour",
-        answers={200: "the token", 400: "there is no such role", 401: "X-Issuer-Key is missing or wrong"},
+        answers={
+            200: "the token",
+            400: "there is no such role",
+            401: "X-Issuer-Key is missing or wrong",
+            403: "a web page of another origin calls",
+        },
         headers=("X-Issuer-Key",),
     ),
     Route(
@@ -110,7 +117,7 @@ ROUTES = (
         path="/readyz",
         access=Access.PUBLIC,
         summary="Whether requests can be served",
-        answers={200: "ready", 503: "the database is not available"},
+        answers={200: "ready", 503: WRITE_ERRORS[503]},
     ),
     Route(
         name="metrics",
@@ -121,7 +128,7 @@ ROUTES = (
         answers={
             200: "the figures",
             401: "no valid token",
-            403: "the role may not do this",
+            403: "the role may not do this, or a web page of another origin calls",
             503: "the database is not available",
         },
     ),
@@ -144,7 +151,7 @@ ROUTES = (
     Route(
         name="read",
         method="GET",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.USER,
         summary="Read a customer",
         answers={200: "the customer", 304: "unchanged (If-None-Match)", **READ_ERRORS},
@@ -153,7 +160,7 @@ ROUTES = (
     Route(
         name="update",
         method="PUT",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Change any fields of a customer in Postgres and HubSpot",
         body=CustomerChange,
@@ -169,7 +176,7 @@ ROUTES = (
     Route(
         name="delete",
         method="DELETE",
-        path="/<email:re:.*@.*>",
+        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Archive the contact and delete the customer",
         answers={

@@ -17,6 +17,7 @@ FIGURES = {
     "conflicts": "Conflicts nobody has resolved",
     "ignored": "Contacts of erased people",
     "erased": "Erased addresses",
+    "refused": "Deliveries of HubSpot's that were refused",
 }
 
 
@@ -48,4 +49,7 @@ class Status:
         )
         for kind in self._database.rows("budget"):
             calls.labels(kind["kind"]).set(kind["used"])
+        events = Gauge("sync_events", "Webhook events, and deliveries not taken, by kind", ["kind"], registry=registry)
+        for event in self._database.rows("events"):
+            events.labels(event["kind"]).set(event["count"])
         return generate_latest(registry).decode(), CONTENT_TYPE_LATEST

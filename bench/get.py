@@ -23,7 +23,7 @@ SECRET = "bench-secret-of-at-least-32-bytes!!"
 
 SELECT = f"""\\set n random(1, {PEOPLE})
 select uuid, email, firstname, lastname, phone, company, website, lifecyclestage, createdat, updatedat, contactid,
-hubspotcreatedat, hubspotupdatedat from customer where lower(btrim(email)) = 'person' || :n || '@example.com'
+hubspotcreatedat, hubspotupdatedat from customer where sync.address(email) = 'person' || :n || '@example.com'
 and deletedat is null;
 """
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Header, HTTPException
 app = FastAPI()
 SQL = (
     "select uuid, email, firstname, lastname, phone, company, website, lifecyclestage, createdat, updatedat, "
-    "contactid, hubspotcreatedat, hubspotupdatedat from customer where lower(btrim(email)) = $1 and deletedat is null"
+    "contactid, hubspotcreatedat, hubspotupdatedat from customer where sync.address(email) = $1 and deletedat is null"
 )
 _tokens: dict[str, float] = {}
 _pool: Any = None

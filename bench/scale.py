@@ -53,7 +53,9 @@ def _drained(rig: Rig, hosts: int) -> float:
             host = stack.enter_context(_host(n))
             # Ended before its namespace: that would live on with it, and keep its address.
             stack.callback(end, rig.start(["-m", "reconciler"], environment, host=host))
-        until(lambda: len(rig.sql("select 1 from pg_stat_activity where query = 'listen sync_dirty'")) >= hosts)
+        until(
+            lambda: len(rig.sql("select 1 from pg_stat_activity where query like 'select from sync.dirty%'")) >= hosts
+        )
         system.rest()
         twin.set(latency_ms=LATENCY)
         began = time.monotonic()

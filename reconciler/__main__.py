@@ -13,15 +13,15 @@ from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
 from reconciler.core.brake import Danger
-from reconciler.core.errors import SyncError
+from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.core.ports import Lane
-from reconciler.erase import erase
+from reconciler.erase import StillDue, erase
 from reconciler.schedule import Schedule
 from reconciler.settings import Database, InvalidSettings, Sync, load
-from reconciler.start import check_portal
+from reconciler.start import check_home, check_portal
 from reconciler.wiring import open_database, open_parts
 
-DOUBLES = "select lower(btrim(email)), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
+DOUBLES = "select sync.address(email), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(
@@ -102,8 +102,25 @@ def status() -> None:
     with open_database(_settings(Database, "status")) as database:
         for name, value in (database.row("status") or {}).items():
             print(f"{name:>14}  {value}")
+        for row in database.rows("causes"):
+            since = f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else ""
+            print(f"{row['cause']:>14}  {row['reason']}{since}")
+        try:
+            check_home(database)
+        except CopiedDatabase as error:
+            print(f"{'copied_database':>14}  {error}")
         for row in database.rows("troubles"):
             print(f"{row['code']:>14}  {row['property']}: {row['count']}")
+
+
+@app.command()
+def adopt() -> None:
+    """Make this database, a copy or restored, the one that is linked with the HubSpot account; stop the other first."""
+    with open_database(_settings(Database, "adopt")) as database:
+        database.run("adopt")
+        row = database.row("read_home")
+    account = row["portal"] if row is not None else None
+    print(f"this database is the one for HubSpot account {account or '(the first that it meets)'}")
 
 
 @app.command()
@@ -117,17 +134,21 @@ def healthy() -> None:
 def allow(kind: Danger, count: int) -> None:
     """Let COUNT more changes of KIND pass the brake within a day."""
     with open_database(_settings(Database, "allow")) as database:
-        woken = PostgresRecords(database).allow(kind, count)
-    print(f"{count} more of {kind} may pass within a day; {woken} held records are looked at again")
+        woken, held = PostgresRecords(database).allow(kind, count)
+    print(f"{count} more of {kind} may pass within a day; {woken} of {held} held records are looked at again")
 
 
 @app.command("erase")
 def erase_command(address: str) -> None:
-    """Erase the person with this address on both sides, for good. Exit 1: nobody has it."""
+    """Erase the person with this address on both sides, for good. Exit 1: nobody has it, or it is still due."""
     patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
     settings = _settings(Sync, "erase")
     with open_parts(settings) as parts:
-        if not patient(erase, parts, address):
+        try:
+            is_known = patient(erase, parts, address)
+        except StillDue as error:
+            _fail(f"not erased yet, the reconciler goes on with it: {error}", code=1)
+        if not is_known:
             _fail("no customer has this address", code=1)
     if settings.tombstone_file is None:
         print("TOMBSTONE_FILE is not set: a restored backup will not know of this", file=sys.stderr)

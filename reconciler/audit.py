@@ -24,10 +24,15 @@ class Finding(StrEnum):
 
     EQUAL = "equal"
     IN_FLIGHT = "in flight"
-    HELD = "held by policy"
+    POLICY = "left so by policy"
+    HELD = "held"
     PARKED = "parked"
     UNMATCHED = "unmatched"
     DRIFT = "drift"
+
+
+IN_ORDER = frozenset({Finding.EQUAL, Finding.IN_FLIGHT, Finding.POLICY})
+"""Findings that need nobody: the sides are equal, or will be, or are to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,14 @@ class Audit:
         self.samples: defaultdict[Finding, list[Difference]] = defaultdict(list)
 
     def run(self, *, repair: bool) -> bool:
-        """Compare all; mark what drifts if `repair`. Return whether nothing drifts."""
+        """Compare all; mark what drifts if `repair`. Return whether nothing differs but what is on its way or is to."""
         rows = {row["contact"]: row for row in self._customers() if row["contact"] is not None}
         for page in self._pages():
             self._take([self._compare(contact, rows.pop(contact.id, None)) for contact in page], repair)
         self._take([_without_contact(row) for row in rows.values() if _is_alive(row)], repair)
         lonely = [row for row in self._customers() if row["contact"] is None and _is_alive(row)]
         self._take([_without_contact(row) for row in lonely], repair)
-        return not self.counts[Finding.DRIFT] and not self.counts[Finding.UNMATCHED]
+        return self.counts.total() == sum(self.counts[finding] for finding in IN_ORDER)
 
     def lines(self) -> Iterator[str]:
         """Yield the result for people: counts, and samples without a value."""
@@ -93,9 +98,11 @@ class Audit:
         """A contact that no row is linked with: new and on its way, an erased person's, or nobody's."""
         row = self._database.row("audit_contact", contact=contact.id)
         if row is not None and row["ignored"]:
-            return Finding.HELD
+            return Finding.POLICY
         if row is not None and row["marked"]:
             return Finding.IN_FLIGHT
+        if row is not None and row["held"]:
+            return Finding.HELD
         return Finding.PARKED if row is not None and row["parked"] else Finding.UNMATCHED
 
     def _take(self, found: Sequence[Difference], repair: bool) -> None:
@@ -125,6 +132,8 @@ def _reason(row: Mapping[str, Any], columns: Sequence[str]) -> Finding:
     is_manual = columns and set(columns) <= set(row["undecided"] or ())
     if row["pending"]:
         return Finding.IN_FLIGHT
-    if row["detached"] or is_manual or any(code.startswith("held_") for code in named.values()):
+    if row["detached"]:
+        return Finding.POLICY
+    if is_manual or any(code.startswith("held_") for code in named.values()):
         return Finding.HELD
     return Finding.PARKED if "*" in named or (columns and set(columns) <= named.keys()) else Finding.DRIFT

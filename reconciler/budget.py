@@ -12,8 +12,8 @@ from math import ceil
 from threading import Lock
 from time import monotonic
 
-from reconciler.core.errors import NotNow, RateLimited, Transient, Unauthorised
-from reconciler.core.ports import Lane, Slots, Told
+from reconciler.core.errors import NotNow, PathUnknown, QuotaSpent, ScopeMissing, Transient
+from reconciler.core.ports import Door, Lane, Slots, Told
 
 WINDOWS = {"all": 10.1, "search": 1.05}
 """Seconds of HubSpot's windows, and a tenth or less for calls that bunch on their way."""
@@ -42,8 +42,11 @@ Were they all taken in its first seconds, an urgent call would find none for the
 LOW_LANES_SHARE = 0.8
 """Share of the day's calls at which bulk and audit work stops."""
 
-DAY_SPENT_DELAY = 300.0
-"""Seconds until another try when the day's calls are spent."""
+DAY_SPENT_DELAY = 50.0
+"""Seconds until another call looks whether HubSpot's day has begun anew when the day's calls are spent."""
+
+SHUT_PAUSE = 30.0
+"""Seconds for which a kind of call is not made that was refused for its scope or path."""
 
 HEARING_PAUSE = 5.0
 """Seconds between two looks at what HubSpot says of its limits."""
@@ -89,6 +92,7 @@ class SharedBudget:
         self._has_failed = False
         self._hears_again = float("-inf")
         self._blocked = dict.fromkeys(WINDOWS, float("-inf"))
+        self._shut: dict[Door, tuple[float, str]] = {}
 
     def shape(self) -> None:
         """Make the slots fit the limits."""
@@ -105,7 +109,7 @@ class SharedBudget:
         if told.daily and told.daily < self._limits.daily:
             self._limits = replace(self._limits, daily=told.daily)
         if told.daily and told.left_today is not None:
-            self._slots.hear_day(told.daily - told.left_today)
+            self._slots.hear_day(told.daily - told.left_today, left=told.left_today)
 
     @contextmanager
     def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
@@ -121,10 +125,12 @@ class SharedBudget:
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
                 self._slots.give("all", permit.slots)
 
-    def spend(self, *, search: bool = False) -> None:
+    def spend(self, door: Door = Door.READ) -> None:
         """Use one call, of those reserved by this thread while there are any."""
+        self._knock(door)
         permit = self._permit.get() or _Permit()
-        self._count_day(permit.lane)
+        if not permit.is_probe or permit.slots:
+            self._count_day(permit.lane)
         if self._clock() - permit.taken > GIVE_BACK:
             # Slots held for longer than a window may be somebody else's by now.
             permit.slots.clear()
@@ -134,7 +140,7 @@ class SharedBudget:
         if not slots and not is_probe:
             slots, since = self._take("all", permit.lane, 1)
             is_probe = not slots
-        if search and not is_probe:
+        if door is Door.SEARCH and not is_probe:
             self._take("search", permit.lane, 1)
         if is_probe:
             # While HubSpot is down nobody holds a slot; its window begins here.
@@ -143,12 +149,12 @@ class SharedBudget:
             # The window begins with the call, not with its reservation.
             self._slots.stamp(slots[0])
 
-    def block(self, delay: float, *, search: bool = False) -> None:
+    def block(self, delay: float, door: Door = Door.READ) -> None:
         """Stop all calls for `delay` seconds: HubSpot said 429.
 
         For a whole window at the second time within one: then it was no bunching of calls, the limit is less than ours.
         """
-        kind = "search" if search else "all"
+        kind = "search" if door is Door.SEARCH else "all"
         if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:
             delay = max(delay, WINDOWS[kind])
         self._blocked[kind] = self._clock()
@@ -158,17 +164,32 @@ class SharedBudget:
             permit.slots.clear()
         self._slots.block(kind, delay=delay, window=WINDOWS[kind])
 
-    def failed(self, error: Transient) -> None:
-        """Note that a call failed for a cause of HubSpot's own; a refused token or a long wait stops all at once."""
-        is_certain = isinstance(error, Unauthorised | RateLimited) or error.delay > PROBE_PAUSE
-        self._has_failed = True
-        self._slots.fail(after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
+    def failed(self, error: Transient, door: Door = Door.READ) -> None:
+        """Note that a call failed for a cause of HubSpot's own; a refused token or a long wait stops all at once.
 
-    def answered(self) -> None:
+        Where one kind of call is refused, the others go on, but for reads: without them nothing can be decided.
+        """
+        if isinstance(error, ScopeMissing | PathUnknown) and door is not Door.READ:
+            self._shut[door] = (self._clock() + SHUT_PAUSE, error.reason)
+            self._slots.shut(door, error)
+            return
+        is_certain = error.is_systemic or error.delay > PROBE_PAUSE
+        self._has_failed = True
+        self._slots.fail(error, after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
+
+    def answered(self, door: Door = Door.READ) -> None:
         """Note that HubSpot answered a call as agreed."""
+        if self._shut.pop(door, None) is not None:
+            self._slots.open(door)
         if self._has_failed:
             self._has_failed = False
-            self._slots.recover()
+            self._slots.recover(door)
+
+    def _knock(self, door: Door) -> None:
+        """Raise `NotNow` while this kind of call is refused; once in a while one looks whether it still is."""
+        until, reason = self._shut.get(door, (float("-inf"), ""))
+        if self._clock() < until:
+            raise NotNow(reason, delay=until - self._clock())
 
     def _take(self, kind: str, lane: Lane, calls: int) -> tuple[list[int], float]:
         """Return the slots, and when the first of them was taken."""
@@ -209,17 +230,22 @@ class SharedBudget:
         pause = self._slots.probe(PROBE_PAUSE)
         if pause is None:
             return False
-        if pause > 0:
-            raise NotNow("HubSpot is down", delay=pause)
+        if pause.seconds > 0:
+            raise NotNow(pause.reason, delay=pause.seconds)
         self._has_failed = True
         return True
 
     def _count_day(self, lane: Lane) -> None:
-        share = LOW_LANES_SHARE if lane >= Lane.BULK else 1.0
         quota = self._limits.daily
-        if self._slots.count_day(1, quota=quota) > quota * share:
-            self._slots.count_day(-1, quota=quota)
-            raise NotNow("the day's HubSpot calls are spent", delay=DAY_SPENT_DELAY)
+        share = LOW_LANES_SHARE if lane >= Lane.BULK else 1.0
+        if self._slots.count_day(1, quota=quota) <= quota * share:
+            return
+        self._slots.count_day(-1, quota=quota)
+        spent = QuotaSpent("the account's HubSpot calls of the day are spent", delay=DAY_SPENT_DELAY)
+        if lane < Lane.BULK and self._slots.is_day_spent():
+            # It is HubSpot's count that is spent, and only HubSpot knows when its day begins: a call in a minute looks.
+            self._slots.fail(spent, after=1, pause=DAY_SPENT_DELAY)
+        raise NotNow(spent.reason, delay=spent.delay)
 
 
 def pace(lane: Lane, calls: int) -> int | None:

@@ -137,13 +137,13 @@ class Dev:
     def _start(self, stack: ExitStack) -> dict[str, "subprocess.Popen[bytes]"]:
         children = {name: stack.enter_context(self._child(name)) for name in ("sandbox",) if self._is_local}
         if self._is_local:
-            self._wait(self._ports["sandbox"])
+            self._wait("sandbox", children)
             self._seed()
         has_webhook = self._has_webhook()
         for name in ("reconciler", *(["webhook"] if has_webhook else []), "api"):
             children[name] = stack.enter_context(self._child(name))
         for name in ("api", *(["webhook"] if has_webhook else [])):
-            self._wait(self._ports[name])
+            self._wait(name, children)
         return children
 
     def _has_webhook(self) -> bool:
@@ -170,9 +170,11 @@ class Dev:
         if done.returncode != 0:
             raise DevError(f"python -m {' '.join(arguments)} failed")
 
-    def _wait(self, port: int) -> None:
-        deadline = time.monotonic() + START_DEADLINE
+    def _wait(self, name: str, children: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
+        deadline, port = time.monotonic() + START_DEADLINE, self._ports[name]
         while time.monotonic() < deadline and not self._stopped.is_set():
+            if (code := children[name].poll()) is not None:
+                raise DevError(f"{name} ended with {code}")
             with socket.socket() as probe:
                 probe.settimeout(1)
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

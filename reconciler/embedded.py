@@ -193,6 +193,7 @@ def main() -> None:
     options = ["max_connections=200", "shared_buffers=256MB", "timezone=UTC"]
     if arguments.not_durable:
         options += ["fsync=off", "full_page_writes=off", "max_wal_size=256MB"]
+        options += ["wal_level=logical", "max_prepared_transactions=20"]
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
     arguments.folder.mkdir(parents=True, exist_ok=True)

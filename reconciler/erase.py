@@ -1,51 +1,56 @@
-"""Erasing a person on request: HubSpot first, then every trace here.
+"""Erasing a person on request: noted first, then done by a reconcile as any other, HubSpot before the rows here.
 
-The privacy bit of a mark made before the call survives a crash between the two.
+What is noted stays due, through crashes and outages, until HubSpot has confirmed.
 """
 
-from reconciler.adapters.postgres.database import Busy
-from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair
+from collections.abc import Callable
+from time import monotonic, sleep
+
+from reconciler.core.contact import CustomerId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import normalise_email
-from reconciler.core.ports import Ending, Lane, Subject
-from reconciler.core.step import Local, Step
+from reconciler.core.ports import Lane, Subject
 from reconciler.start import check_portal
 from reconciler.wiring import Parts
 
+PATIENCE = 90.0
+"""Seconds for which the outcome is waited for: a worker that holds the record, or a create of it, is over by then."""
 
-def erase(parts: Parts, address: str) -> bool:
+NAP = 0.5
+
+
+class StillDue(Transient):
+    """The person is not erased yet; the reconciler goes on with it."""
+
+
+def erase(
+    parts: Parts,
+    address: str,
+    *,
+    patience: float = PATIENCE,
+    nap: Callable[[float], None] = sleep,
+    clock: Callable[[], float] = monotonic,
+) -> bool:
     """Erase everybody who has this address, living or deleted; return whether there was one.
 
-    Raises `Transient` while a record is worked on by somebody else, or a create of it is under way: come again.
-    Raises `WrongPortal` if the token belongs to another account.
+    Raises `StillDue` when that is not over in time; `WrongPortal` if the token belongs to another account.
     """
     check_portal(parts)
     wanted = normalise_email(address) or ""
-    people = {CustomerId(row["uuid"]) for row in parts.database.rows("people_with", address=wanted)}
-    claims = PostgresDesk(parts.database).lease(people)
-    try:
-        if len(claims) < len(people):
-            raise Transient("somebody is working on this customer; come again in a minute", delay=60.0)
-        for pair in parts.pairs.load(claims):
-            _erase(parts, pair, wanted)
-    finally:
-        parts.marks.finish([Ending(claim=claim) for claim in claims])
-    return bool(people)
+    people = {CustomerId(row["uuid"]) for row in parts.database.rows("request_erasure", address=wanted)}
+    deadline = clock() + patience
+    while people:
+        subjects = [Subject.customer(uuid) for uuid in sorted(people)]
+        parts.marks.mark(subjects, lane=Lane.INTERACTIVE)
+        parts.reconciler.reconcile(parts.marks.claim(len(subjects), only=subjects))
+        if not parts.database.rows("erasures_due", uuids=list(people)):
+            return True
+        if clock() > deadline:
+            raise StillDue(_why(parts))
+        nap(NAP)
+    return False
 
 
-def _erase(parts: Parts, pair: Pair, wanted: str) -> None:
-    if any(intent.kind is IntentKind.CREATE and not intent.is_overdue for intent in pair.intents):
-        raise Transient("a create of this customer is under way; come again in a minute", delay=60.0)
-    contact_id = pair.link.contact_id or _contact_of(parts, wanted)
-    if contact_id is not None:
-        parts.marks.mark([Subject.contact(contact_id)], lane=Lane.INTERACTIVE, privacy=True)
-        parts.hubspot.purge(contact_id)
-    if parts.pairs.rearrange([Step(pair=pair, local=Local.ERASE)]):
-        raise Busy("others' transactions are in the way", delay=1.0)
-
-
-def _contact_of(parts: Parts, address: str) -> ContactId | None:
-    """Return the contact that a create made whose answer was lost, or that nobody has linked yet."""
-    contact = parts.hubspot.find([address]).get(address)
-    return None if contact is None else contact.id
+def _why(parts: Parts) -> str:
+    causes = [row["reason"] for row in parts.database.rows("causes")]
+    return "; ".join(causes) or "the record is being worked on"

@@ -4,7 +4,7 @@ Level-triggered: it is told who, never why. Webhook, trigger, poll and sweep all
 because what is not cleared is looked at again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
@@ -12,10 +12,10 @@ from typing import TypeVar
 import structlog
 
 from reconciler.core import addresses
-from reconciler.core.brake import brake, needed
-from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
+from reconciler.core.brake import brake, held, needed
+from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
 from reconciler.core.errors import Code, NotNow, Refused, Transient
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import COLUMNS, Values
 from reconciler.core.plan import decide
 from reconciler.core.ports import (
     Answer,
@@ -42,6 +42,7 @@ from reconciler.core.step import (
     troubles,
 )
 from reconciler.sender import Result, Sender
+from reconciler.witness import Witness
 
 BATCH = 100
 """Pairs per pass: what one HubSpot batch call takes."""
@@ -92,10 +93,12 @@ class Reconciler:
         brakes: Brakes,
         budget: Budget,
         rules: Callable[[], Rules],
+        witness: Witness,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._marks, self._pairs, self._hubspot = marks, pairs, hubspot
         self._brakes, self._budget, self._rules = brakes, budget, rules
+        self._witness = witness
         self._clock = clock
         self._sender = Sender(pairs, hubspot, clock)
         self._turn, self._silent_until = 0, float("-inf")
@@ -155,7 +158,11 @@ class Reconciler:
         except Transient as error:
             self.is_postponed = True
             log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
-            endings = {u: replace(e, again=max(error.delay, e.again or 0), delayed=True) for u, e in endings.items()}
+            # A cause of the system is no reason to look at anybody alone.
+            is_delayed = not error.is_systemic
+            endings = {
+                u: replace(e, again=max(error.delay, e.again or 0), delayed=is_delayed) for u, e in endings.items()
+            }
         except Exception:
             log.exception("reconcile.bug", pairs=len(endings))
             endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}
@@ -173,15 +180,28 @@ class Reconciler:
             pairs += self._gather(joined, {})
             steps, around = self._decide(pairs)
         steps = addresses.release(self._with_history(steps, around), around.holders)
+        return self._braked(steps)
+
+    def _braked(self, steps: Sequence[Step]) -> list[Step]:
+        """Hold what goes beyond the allowance, and say so."""
         danger = needed(steps)
-        return brake(steps, self._brakes.grant(danger)) if danger else steps
+        if not danger:
+            return list(steps)
+        steps = brake(steps, self._brakes.grant(danger))
+        for kind, those in held(steps).items():
+            customers = [str(step.pair.uuid) for step in those[:LOGGED]]
+            log.warning("brake.holds", kind=kind, records=len(those), customers=customers)
+        return steps
 
     def _gather(self, claims: Sequence[Claim], known: Mapping[ContactId, Contact]) -> list[Pair]:
         pairs = self._pairs.load(claims)
-        wanted = {pair.link.contact_id for pair in pairs if pair.link.contact_id is not None} - known.keys()
+        visible = [pair for pair in pairs if not pair.is_hidden]
+        wanted = {pair.link.contact_id for pair in visible if pair.link.contact_id is not None} - known.keys()
         read = {**{i: Snapshot(contact=c) for i, c in known.items()}, **self._read(wanted)}
-        found = self._hubspot.find(lost) if (lost := set(_lost_creates(pairs))) else {}
-        return [replace(pair, remote=_remote(pair, read, found)) for pair in pairs]
+        lost = {address for pair in visible for address in _looked_for(pair)}
+        found = self._hubspot.find(lost) if lost else {}
+        visible = self._witness.examined([replace(pair, remote=_remote(pair, read, found)) for pair in visible])
+        return [*visible, *(pair for pair in pairs if pair.is_hidden)]
 
     def _read(self, ids: Collection[ContactId], *, history: bool = False) -> dict[ContactId, Snapshot]:
         read: dict[ContactId, Snapshot] = {}
@@ -230,14 +250,30 @@ class Reconciler:
     def _apply(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for step in steps:
             again(endings, step.pair.uuid, step.again)
+        self._purge([s for s in steps if s.remote is Remote.PURGE], endings)
+        parting = [s for s in steps if s.remote is not Remote.PURGE]
         merging = [s for s in steps if s.identity is None and s.local not in _REARRANGING]
-        rearranging = [s for s in steps if s.identity is not None or s.local in _REARRANGING]
+        rearranging = [s for s in parting if s.identity is not None or s.local in _REARRANGING]
         for uuid in self._pairs.rearrange(rearranging) | self._pairs.merge(merging):
             leave_out(endings, uuid)
         # Deletes before updates before creates: each may free an address that the next one wants.
         self._archive([s for s in merging if s.remote is Remote.ARCHIVE], endings)
         self._update([s for s in merging if s.remote is Remote.UPDATE], endings)
         self._create([s for s in merging if s.remote is Remote.CREATE], endings)
+
+    def _purge(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
+        """Erase people in HubSpot, then here: only what HubSpot has confirmed is over."""
+        for step in steps:
+            contact_id = step.pair.link.contact_id or (step.pair.contact.id if step.pair.contact else None)
+            assert contact_id is not None
+            try:
+                self._hubspot.purge(contact_id)
+            except Transient as error:
+                log.warning("reconcile.erase_waits", customer=str(step.pair.uuid), reason=error.reason)
+                again(endings, step.pair.uuid, error.delay)
+                continue
+            for uuid in self._pairs.rearrange([step]):
+                leave_out(endings, uuid)
 
     def _archive(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for chunk in chunked(steps, BATCH):
@@ -316,20 +352,24 @@ def _is_free(owner: Neighbour | None) -> bool:
     return owner is None or not owner.is_alive
 
 
-def _lost_creates(pairs: Iterable[Pair]) -> Iterable[str]:
-    """Name the addresses of creates whose answer never came."""
-    for pair in pairs:
-        if pair.link.contact_id is None:
-            for intent in pair.intents:
-                address = intent.values.get("email")
-                if intent.kind is IntentKind.CREATE and intent.is_overdue and address is not None:
-                    yield address
+def _looked_for(pair: Pair) -> list[str]:
+    """Name the addresses under which an unlinked pair may have a contact: those of creates whose answer never came.
+
+    And the one it has, if the person is to be erased: nobody may have linked that contact yet.
+    """
+    if pair.link.contact_id is not None:
+        return []
+    creates = [each for each in pair.intents if each.kind is IntentKind.CREATE and each.is_overdue]
+    holding: list[Values] = [each.values for each in creates]
+    if pair.link.is_erase_due:
+        holding += [pair.link.base, *([pair.customer.values] if pair.customer is not None else [])]
+    return [address for values in holding if (address := values.get("email")) is not None]
 
 
 def _remote(pair: Pair, read: Mapping[ContactId, Snapshot], found: Mapping[str, Contact]) -> Snapshot | None:
     if pair.link.contact_id is not None:
-        return read.get(pair.link.contact_id, GONE)
-    contact = next((found[address] for address in _lost_creates([pair]) if address in found), None)
+        return read[pair.link.contact_id]
+    contact = next((found[address] for address in _looked_for(pair) if address in found), None)
     return None if contact is None else Snapshot(contact=contact)
 
 

@@ -1,4 +1,4 @@
-"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by NOTIFY, watched by the watchdog."""
+"""The reconciler process: drain, poll, sweep and prune on APScheduler, woken by SQL writes, watched by the watchdog."""
 
 import signal
 import threading
@@ -15,11 +15,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from reconciler.adapters.postgres.listen import listen
-from reconciler.core.errors import NotNow, SyncError, Transient, WrongPortal
+from reconciler.core.errors import CopiedDatabase, NotNow, SyncError, Transient, WrongPortal
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE
-from reconciler.settings import Sync
-from reconciler.start import check_portal, check_properties
+from reconciler.settings import Sync, secret_source
+from reconciler.start import HOME_CHECK, check_home, check_portal, check_properties
 from reconciler.watchdog import Watchdog, restart_process
 from reconciler.wiring import Parts
 
@@ -53,13 +53,14 @@ class Schedule:
         self._parts, self._settings = parts, settings
         self._watchdog = Watchdog(restart_process)
         self._beaten = self._silent_until = float("-inf")
+        self._is_draining = False
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(8)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
-        self._stopped = threading.Event()
+        self._stopped, self._code = threading.Event(), 0
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code."""
@@ -82,7 +83,7 @@ class Schedule:
             pass
         self._watchdog.stop()
         self._scheduler.shutdown(wait=True)
-        return 0
+        return self._code
 
     def _prepare(self) -> bool:
         """Check the account before anything is written; wait for whatever is not there yet."""
@@ -108,6 +109,7 @@ class Schedule:
             Job("sweep", min(settings.sweep_interval, SWEEP_LOOK), self._sweep),
             Job("prune", PRUNE_INTERVAL, self._prune),
             Job("properties", PROPERTIES_INTERVAL, self._properties),
+            Job("home", min(settings.poll_interval, HOME_CHECK), self._home),
         ]
 
     def _guarded(self, job: Job) -> Callable[[], None]:
@@ -137,7 +139,11 @@ class Schedule:
             tick()
             self._beat()
 
-        self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        self._is_draining = True
+        try:
+            self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+        finally:
+            self._is_draining = False
         self._beat()
 
     def _beat(self) -> None:
@@ -164,6 +170,15 @@ class Schedule:
     def _properties(self, tick: Callable[[], None]) -> None:
         self._alone("properties", PROPERTIES_INTERVAL, lambda: check_properties(self._parts))
 
+    def _home(self, tick: Callable[[], None]) -> None:
+        """End if another database answers by now: what is true of it is for the next start to find out."""
+        try:
+            check_home(self._parts.database)
+        except CopiedDatabase as error:
+            log.error("reconciler.wrong_portal", reason=str(error))
+            self._code = 1
+            self._stopped.set()
+
     def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:
         """Return what a long job calls at each page: it lives, and it is still the one at it."""
 
@@ -183,9 +198,12 @@ class Schedule:
                 self._parts.records.leave(job)
 
     def _listen(self) -> None:
-        listen(self._settings.database_url.get_secret_value(), self._wake, self._stopped)
+        listen(secret_source("DATABASE_URL", self._settings.database_url), self._wake, self._stopped)
 
     def _wake(self) -> None:
+        """Drain at once; a drain under way sees by itself what there is, and what it misses is told again."""
+        if self._is_draining:
+            return
         try:
             self._scheduler.modify_job("drain", next_run_time=datetime.now(UTC))
         except JobLookupError:

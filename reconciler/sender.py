@@ -10,10 +10,8 @@ from time import monotonic
 
 from reconciler.core.contact import ContactId, IntentKind
 from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
-from reconciler.core.fields import Value
-from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Unanswered, Write, Written
-
-STAGE = "lifecyclestage"
+from reconciler.core.fields import STAGE, Value
+from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Settled, Unanswered, Write, Written
 
 SEND_WINDOW = 14.0
 """Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""
@@ -51,7 +49,10 @@ class Sender:
         refused = {uuid for uuid, answer in failed.items() if isinstance(answer, Refused)}
         back = [_stage_write(each.write, stage) for each, stage in ignored if each.write.pair.uuid in refused]
         restored, _ = self._update(back) if back else ([], [])
-        self._read_back([each for each, _ in ignored], passing=[*cleared, *again, *restored])
+        # What a caller is told of as refused is not lost.
+        told = [each for each, _ in ignored if each.write.is_direct and each.write.pair.uuid in refused]
+        moved = [each for each, _ in ignored if each not in told]
+        self._read_back(moved, passing=[*cleared, *again, *restored, *told])
         return [(write, failed.get(write.pair.uuid, answer)) for write, answer in results]
 
     def archive(self, writes: Sequence[Write]) -> list[Result]:
@@ -89,8 +90,8 @@ class Sender:
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
         self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
         answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
-        held = self._pairs.settle(answered)
-        return [(each.write, Unanswered.HELD if each.intent in held else answer) for each, answer in answered]
+        settled = self._pairs.settle(answered)
+        return [(each.write, _answer(each, answer, settled)) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find out who has an address when HubSpot refuses it without saying so."""
@@ -105,9 +106,10 @@ class Sender:
 
         With the `passing` writes of a second try, what HubSpot has is accepted, and these end with it.
         """
-        if not moved:
+        looked_at = [*moved, *(passing or ())]
+        if not looked_at:
             return []
-        read = self._hubspot.read({contact_id(each.write) for each in moved})
+        read = self._hubspot.read({contact_id(each.write) for each in looked_at})
         taken, ignored = [], []
         for each in moved:
             contact = read[contact_id(each.write)].contact
@@ -126,6 +128,13 @@ class Sender:
                 taken.append((ended, Written(contact=replace(contact, values=values))))
         self._pairs.settle(taken)
         return ignored
+
+
+def _answer(sent: Sent, answer: Answer, settled: Settled) -> Answer:
+    if sent.intent in settled.held:
+        return Unanswered.HELD
+    # An API write whose row was refused did not succeed, although HubSpot has it for a moment.
+    return settled.refused.get(sent.write.pair.uuid, answer) if sent.write.is_direct else answer
 
 
 def contact_id(write: Write) -> ContactId:

@@ -1,19 +1,27 @@
 """Settings: the environment, or for each secret a file named by NAME_FILE; read once, checked all at once.
 
-Nothing else in the system reads the environment.
+Nothing else in the system reads the environment. What looks like a setting and is none is a problem, too: nobody
+misses a setting that was never taken.
 """
 
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reconciler.core.brake import LIMITS, Danger, Limit, Limits
 from reconciler.core.fields import COLUMNS, FIELDS, Policy
+from reconciler.outward import Way, proxy_url, trust, way_to
+from reconciler.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
+
+BORROWED = {"HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
+"""Other programs' settings, whose names are like yet others of theirs (HTTP_PROXY)."""
 
 SECRETS = (
     "DATABASE_URL",
@@ -24,10 +32,27 @@ SECRETS = (
     "TOKEN_ISSUER_KEY",
 )
 
-_KEYWORDS = re.compile(r"(?:\s*\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)\s*)+")
+ALIKE = 0.9
+"""How much a name must be like one of ours to be a slip: more than the names of others are (DATABASE_USER: 0.88)."""
+
+_LIMIT = re.compile(r"([0-9]{1,9})(?:,([0-9]{1,3})%(?:,([0-9]{1,9})(?:,([0-9]{1,9}))?)?)?")
+
+RECEIVERS_OWN = ("/livez", "/healthz", "/readyz", "/metrics")
+"""Paths at which the webhook receiver takes no deliveries."""
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _believable(bundle: Path) -> Path:
+    try:
+        trust(bundle)
+    except OSError:
+        raise ValueError("no certificates can be read there") from None
+    return bundle
+
+
+Bundle = Annotated[Path, AfterValidator(_believable)]
 
 
 class InvalidSettings(Exception):
@@ -39,18 +64,10 @@ class Database(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    database_url: SecretStr = Field(description="Postgres, as a libpq connection string or URL")
+    database_url: Dsn = Field(description="Postgres, as a libpq connection string or URL")
     database_pool: int = Field(default=8, ge=1, le=100, description="connections of one process")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @field_validator("database_url", "database_read_url", check_fields=False)
-    @classmethod
-    def _connectable(cls, secret: SecretStr | None) -> SecretStr | None:
-        # libpq's own complaint would quote the text, password and all.
-        if secret is not None and not _is_connection_string(secret.get_secret_value()):
-            raise ValueError("a libpq connection string or a postgresql:// URL")
-        return secret
 
     @classmethod
     def settings_customise_sources(
@@ -68,7 +85,7 @@ class Database(BaseSettings):
 class Sync(Database):
     """What a process needs that talks to HubSpot."""
 
-    hubspot_access_token: SecretStr = Field(description="bearer token: private app, service key or project app")
+    hubspot_access_token: Token = Field(description="bearer token: private app, service key or project app")
     hubspot_base_url: HttpUrl = Field(default=HttpUrl("https://api.hubapi.com"))
     hubspot_rate_per_10s: int = Field(default=100, ge=1, le=10_000, description="calls in any 10 s")
     hubspot_search_per_second: int = Field(default=5, ge=1, le=100)
@@ -86,6 +103,46 @@ class Sync(Database):
         default={}, description="who wins a conflict, as column=policy pairs: phone=hubspot,company=manual"
     )
     tombstone_file: Path | None = Field(default=None, description="append-only copy of what was erased")
+    https_proxy: SecretStr | None = Field(default=None, description="the proxy to HubSpot, maybe with a password")
+    no_proxy: str = Field(default="", description="hosts that need no proxy: names, suffixes, or *")
+    hubspot_ca_bundle: Bundle | None = Field(default=None, description="whose certificates are believed of HubSpot")
+    requests_ca_bundle: Bundle | None = Field(default=None, description="the same, as other programs call it")
+    ssl_cert_file: Bundle | None = Field(default=None, description="the same, as OpenSSL calls it")
+
+    brake_delete: Limit = Field(default=LIMITS[Danger.DELETE], description="number[,share%[,ceiling[,cap a day]]]")
+    brake_blank: Limit = LIMITS[Danger.BLANK]
+    brake_create: Limit = LIMITS[Danger.CREATE]
+    brake_rewrite: Limit = LIMITS[Danger.REWRITE]
+    brake_missing: Limit = LIMITS[Danger.MISSING]
+
+    @field_validator("hubspot_base_url")
+    @classmethod
+    def _without_credentials(cls, url: HttpUrl) -> HttpUrl:
+        # It is shown as it is.
+        if url.username is not None or url.password is not None:
+            raise ValueError("a URL without a user and password")
+        return url
+
+    @field_validator("https_proxy")
+    @classmethod
+    def _proxy(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else SecretStr(proxy_url(secret.get_secret_value()))
+
+    @field_validator("brake_delete", "brake_blank", "brake_create", "brake_rewrite", "brake_missing", mode="before")
+    @classmethod
+    def _limit(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        found = _LIMIT.fullmatch(text.replace(" ", ""))
+        if found is None:
+            raise ValueError("number[,share%[,ceiling[,cap a day]]], such as 100,10%,1000")
+        number, share, ceiling, daily = (None if part is None else int(part) for part in found.groups())
+        return Limit(number=number or 0, share=(share or 0) / 100, ceiling=ceiling, daily=daily)
+
+    @property
+    def brake(self) -> Limits:
+        """What may pass the brake in an hour, by kind."""
+        return {kind: getattr(self, f"brake_{kind}") for kind in Danger}
 
     @field_validator("sync_policies", mode="before")
     @classmethod
@@ -98,6 +155,13 @@ class Sync(Database):
         return dict(pairs)
 
     @property
+    def way(self) -> Way:
+        """How HubSpot is reached."""
+        proxy = None if self.https_proxy is None else self.https_proxy.get_secret_value()
+        bundle = self.hubspot_ca_bundle or self.requests_ca_bundle or self.ssl_cert_file
+        return way_to(str(self.hubspot_base_url), proxy=proxy, exempt=self.no_proxy, bundle=bundle)
+
+    @property
     def policies(self) -> dict[str, Policy]:
         """Who wins a conflict, for every column."""
         return {field.column: self.sync_policies.get(field.column, field.policy) for field in FIELDS}
@@ -106,8 +170,10 @@ class Sync(Database):
 class Api(Sync):
     """What the API needs."""
 
-    database_read_url: SecretStr | None = Field(default=None, description="a replica that GET reads from")
-    jwt_secret: SecretStr = Field(description="HS256 key, at least 32 bytes")
+    database_read_url: Dsn | None = Field(default=None, description="a replica that GET reads from")
+    jwt_secret: SigningSecrets = Field(
+        description="HS256 key, at least 32 bytes; two, comma-separated, while rotating: the first signs, both verify"
+    )
     token_issuer_key: SecretStr | None = Field(default=None, description="unset: /get-token is closed")
     open_token_issuer: bool = Field(default=False, description="dev only: /get-token asks for no key, on loopback")
     api_host: str = "127.0.0.1"
@@ -115,33 +181,19 @@ class Api(Sync):
     api_processes: int = Field(default=1, ge=1, le=64)
     api_threads: int = Field(default=8, ge=1, le=256)
 
-    @field_validator("jwt_secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr) -> SecretStr:
-        if len(secret.get_secret_value().encode()) < 32:
-            raise ValueError("at least 32 bytes")
-        if secret.get_secret_value().lstrip().startswith(("-----BEGIN", "ssh-")):
-            raise ValueError("a secret of your own, not a public or private key")
-        return secret
-
 
 class Webhook(Sync):
     """What the webhook receiver needs."""
 
-    hubspot_client_secret: SecretStr = Field(description="the app's secret; two, comma-separated, while rotating")
-    hubspot_webhook_url: str = Field(description="the public target URL exactly as HubSpot calls it")
+    hubspot_client_secret: ClientSecrets = Field(description="the app's secret; two, comma-separated, while rotating")
+    hubspot_webhook_url: str = Field(
+        description="the public target URL exactly as HubSpot calls it; deliveries are taken at its path"
+    )
     hubspot_app_id: int | None = Field(default=None, description="events of other apps are ignored")
     webhook_host: str = "127.0.0.1"
     webhook_port: Port = 8081
     webhook_processes: int = Field(default=1, ge=1, le=64)
     webhook_threads: int = Field(default=8, ge=1, le=256)
-
-    @field_validator("hubspot_client_secret")
-    @classmethod
-    def _not_empty(cls, secret: SecretStr) -> SecretStr:
-        if not all(part.strip() for part in secret.get_secret_value().split(",")):
-            raise ValueError("one secret, or two separated by a comma")
-        return secret
 
     @field_validator("hubspot_webhook_url")
     @classmethod
@@ -149,31 +201,20 @@ class Webhook(Sync):
         # Kept as it is: HubSpot signs the very text.
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("an http or https URL")
+        if (path := unquote(urlsplit(url).path)) in RECEIVERS_OWN:
+            raise ValueError(f"its path {path} is the receiver's own")
         return url
-
-    @property
-    def client_secrets(self) -> tuple[bytes, ...]:
-        """The secrets that a signature may be made with."""
-        return tuple(part.strip().encode() for part in self.hubspot_client_secret.get_secret_value().split(","))
 
 
 Model = TypeVar("Model", bound=Database)
 
 
-def _is_connection_string(text: str) -> bool:
-    if not text.startswith(("postgresql://", "postgres://")):
-        return bool(_KEYWORDS.fullmatch(text))
-    try:
-        # Reading the port is what checks it.
-        return urlsplit(text).port is None or True
-    except ValueError:
-        return False
-
-
 def load(model: type[Model], environment: Mapping[str, str] = os.environ) -> Model:
     """Return the settings of a process; raise `InvalidSettings` with every problem at once."""
     values, problems = _with_files(environment)
-    known: dict[str, Any] = {n.lower(): value for n, value in values.items() if n.lower() in model.model_fields}
+    problems += _slips(values)
+    # Of https_proxy and HTTPS_PROXY the former is taken, as curl does.
+    known: dict[str, Any] = {n.lower(): values[n] for n in sorted(values) if n.lower() in model.model_fields}
     try:
         settings = model(**known)
     except ValidationError as error:
@@ -192,7 +233,7 @@ def _problem(error: Any) -> str:
 
 def _with_files(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the environment with secrets read from the files that NAME_FILE names; an empty value is no value."""
-    values = {name: value for name, value in environment.items() if value.strip()}
+    values = {name: value.strip() for name, value in environment.items() if value.strip()}
     problems = []
     for name in SECRETS:
         path = values.get(f"{name}_FILE")
@@ -201,28 +242,26 @@ def _with_files(environment: Mapping[str, str]) -> tuple[dict[str, str], list[st
         if name in values:
             problems.append(f"{name}: set it or {name}_FILE, not both")
         try:
-            values[name] = Path(path).read_text().strip()
+            values[name] = read(Path(path))
         except (OSError, ValueError) as error:
             problems.append(f"{name}_FILE: cannot be read ({type(error).__name__})")
     return values, problems
 
 
-def secret_source(name: str, value: SecretStr, environment: Mapping[str, str] = os.environ) -> "Source":
+def _slips(values: Mapping[str, str]) -> list[str]:
+    """Name what is like one of our settings, of whatever process, and is none."""
+    ours = {name.upper() for model in (Api, Webhook) for name in model.model_fields}
+    ours |= {f"{name}_FILE" for name in SECRETS}
+    slips = {name: _meant(name.upper(), ours - BORROWED) for name in values if name.upper() not in ours}
+    return [f"{name}: is no setting; {meant} is one" for name, meant in sorted(slips.items()) if meant]
+
+
+def _meant(name: str, ours: set[str]) -> str | None:
+    swapped = (each for each in sorted(ours) if sorted(each) == sorted(name))
+    return next(swapped, None) or next(iter(get_close_matches(name, ours, n=1, cutoff=ALIKE)), None)
+
+
+def secret_source(name: str, value: SecretStr, environment: Mapping[str, str] = os.environ) -> Source:
     """Return where to ask for a secret: its file each time, so that a replaced one is seen, else the value."""
     path = environment.get(f"{name}_FILE", "").strip()
-    return Source(Path(path) if path else None, value.get_secret_value())
-
-
-class Source:
-    """A secret that may be replaced while the process runs."""
-
-    def __init__(self, path: Path | None, value: str) -> None:
-        self._path, self._value = path, value
-
-    def __call__(self) -> str:
-        if self._path is not None:
-            try:
-                self._value = self._path.read_text().strip() or self._value
-            except (OSError, ValueError):
-                return self._value
-        return self._value
+    return Source(name, Path(path) if path else None, value.get_secret_value())

@@ -1,31 +1,46 @@
-"""What a process checks before it writes anything: the account behind the token, and its properties."""
+"""What a process checks before it writes anything: the database, the account behind the token, and its properties."""
+
+from collections.abc import Callable
+from time import monotonic
 
 import structlog
 
-from reconciler.core.errors import Code, SyncError, WrongPortal
+from reconciler.adapters.postgres.database import Database
+from reconciler.core.errors import Code, CopiedDatabase, SyncError, WrongPortal
 from reconciler.core.fields import FIELDS
 from reconciler.wiring import Parts
 
 log = structlog.get_logger()
 
 
-class Account:
-    """The HubSpot account behind the token, asked before the first write and not again once it is known to be right."""
+HOME_CHECK = 30.0
+"""Seconds for which it is believed that the database is still the same: another may answer under its name."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts, self._is_right = parts, False
-        self.is_wrong = False
+
+class Account:
+    """The HubSpot account behind the token, asked before the first write and not again once it is known to be right.
+
+    `problem` is why nothing may be written.
+    """
+
+    def __init__(self, parts: Parts, clock: Callable[[], float] = monotonic) -> None:
+        self._parts, self._clock = parts, clock
+        self._is_known, self._looked = False, float("-inf")
+        self.problem: WrongPortal | None = None
 
     def require(self) -> None:
-        """Raise `WrongPortal` if the token belongs to another account, `Transient` while that cannot be known."""
-        if self._is_right:
+        """Raise `WrongPortal` if nothing may be written here, `Transient` while that cannot be known."""
+        if self._is_known and self.problem is None and self._clock() - self._looked < HOME_CHECK:
             return
         try:
-            check_portal(self._parts)
-        except WrongPortal:
-            self.is_wrong = True
+            if self._is_known:
+                check_home(self._parts.database)
+            else:
+                check_portal(self._parts)
+        except WrongPortal as error:
+            self.problem = error
             raise
-        self._is_right, self.is_wrong = True, False
+        self._is_known, self._looked, self.problem = True, self._clock(), None
 
     def look(self) -> None:
         """Ask now, so that it is known early; what cannot be known yet is asked again by the first write."""
@@ -35,14 +50,25 @@ class Account:
             log.warning("start.account_not_confirmed", reason=str(error))
 
 
+def check_home(database: Database) -> None:
+    """Raise `CopiedDatabase` if this is not the database that was linked with the HubSpot account, but a copy."""
+    row = database.row("read_home")
+    if row is not None and not row["is_here"]:
+        raise CopiedDatabase(
+            f"this database is a copy of the one that is linked with HubSpot account {row['portal']}: "
+            "nothing is written until `python -m reconciler adopt` makes it the one"
+        )
+
+
 def check_portal(parts: Parts) -> None:
-    """Raise `WrongPortal` if the token belongs to another account than this database is linked with."""
+    """Raise `WrongPortal` if the token belongs to another account than this database is linked with, or is a copy."""
+    check_home(parts.database)
     parts.budget.shape()
-    portal = parts.hubspot.portal_id()
-    parts.database.run("claim_portal", portal=str(portal))
-    row = parts.database.row("read_portal")
-    if row is not None and int(row["value"]) != portal:
-        raise WrongPortal(f"the token is for HubSpot account {portal}, this database belongs to {row['value']}")
+    account = parts.hubspot.account()
+    mine = parts.records.claim_account(account)
+    if mine != account.portal:
+        raise WrongPortal(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
+    parts.database.run("claim_home")
 
 
 def check_properties(parts: Parts) -> None:

@@ -57,10 +57,11 @@ class Sweep:
     def run(self, lane: Lane = Lane.AUDIT, progress: Progress = lambda count: None) -> None:
         """Walk HubSpot's contacts, then the customers; `progress` hears how many were met.
 
-        What waits for HubSpot's schema is tried again.
+        What waits for HubSpot's schema, or for the owner's table, is tried again.
         """
         suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
         self._pairs.resume(suspended)
+        self._pairs.lift_refused(only_if_rules_changed=False)
         _Walk(self, lane, progress, self._walkers).run()
         self._customers(lane, progress)
 

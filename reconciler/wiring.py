@@ -27,6 +27,7 @@ from reconciler.reconcile import Reconciler
 from reconciler.settings import Database as DatabaseSettings
 from reconciler.settings import Sync, secret_source
 from reconciler.sweep import Sweep
+from reconciler.witness import Witness
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class Parts:
 @contextmanager
 def open_database(settings: DatabaseSettings) -> Iterator[Database]:
     """Open the pool of a process."""
-    with open_pool(settings.database_url.get_secret_value(), size=settings.database_pool) as pool:
+    with open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool) as pool:
         yield Database(pool)
 
 
@@ -63,7 +64,7 @@ def open_parts(settings: Sync) -> Iterator[Parts]:
 
 def build(settings: Sync, database: Database, sleep: Callable[[float], None] = time.sleep) -> Parts:
     """Put the parts together on an open database."""
-    marks, records = PostgresMarks(database), PostgresRecords(database)
+    marks, records = PostgresMarks(database), PostgresRecords(database, settings.brake)
     pairs = PostgresPairs(database, tombstones=settings.tombstone_file)
     limits = Limits(
         per_10s=settings.hubspot_rate_per_10s,
@@ -74,7 +75,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     calls = Calls(budget, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
-    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now)
+    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now, way=settings.way)
     reconciler = Reconciler(
         marks=marks,
         pairs=pairs,
@@ -82,6 +83,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         brakes=records,
         budget=budget,
         rules=partial(_rules, settings, calls),
+        witness=Witness(hubspot, records),
     )
     return Parts(
         database=database,

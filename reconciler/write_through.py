@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threading import BoundedSemaphore
 from time import monotonic
 
-from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Pair
+from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
 from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.ports import (
@@ -130,7 +130,10 @@ class WriteThrough:
                 outcomes[uuid] = Taken(self._contact_of(holder))
             else:
                 fresh[uuid] = values
-        outcomes.update(self._create(fresh))
+        rehearsed = [Write(pair=Pair(link=Link(uuid=u)), kind=IntentKind.CREATE, values=v) for u, v in fresh.items()]
+        refused = self._desk.rehearse(rehearsed)
+        outcomes.update((uuid, Invalid(why)) for uuid, why in refused.items())
+        outcomes.update(self._create({uuid: values for uuid, values in fresh.items() if uuid not in refused}))
         return [outcomes[uuid] for uuid, _ in drafts]
 
     def _create(self, fresh: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
@@ -189,6 +192,9 @@ class WriteThrough:
             return Held()
         self._require(answer)
         assert isinstance(answer, Refused)
+        if answer.code is Code.ROW:
+            # HubSpot has the contact, and the reconciler takes it back.
+            return Invalid(answer)
         self._forget([write.pair])
         if answer.code is not Code.TAKEN:
             return Invalid(answer)
@@ -219,6 +225,9 @@ class WriteThrough:
         updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
         held: dict[CustomerId, Outcome] = {p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}
         held |= {pair.uuid: Unknown() for pair, _ in edited if _may_have_been_created(pair)}
+        refused = self._desk.rehearse([_update_of(pair, values) for pair, values in edited if pair.uuid not in held])
+        held |= {uuid: Invalid(why) for uuid, why in refused.items()}
+        updates = [write for write in updates if write.pair.uuid not in refused]
         unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in held]
         creates = [_create_of(pair) for pair in unlinked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
@@ -272,6 +281,9 @@ class WriteThrough:
         return [outcomes[customer.uuid] for customer in customers]
 
     def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
+        rehearsed = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in pairs if p.customer]
+        refused = self._desk.rehearse(rehearsed)
+        pairs = [pair for pair in pairs if pair.uuid not in refused]
         linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
         alone = [p for p in pairs if p not in linked and p.customer]
         writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
@@ -280,7 +292,8 @@ class WriteThrough:
         for pair in alone:
             self._desk.remove(pair.uuid)
         outcomes = {write.pair.uuid: self._deleted(write, answer) for write, answer in results}
-        return {**outcomes, **{pair.uuid: Done(None) for pair in alone}}
+        held: dict[CustomerId, Outcome] = {uuid: Invalid(why) for uuid, why in refused.items()}
+        return {**held, **outcomes, **{pair.uuid: Done(None) for pair in alone}}
 
     def _deleted(self, write: Write, answer: Answer) -> Outcome:
         if isinstance(answer, Refused) and answer.code is Code.GONE:

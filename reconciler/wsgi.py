@@ -17,6 +17,9 @@ from reconciler.bodies import MOST
 ASIDE = 24
 """Threads beside those that work, wait for their turn or read a body: for whoever is answered at once."""
 
+HOSTLESS = {"HTTP/1.0", "HTTP/1"}
+"""Versions of HTTP that need no Host header, as servers write them: some load balancers still probe by them."""
+
 BACKLOG = 1024
 LARGEST_HEAD = 32 * 1024
 """Bytes the server buffers; a request's head may reach twice that."""
@@ -47,8 +50,10 @@ _ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 def refuse_ambiguous(environ: dict[str, Any]) -> None:
     """Raise `Ambiguous` for what the server lets through although proxies refuse it, or disagree on it."""
     host = environ.get("HTTP_HOST", "")
+    is_lost = not host and environ["SERVER_PROTOCOL"] not in HOSTLESS
     encoding = environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower()
-    if not host or "," in host or encoding != "chunked":
+    # A target without a path (`x:80`) would be read as the root.
+    if is_lost or "," in host or encoding != "chunked" or not environ["PATH_INFO"]:
         raise Ambiguous
 
 

@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sandbox.answers import Answer, Manner, error_answer
+from sandbox.answers import Answer, Manner, error_answer, json_answer
 from sandbox.clock import Clock
+from sandbox.doors import is_foreign
 from sandbox.errors import no_such_path
 from sandbox.routes import Request
 
@@ -127,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.server.api(request)
         if not ipaddress.ip_address(self.client_address[0]).is_loopback:
             return error_answer(no_such_path())
+        if is_foreign(request.headers, self.server.server_address[1]):
+            return json_answer(403, {"message": "not for other pages: call it as 127.0.0.1 or localhost"})
         return self.server.control(request)
 
     def _write(self, answer: Answer) -> None:

@@ -6,9 +6,10 @@ or the one that was seen. All but the fixed ones may change while the sandbox ru
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.doors import loopback_url
 from sandbox.lifecycle import StageRule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,6 +48,8 @@ class Doubts(BaseModel):
     """What is not known about HubSpot, a switch each."""
 
     lowercase_email: bool = Field(default=False, description="store addresses in lower case instead of as sent")
+    trim_texts: bool = Field(default=False, description="store texts without the blanks around them")
+    rewrite_phones: bool = Field(default=False, description="store phone numbers of ten digits or more as E.164")
     null_clears: bool = Field(default=False, description="a null value clears the property instead of being ignored")
     stage_rule: StageRule = Field(default=StageRule.FORWARD, description="how a backward lifecyclestage is treated")
     echo_ignored_stage: bool = Field(default=False, description="answer an ignored stage as sent instead of as stored")
@@ -94,7 +97,9 @@ class Background(BaseModel):
 class Hooks(BaseModel):
     """Webhooks out."""
 
-    webhook_url: str | None = Field(default=None, description="target of the webhooks; unset: none are sent")
+    webhook_url: Annotated[str, AfterValidator(loopback_url)] | None = Field(
+        default=None, description="target of the webhooks, on this machine; unset: none are sent"
+    )
     webhook_properties: tuple[str, ...] = Field(
         default=("email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"),
         description="properties with a propertyChange subscription",

@@ -3,6 +3,7 @@
 Everything here only looks and refuses; the portal writes.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from sandbox.schema import Schema
 from sandbox.settings import Switches
 
 ADDITIONAL = "hs_additional_emails"
+PHONES = ("phone", "mobilephone")
 
 
 class Gate:
@@ -40,6 +42,10 @@ class Gate:
             raise invalid_properties(problems, settings.portal_id)
         if settings.lowercase_email:
             stored |= {name: stored[name].lower() for name in (EMAIL, ADDITIONAL) if name in stored}
+        if settings.trim_texts:
+            stored = {name: value.strip() for name, value in stored.items()}
+        if settings.rewrite_phones:
+            stored |= {name: e164(stored[name]) for name in PHONES if name in stored}
         return stored
 
     def refuse_taken(self, contact: Contact | None, values: Mapping[str, str]) -> None:
@@ -91,6 +97,14 @@ class Gate:
         except ClearingRefusedError:
             raise invalid(f"{STAGE} cannot be cleared") from None
         return {**values, STAGE: left}
+
+
+def e164(text: str) -> str:
+    """Return a phone number as HubSpot may store it; what is none is left as it is."""
+    digits = "".join(char for char in text if char in "0123456789")
+    is_number = re.fullmatch(r"\s*\+?[\d\s().-]+", text, re.ASCII) is not None and 10 <= len(digits) <= 15
+    country = "" if text.lstrip().startswith("+") or len(digits) > 10 else "1"
+    return f"+{country}{digits}" if is_number else text
 
 
 def _texts(properties: Mapping[str, Any], null_clears: bool) -> dict[str, str]:

@@ -16,9 +16,9 @@ from typing import TypeVar
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.budget import SharedBudget
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
-from reconciler.core.errors import Code, OutcomeUnknown, RateLimited, Refused, Transient, Unavailable
+from reconciler.core.errors import Code, OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
-from reconciler.core.ports import CALL_DEADLINE, Answer, Page, Unanswered, Written
+from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Unanswered, Written
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
 from sandbox.lifecycle import STAGE
@@ -52,6 +52,7 @@ class Wire:
         self.created: dict[CustomerId, list[int]] = {}
         self.staged: set[str] = set()
         self.burst = ""
+        self.lost: frozenset[Door] = frozenset()
 
     def note(self, seconds: float, *, search: bool) -> None:
         """Note a call; more of them in a window than the limit is HubSpot's to refuse, and ours to avoid."""
@@ -160,7 +161,7 @@ class SimulatedHubSpot:
             with suppress(HubSpotError):
                 self._portal.erase(contact_id, by=self._portal.app)
 
-        self._call(erase, writes=True)
+        self._call(erase, Door.ERASE)
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
         def search() -> Page:
@@ -175,7 +176,7 @@ class SimulatedHubSpot:
                 ahead = f"{ids[PAGE - 1]}:0" if len(ids) > PAGE else None
                 return Page(contacts=found, after=ahead, served_at=time_of(now // 1000 * 1000))
 
-        return self._call(search, search=True)
+        return self._call(search, Door.SEARCH)
 
     def walk(self, after: str | None) -> Page:
         def page() -> Page:
@@ -196,7 +197,10 @@ class SimulatedHubSpot:
                 live = self._portal.ledger.records.live.walk(0, 1 << 62)
                 return max(map(ContactId, live), default=None)
 
-        return self._call(search, search=True)
+        return self._call(search, Door.SEARCH)
+
+    def account(self) -> HubSpotAccount:
+        return self._call(lambda: HubSpotAccount(portal=self._portal.settings.portal_id, time_zone="UTC"), Door.ACCOUNT)
 
     def _write(self, items: list[Answered], act: Callable[[Answered], Answer], until: float) -> list[Answer]:
         """Act on each item for itself, as a halved batch ends; its second half may stay unsent or unanswered."""
@@ -212,18 +216,19 @@ class SimulatedHubSpot:
                     _answer(act, item)
             return answers + [missing] * (len(items) - cut) if missing else answers
 
-        return self._call(call, writes=True, until=until)
+        return self._call(call, Door.WRITE, until=until)
 
-    def _call(
-        self, act: Callable[[], Answered], *, writes: bool = False, search: bool = False, until: float = inf
-    ) -> Answered:
+    def _call(self, act: Callable[[], Answered], door: Door = Door.READ, *, until: float = inf) -> Answered:
         """Make one call: budget, flight there, effect, flight back."""
+        writes = door in (Door.WRITE, Door.ERASE)
         self._stage.check()
-        self._budget.spend(search=search)
+        self._budget.spend(door)
         if self._clock.seconds > until:
             raise Transient("no HubSpot call free in time")
-        self._wire.note(self._clock.seconds, search=search)
-        with self._judged():
+        self._wire.note(self._clock.seconds, search=door is Door.SEARCH)
+        with self._judged(door):
+            if door in self._wire.lost:
+                raise PathUnknown("HubSpot does not know this path", delay=30.0)
             self._fly(writes, self._clock.seconds)
             answer = act()
             self._return(writes)
@@ -252,16 +257,16 @@ class SimulatedHubSpot:
             self._stage.stop()
 
     @contextmanager
-    def _judged(self) -> Iterator[None]:
+    def _judged(self, door: Door) -> Iterator[None]:
         try:
             yield
         except RateLimited as error:
             self._budget.block(error.delay)
             raise
         except Transient as error:
-            self._budget.failed(error)
+            self._budget.failed(error, door)
             raise
-        self._budget.answered()
+        self._budget.answered(door)
 
 
 def _answer(act: Callable[[Answered], Answer], item: Answered) -> Answer:

@@ -43,7 +43,7 @@ def examine(world: World, steps: int) -> Problems:
 def forgotten(world: World) -> Iterator[str]:
     """Changed rows that nothing would ever look at again, but for the sweep."""
     tables = world.tables
-    dirty = {uuid for uuid, _, _ in tables.dirty}
+    dirty = {each[0] for each in tables.dirty}
     busy = {intent.uuid for intent in tables.intents.values()}
     for row in tables.customers.values():
         link = tables.links.get(row.uuid)

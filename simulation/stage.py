@@ -19,13 +19,21 @@ class Dead(BaseException):
     """The process of this work was killed; whatever still runs of it has no effect."""
 
 
+class Forbidden(Transient):
+    """The sync's role may not touch the owner's table."""
+
+    cause = "privilege"
+    is_systemic = True
+
+
 @dataclass(slots=True)
 class Weather:
-    """How likely things go wrong at a port, as shares of its calls."""
+    """How likely things go wrong at a port, as shares of its calls. `is_forbidden`: not the sync's table."""
 
     pause: float = 0.0
     fail_before: float = 0.0
     fail_after: float = 0.0
+    is_forbidden: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -113,8 +121,8 @@ class Stage:
 class Watched:
     """A port at whose calls a task may stop, die, or see the call fail."""
 
-    def __init__(self, port: Any, stage: Stage, weather: Weather) -> None:
-        self._port, self._stage, self._weather = port, stage, weather
+    def __init__(self, port: Any, stage: Stage, weather: Weather, *, of_table: bool) -> None:
+        self._port, self._stage, self._weather, self._of_table = port, stage, weather, of_table
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._port, name)
@@ -126,6 +134,8 @@ class Watched:
                 stage.stop()
             if weather.fail_before and random.random() < weather.fail_before:
                 raise Transient("the database did not answer", delay=1.0)
+            if weather.is_forbidden and self._of_table:
+                raise Forbidden("permission denied for table customer", delay=10.0)
             answer = call(*args, **named)
             if weather.fail_after and random.random() < weather.fail_after:
                 raise Transient("the database's answer did not arrive", delay=1.0)

@@ -16,6 +16,7 @@ from reconciler.poll import Poll
 from reconciler.reconcile import Reconciler
 from reconciler.sender import Sender
 from reconciler.sweep import Sweep
+from reconciler.witness import Witness
 from reconciler.write_through import WriteThrough
 from sandbox.events import Event, payload
 from sandbox.portal import Portal
@@ -29,6 +30,7 @@ from simulation.memory.records import MemoryRecords
 from simulation.memory.slots import MemorySlots
 from simulation.memory.tables import Tables
 from simulation.oracle import Oracle
+from simulation.owner import Owner
 from simulation.people import People
 from simulation.stage import Stage, Task, Watched, Weather
 from webhook.events import read
@@ -57,6 +59,7 @@ class Process:
             brakes=records,
             budget=budget,
             rules=lambda: world.rules,
+            witness=Witness(hubspot, records, clock.monotonic),
             clock=clock.monotonic,
         )
         self.api = WriteThrough(
@@ -115,6 +118,7 @@ class World:
         self.portal.ledger.deliver_to(self._hear)
         self.processes = [Process(self) for _ in range(3)]
         self.people = People(self, random, wild=self.wild)
+        self.owner = Owner(self, random, wild=self.wild)
 
     def _is_agreed(self, contact: int, column: str, value: Value) -> bool:
         link = self.tables.owner(ContactId(contact))
@@ -125,7 +129,7 @@ class World:
         return {field.column: self.random.choice(usual) for field in FIELDS}
 
     def watched(self, port: object) -> Any:
-        return Watched(port, self.stage, self.weather)
+        return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.desk))
 
     @property
     def api(self) -> WriteThrough:
@@ -143,6 +147,7 @@ class World:
         self.weather.pause = self.wire_weather.pause = 0.3
         acts: list[tuple[Callable[[], bool], int]] = [
             *self.people.acts,
+            *self.owner.acts,
             (self.deliver, 20),
             (self.work, 12),
             (self.go_on, 60),
@@ -236,6 +241,7 @@ class World:
 
     def calm_down(self) -> None:
         """No more faults: everything under way ends, every event arrives."""
+        self.owner.leave_in_peace()
         for weather in (self.weather, self.wire_weather):
             weather.pause = weather.fail_before = weather.fail_after = 0.0
         for task in list(self.stage.tasks):

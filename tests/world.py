@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -46,6 +47,10 @@ class World:
         self.parts = wiring.build(self.settings, database)
         self.parts.budget.shape()
 
+    def rebuilt(self, database: Database | None = None) -> wiring.Parts:
+        """The parts of another process."""
+        return wiring.build(self.settings, database or self.parts.database)
+
     @classmethod
     @contextmanager
     def open(cls, dsn: str, database: Database, **settings: Any) -> Iterator["World"]:
@@ -59,6 +64,11 @@ class World:
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         cursor = self.connection.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
+
+    def sql_file(self, name: str) -> None:
+        """Run a file of the repository's root."""
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute((Path(__file__).parents[1] / name).read_bytes())
 
     def customer(self, email: str) -> dict[str, Any] | None:
         """The live customer with this address."""

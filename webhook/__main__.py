@@ -15,7 +15,8 @@ from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE, Reconciler
-from reconciler.settings import InvalidSettings, Webhook, load
+from reconciler.secret_values import EachOf
+from reconciler.settings import InvalidSettings, Webhook, load, secret_source
 from reconciler.start import Account
 from reconciler.wiring import Parts, build
 from reconciler.wsgi import end_with_parent, serve
@@ -23,6 +24,7 @@ from webhook.alarm import Alarm
 from webhook.app import Receiver, make_app
 from webhook.events import Delivery, Quarantined
 from webhook.signature import Verifier
+from webhook.tally import Tally
 
 PAUSE = 5.0
 """Seconds until the worker looks again without being woken."""
@@ -32,6 +34,9 @@ DRAINING = 4
 
 DELIVERY_DEADLINE = 3.0
 """Seconds in which a delivery is stored: HubSpot gives up after five."""
+
+CLERKS_PAUSE = 1.0
+"""Seconds between two writings of counts, however many requests a stranger sends."""
 
 log = structlog.get_logger()
 
@@ -47,6 +52,27 @@ class StoringInbox:
 
     def quarantine(self, body: Quarantined) -> None:
         self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash)
+
+
+class Clerk:
+    """Writes down, in a thread of its own, what was not taken: for the status and the figures."""
+
+    def __init__(self, tally: Tally, inbox: PostgresInbox) -> None:
+        self._tally, self._inbox = tally, inbox
+
+    def run(self) -> None:
+        """Write for ever, once in a while; what could not be written is kept."""
+        while True:
+            counts = self._tally.take()
+            try:
+                self._inbox.count({kind: count.times for kind, count in counts.items()}, ages=self._tally.ages(counts))
+            except Transient as error:
+                self._tally.put_back(counts)
+                log.debug("webhook.uncounted", reason=error.reason)
+            except Exception:
+                self._tally.put_back(counts)
+                log.exception("webhook.bug")
+            time.sleep(CLERKS_PAUSE)
 
 
 class Worker:
@@ -88,7 +114,7 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Webhook)
     logs.configure(style=settings.log_format, level=settings.log_level, process="webhook")
-    dsn = settings.database_url.get_secret_value()
+    dsn = secret_source("DATABASE_URL", settings.database_url)
     delivering = lasting(dsn, size=settings.database_pool, deadline=DELIVERY_DEADLINE)
     return receiving(settings, build(settings, lasting(dsn, size=DRAINING)), PostgresInbox(delivering))
 
@@ -97,16 +123,19 @@ def receiving(settings: Webhook, parts: Parts, inbox: PostgresInbox) -> Callable
     """Start the worker and return the app."""
     bodies = Bodies()
     bodies.watch()
+    secret = secret_source("HUBSPOT_CLIENT_SECRET", settings.hubspot_client_secret)
     worker = Worker(parts.reconciler)
     threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
+    alarm = Alarm(time.monotonic)
+    threading.Thread(target=Clerk(alarm.tally, inbox).run, daemon=True, name="clerk").start()
     return make_app(
         Receiver(
-            verifier=Verifier(str(settings.hubspot_webhook_url), settings.client_secrets),
+            verifier=Verifier(settings.hubspot_webhook_url, EachOf(secret)),
             inbox=StoringInbox(inbox),
             wake=worker.wake,
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,
-            alarm=Alarm(time.monotonic),
+            alarm=alarm,
             bodies=bodies,
         )
     )

@@ -56,18 +56,16 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
 
     @app.post("/")  # type: ignore[untyped-decorator]
     def deliver() -> Response:
-        try:
-            return _deliver(receiver, bottle.request.environ)
-        except Unsigned as error:
-            receiver.alarm.refused(error.code)
-            raise
+        return _deliver(receiver, bottle.request.environ)
 
     @app.get(["/livez", "/healthz"])  # type: ignore[untyped-decorator]
     def health() -> Response:
-        return _answer(200, {"status": "ok"})
+        # Good all the same: without receivers no delivery could be accepted, ever.
+        code = receiver.alarm.refusing
+        return _answer(200, {"status": "ok"} if code is None else {"status": "refusing", "code": code})
 
     def shell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        response = _respond(app, environ)
+        response = _respond(app, receiver, environ)
         if response.status >= 400:
             receiver.bodies.drop(environ)
         return response.send(environ, start_response)
@@ -75,34 +73,61 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     return shell
 
 
-def _respond(app: bottle.Bottle, environ: dict[str, Any]) -> Response:
+def _respond(app: bottle.Bottle, receiver: Receiver, environ: dict[str, Any]) -> Response:
     try:
-        bottle.request.bind(environ)
-        refuse_ambiguous(environ)
-        route, arguments = app.router.match(environ)
-        response: Response = route.call(**arguments)
-        return response
-    except bottle.HTTPError as error:
-        if error.status_code == 405:
-            return _refuse(405, "method_not_allowed", Allow=error.get_header("Allow") or "POST")
-        return _refuse(404, "not_found")
-    except Unsigned as error:
-        log.warning("webhook.refused", code=error.code)
-        return _refuse(401, error.code)
-    except (Ambiguous, CutOff):
-        return _refuse(400, "bad_request", Connection="close")
-    except TooLarge:
-        return _refuse(413, "too_large", Connection="close")
-    except TooSlow:
-        return _refuse(408, "too_slow", Connection="close")
-    except TooMany:
-        return _refuse(503, "too_busy", **{"Retry-After": RETRY_AFTER})
+        return _called(app, receiver.verifier.path, environ)
     except (DatabaseDown, Busy) as error:
         log.warning("webhook.unavailable", reason=error.reason)
+        receiver.alarm.failed("unavailable")
         return _refuse(503, "unavailable", **{"Retry-After": RETRY_AFTER})
-    except Exception:
-        log.exception("webhook.bug")
-        return _refuse(500, "internal")
+    except Exception as error:
+        status, code, headers = _refusal_of(error)
+        if status == 500:
+            log.exception("webhook.bug")
+            receiver.alarm.failed(code)
+        elif _is_hubspots(environ):
+            receiver.alarm.refused(code)
+        else:
+            receiver.alarm.stray(code)
+        return _refuse(status, code, **headers)
+
+
+def _called(app: bottle.Bottle, path: str, environ: dict[str, Any]) -> Response:
+    bottle.request.bind(environ)
+    refuse_ambiguous(environ)
+    # The path of the URL is another name of the root, where an ingress that strips it delivers. It is no route of its
+    # own: Bottle would read `:` and `<` in it as wildcards.
+    called = {**environ, "PATH_INFO": "/"} if environ["PATH_INFO"] == path else environ
+    route, arguments = app.router.match(called)
+    response: Response = route.call(**arguments)
+    return response
+
+
+def _refusal_of(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Return the status, code and headers of what is refused."""
+    match error:
+        case bottle.HTTPError(status_code=405):
+            return 405, "method_not_allowed", {"Allow": error.get_header("Allow") or "POST"}
+        case bottle.HTTPError():
+            return 404, "not_found", {}
+        case Unsigned(code=code):
+            return 401, code, {}
+        case Ambiguous() | CutOff():
+            return 400, "bad_request", {"Connection": "close"}
+        case TooLarge():
+            return 413, "too_large", {"Connection": "close"}
+        case TooSlow():
+            return 408, "too_slow", {"Connection": "close"}
+        case TooMany():
+            return 503, "too_busy", {"Retry-After": RETRY_AFTER}
+        case _:
+            return 500, "internal", {}
+
+
+def _is_hubspots(environ: dict[str, Any]) -> bool:
+    """Whether a request that is not taken looks like a delivery, and not like what scanners send to every port."""
+    is_marked = any(name.startswith("HTTP_X_HUBSPOT_") for name in environ)
+    return is_marked or "hubspot" in environ.get("HTTP_USER_AGENT", "").lower()
 
 
 def _deliver(receiver: Receiver, environ: dict[str, Any]) -> Response:

@@ -7,8 +7,8 @@ import hashlib
 import hmac
 import re
 from base64 import b64encode
-from collections.abc import Sequence
-from urllib.parse import unquote
+from collections.abc import Iterable
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 WINDOW = 300_000
 """Milliseconds a timestamp may be away from now, either way."""
@@ -26,11 +26,13 @@ class Unsigned(Exception):
 
 
 class Verifier:
-    """Verifies requests to one URL with the app's secrets (two while rotating)."""
+    """Verifies requests to one URL with the app's secrets (two while rotating), which are gone through each time."""
 
-    def __init__(self, url: str, secrets: Sequence[bytes]) -> None:
+    def __init__(self, url: str, secrets: Iterable[bytes]) -> None:
+        self.path = unquote_to_bytes(urlsplit(url).path).decode("latin-1") or "/"
+        """The path of the URL, as WSGI shows it."""
         self._signed = b"POST" + decoded(url).encode()
-        self._secrets = tuple(secrets)
+        self._secrets = secrets
 
     def verify(self, *, signature: str | None, timestamp: str | None, body: bytes, now_ms: int) -> None:
         """Raise `Unsigned` unless the body was signed by HubSpot within the window."""

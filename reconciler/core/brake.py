@@ -1,4 +1,4 @@
-"""The brake: what would delete or blank too much in an hour is held, the rest goes on.
+"""The brake: what would remove, blank, make or rewrite too much in an hour is held, the rest goes on.
 
 The allowance is counted outside, over a rolling hour and all processes; this only says what a batch needs of it
 and takes back what was not granted.
@@ -6,11 +6,13 @@ and takes back what was not granted.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.core.contact import Trouble
-from reconciler.core.step import RECORD, Local, Remote, Step, fingerprint
+from reconciler.core.fields import Value, Values
+from reconciler.core.parking import without_effect
+from reconciler.core.step import HELD, RECORD, Local, Remote, Step, fingerprint
 
 
 class Danger(StrEnum):
@@ -18,61 +20,131 @@ class Danger(StrEnum):
 
     DELETE = "delete"
     BLANK = "blank"
+    CREATE = "create"
+    REWRITE = "rewrite"
+    MISSING = "missing"
 
 
-HELD = "held_"
-"""Prefix of the trouble codes that only an allowance ends."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a step asks of the allowance, once: a kind, and for rewrites the column, as each is counted for itself."""
+
+    kind: Danger
+    column: str = ""
 
 
-def needed(steps: Sequence[Step]) -> Counter[Danger]:
-    """Count what these steps would delete and blank."""
-    return Counter(danger for step in steps for danger in _dangers(step))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What may pass in an hour: `number`, or `share` of the live links if that is more, but never above `ceiling`.
+
+    `daily` is the most that may pass in a day.
+    """
+
+    number: int
+    share: float = 0.0
+    ceiling: int | None = None
+    daily: int | None = None
+
+    def in_an_hour(self, links: int) -> int:
+        """Return how many may pass in an hour."""
+        allowed = max(self.number, int(self.share * links))
+        return allowed if self.ceiling is None else min(allowed, self.ceiling)
 
 
-def brake(steps: Sequence[Step], granted: Mapping[Danger, int]) -> list[Step]:
+Limits = Mapping[Danger, Limit]
+
+LIMITS: Limits = {
+    Danger.DELETE: Limit(number=100, share=0.1, ceiling=1_000),
+    Danger.BLANK: Limit(number=100, share=0.1, ceiling=1_000),
+    Danger.CREATE: Limit(number=1_000, share=0.25, ceiling=10_000),
+    Danger.REWRITE: Limit(number=1_000, share=0.25, ceiling=10_000),
+    Danger.MISSING: Limit(number=0),
+}
+"""What passes where the owner set nothing else. What is only missing waits for a person."""
+
+
+def needed(steps: Sequence[Step]) -> Counter[Need]:
+    """Count what these steps ask of the allowance."""
+    return Counter(need for step in steps for need in (*_of_record(step), *_of_columns(step).values()))
+
+
+def brake(steps: Sequence[Step], granted: Mapping[Need, int]) -> list[Step]:
     """Return the steps with what goes beyond `granted` held, in the order they come."""
     left = Counter(granted)
     return [_braked(step, left) for step in steps]
 
 
-def _dangers(step: Step) -> list[Danger]:
+def held(steps: Sequence[Step]) -> dict[str, list[Step]]:
+    """Return the steps of which something is held, by the kind of it."""
+    kinds: dict[str, list[Step]] = {}
+    for step in steps:
+        for code in sorted({why.code for why in step.trouble.values() if why.code.startswith(HELD)}):
+            kinds.setdefault(code.removeprefix(HELD), []).append(step)
+    return kinds
+
+
+def _of_record(step: Step) -> list[Need]:
+    if step.is_missing:
+        return [Need(Danger.MISSING)]
     if step.local is Local.DELETE or step.remote is Remote.ARCHIVE:
-        return [Danger.DELETE]
-    return [Danger.BLANK] * len(_blanked(step))
+        return [Need(Danger.DELETE)]
+    if step.local is Local.INSERT or step.remote is Remote.CREATE:
+        return [Need(Danger.CREATE)]
+    return []
 
 
-def _blanked(step: Step) -> list[str]:
+def _of_columns(step: Step) -> dict[str, Need]:
+    """Return what a merge asks for each column whose value it takes away."""
+    if _of_record(step) or step.local is Local.REVIVE:
+        return {}
     local = step.pair.customer.values if step.pair.customer is not None else {}
     remote = step.pair.contact.values if step.pair.contact is not None else {}
-    pulled = [column for column, value in step.pull.items() if value is None and local.get(column) is not None]
-    pushed = [column for column, value in step.push.items() if value is None and remote.get(column) is not None]
-    return pulled + pushed
+    return {**_overwritten(step.pull, local), **_overwritten(step.push, remote)}
 
 
-def _braked(step: Step, left: Counter[Danger]) -> Step:
-    dangers = _dangers(step)
-    if not dangers:
-        return step
-    kind, count = dangers[0], len(dangers)
-    if left[kind] >= count:
-        left[kind] -= count
-        return step
-    return _held_record(step) if kind is Danger.DELETE else _without_blanks(step)
+def _overwritten(values: Values, before: Values) -> dict[str, Need]:
+    return {
+        column: _need(column, value)
+        for column, value in values.items()
+        if before.get(column) is not None and before[column] != value
+    }
 
 
-def _held_record(step: Step) -> Step:
-    code = HELD + Danger.DELETE
+def _need(column: str, value: Value) -> Need:
+    return Need(Danger.BLANK) if value is None else Need(Danger.REWRITE, column)
+
+
+def _braked(step: Step, left: Counter[Need]) -> Step:
+    for need in _of_record(step):
+        if left[need] < 1:
+            return _held_record(step, need.kind)
+        left[need] -= 1
+    beyond: dict[str, Danger] = {}
+    for column, need in _of_columns(step).items():
+        if left[need] < 1:
+            beyond[column] = need.kind
+        else:
+            left[need] -= 1
+    return _without(step, beyond) if beyond else step
+
+
+def _held_record(step: Step, kind: Danger) -> Step:
+    code = HELD + kind
     trouble = {RECORD: Trouble(code=code, fingerprint=fingerprint(RECORD, code))}
-    return Step(pair=step.pair, trouble=trouble, closes=step.closes)
+    return without_effect(step, trouble)
 
 
-def _without_blanks(step: Step) -> Step:
-    blanked = set(_blanked(step))
-    trouble = {c: Trouble(code=HELD + Danger.BLANK, fingerprint=fingerprint(c, None)) for c in blanked}
-    push = {column: value for column, value in step.push.items() if column not in blanked}
+def _without(step: Step, beyond: Mapping[str, Danger]) -> Step:
+    """Leave these columns as they are, on both sides."""
+    values = {**step.push, **step.pull}
+    trouble = {
+        column: Trouble(code=HELD + kind, fingerprint=fingerprint(column, values[column]))
+        for column, kind in beyond.items()
+    }
+    push = {column: value for column, value in step.push.items() if column not in beyond}
     return replace(
         step,
-        pull={column: value for column, value in step.pull.items() if column not in blanked},
+        pull={column: value for column, value in step.pull.items() if column not in beyond},
         push=push,
         remote=step.remote if push or step.remote is not Remote.UPDATE else None,
         trouble={**step.trouble, **trouble},

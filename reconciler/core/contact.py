@@ -40,9 +40,14 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a read by id found: a contact (perhaps archived, perhaps under another id after a merge) or nothing."""
+    """What a read by id found: a contact (perhaps archived, perhaps under another id after a merge) or nothing.
+
+    `is_proven`: HubSpot's word counts. That a contact is gone is only believed while the account and another contact,
+    known to live, read well.
+    """
 
     contact: Contact | None
+    is_proven: bool = True
 
     @property
     def is_alive(self) -> bool:
@@ -50,6 +55,8 @@ class Snapshot:
 
 
 GONE = Snapshot(contact=None)
+ABSENT = Snapshot(contact=None, is_proven=False)
+"""A contact that HubSpot does not show; that it is gone is not proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,7 @@ class Intent:
     """A HubSpot write stored before it is sent, open until its answer is committed.
 
     `is_ahead`: the row does not hold it yet, it follows HubSpot (an API write). `reserved` marks the create of an API
-    call whose customer does not exist yet.
+    call whose customer does not exist yet. `overtaken` are the columns on which something later was agreed.
     """
 
     id: IntentId
@@ -96,14 +103,32 @@ class Intent:
     is_overdue: bool
     is_ahead: bool = False
     reserved: bool = False
+    overtaken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """What was sent to a property without an answer, and given up: it may still land `until` then.
+
+    `is_overtaken`: something later was agreed since it was sent.
+    """
+
+    column: str
+    value: Value
+    until: datetime
+    is_overtaken: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed."""
+    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed.
+
+    `detail` names what refused it, where there is a name: the owner's rule, or HubSpot's.
+    """
 
     code: str
     fingerprint: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +142,10 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """customer uuid <-> contact id, with base and times. `alive` is the base of existence; None: never agreed."""
+    """customer uuid <-> contact id, with base and times. `alive` is the base of existence; None: never agreed.
+
+    `is_deletion_seen`: the row was deleted, and the trigger was there. `is_erase_due`: an operator has asked for it.
+    """
 
     uuid: CustomerId
     contact_id: ContactId | None = None
@@ -129,8 +157,11 @@ class Link:
     edited: Mapping[str, datetime] = field(default_factory=dict)
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
+    late: tuple[Late, ...] = ()
     is_detached: bool = False
     privacy: bool = False
+    is_deletion_seen: bool = False
+    is_erase_due: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +169,8 @@ class Pair:
     """A link with both its sides and its open intents: all that a decision needs.
 
     `fence` is the claim's number. `remote` is None when nothing was read (an unlinked customer).
-    `privacy` says that a privacy deletion of this contact was announced, now or before.
+    `privacy` says that a privacy deletion of this contact was announced, now or before. `hides_rows`: the table shows
+    this role not every row, so that one that is not there may well be.
     """
 
     link: Link
@@ -147,6 +179,7 @@ class Pair:
     intents: tuple[Intent, ...] = ()
     fence: int = 0
     privacy: bool = False
+    hides_rows: bool = False
 
     @property
     def uuid(self) -> CustomerId:
@@ -155,6 +188,22 @@ class Pair:
     @property
     def contact(self) -> Contact | None:
         return None if self.remote is None else self.remote.contact
+
+    @property
+    def is_row_missing(self) -> bool:
+        """Whether a customer that both sides agreed on, or that was edited here, is absent, and nothing saw it go."""
+        was_there = bool(self.link.alive) or bool(self.link.edited)
+        return self.customer is None and was_there and not self.link.is_deletion_seen
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the row is missing because this role may not see it, as far as can be told."""
+        return self.is_row_missing and self.hides_rows
+
+    @property
+    def is_contact_missing(self) -> bool:
+        """Whether HubSpot does not show the contact, and nothing proves that it is gone."""
+        return self.remote is not None and not self.remote.is_proven
 
     @property
     def is_settled(self) -> bool:

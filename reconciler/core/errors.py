@@ -6,6 +6,7 @@ is no exception but a `Refused` value, so that one bad record cannot harm its ba
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from reconciler.core.contact import ContactId
 
@@ -15,7 +16,14 @@ class SyncError(Exception):
 
 
 class Transient(SyncError):
-    """Something outside the record failed; try again after `delay` seconds."""
+    """Something outside the record failed; try again after `delay` seconds.
+
+    `reason` says so in a sentence for people, `cause` in one word for status, logs and alerts. `is_systemic`: it is
+    certainly no record's doing, and nothing of its kind goes on until it is over.
+    """
+
+    cause: ClassVar[str] = "unavailable"
+    is_systemic: ClassVar[bool] = False
 
     def __init__(self, reason: str, *, delay: float = 5.0) -> None:
         super().__init__(reason)
@@ -27,16 +35,65 @@ class Unavailable(Transient):
     """HubSpot or Postgres did not answer as agreed; nothing was written."""
 
 
+class Untrusted(Unavailable):
+    """No secure connection to HubSpot could be made: its certificate is not trusted here."""
+
+    cause = "tls_failed"
+    is_systemic = True
+
+
+class TooLarge(Unavailable):
+    """HubSpot's answer is larger than any that is taken; ask for less at once."""
+
+    cause = "answer_too_large"
+
+
 class RateLimited(Transient):
     """HubSpot says that its limit is reached; nothing was written."""
+
+    cause = "rate_limited"
+    is_systemic = True
+
+
+class QuotaSpent(RateLimited):
+    """The account's HubSpot calls of the day are spent; nothing was written."""
+
+    cause = "quota_spent"
 
 
 class NotNow(Transient):
     """No HubSpot call may be made now: none is left, or HubSpot is down; nothing was written."""
 
+    cause = "waiting"
+    is_systemic = True
+
 
 class Unauthorised(Transient):
     """HubSpot does not accept the token; nothing was written."""
+
+    cause = "token_refused"
+    is_systemic = True
+
+
+class ScopeMissing(Transient):
+    """The token may not make this kind of call; others it may."""
+
+    cause = "scope_missing"
+    is_systemic = True
+
+
+class PathUnknown(Transient):
+    """HubSpot does not know this path: that says nothing of any record. So ends a version of its API."""
+
+    cause = "path_unknown"
+    is_systemic = True
+
+
+class OtherAccount(Transient):
+    """The token is for another HubSpot account by now: what it does not show says nothing of ours."""
+
+    cause = "other_account"
+    is_systemic = True
 
 
 class OutcomeUnknown(Transient):
@@ -45,6 +102,22 @@ class OutcomeUnknown(Transient):
 
 class WrongPortal(SyncError):
     """The token belongs to another HubSpot account than the one this database was linked with."""
+
+
+class RowRefused(SyncError):
+    """A rule of the table's owner refuses a row: a constraint, a type, a trigger. It is an answer about that row.
+
+    `rule` is the name of the constraint, index or trigger function, or what else there is to go by; `columns` are the
+    mapped ones that it speaks of, as far as that is known.
+    """
+
+    def __init__(self, rule: str, columns: frozenset[str] = frozenset()) -> None:
+        super().__init__(rule)
+        self.rule, self.columns = rule, columns
+
+
+class CopiedDatabase(WrongPortal):
+    """The database is a copy of the one that is linked with the HubSpot account."""
 
 
 class EmptyRead(SyncError):
@@ -61,6 +134,7 @@ class Code(StrEnum):
     GONE = "contact_gone"
     BLOCKED = "address_blocked"
     REFUSED = "refused"
+    ROW = "row_refused"
 
 
 OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.core.letters import LOWER
+
 Value = str | None
 """A canonical value; None is the one empty value (HubSpot's missing, null and "")."""
 
@@ -16,6 +18,10 @@ Values = Mapping[str, Value]
 
 TEXT_LIMIT = 65_536
 """Characters HubSpot keeps in one text property."""
+
+
+STAGE = "lifecyclestage"
+"""The one column whose property HubSpot may leave as it is, without a word."""
 
 
 class Policy(StrEnum):
@@ -35,12 +41,14 @@ def normalise_text(text: str | None) -> Value:
 
 
 def normalise_email(text: str | None) -> Value:
-    """Return the address trimmed and lower-cased, idempotently; None when nothing is left."""
+    """Return the address trimmed and lower-cased, idempotently; None when nothing is left.
+
+    `sync.address` in schema.sql gives the same for every text.
+    """
     if not text:
         return None
     address = (normalise_text(text) or "").strip()
-    # 'İ'.lower() is two code points whose lower() is stable; one pass therefore settles.
-    return address.lower() or None
+    return (address.lower() if address.isascii() else address.translate(LOWER)) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What HubSpot's answer to a write means here: for the base, for the row, for the log. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.core.contact import Contact, IntentId, IntentKind, Trouble
 from reconciler.core.errors import Code, Refused
-from reconciler.core.fields import Value, Values, normalised
+from reconciler.core.fields import STAGE, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Sent, Write
 from reconciler.core.step import RECORD, fingerprint, troubles
@@ -62,7 +62,9 @@ class Taken:
 
     @property
     def alive(self) -> bool | None:
-        """The new base of being alive; None: it stays."""
+        """The new base of being alive; None: it stays. An API delete's follows when the row is dead, too."""
+        if self.is_archived and self.write.is_direct:
+            return None
         return {IntentKind.ARCHIVE: False, IntentKind.CREATE: True}.get(self.write.kind)
 
     @property
@@ -88,18 +90,27 @@ class Taken:
         return tuple(intent.id for intent in self.write.pair.intents if intent.is_overdue)
 
     @property
-    def coerced(self) -> tuple[Conflict, ...]:
-        """What HubSpot made into something else."""
-        return tuple(
-            Conflict(column=column, winner=Verdict.REMOTE, kept=self.contact.values[column], lost=sent)
-            for column, sent in self.write.values.items()
-            if column in self.contact.values and sent is not None and self.contact.values[column] != sent
-        )
+    def refused(self) -> tuple[Conflict, ...]:
+        """The stage that HubSpot did not take: it kept its own."""
+        return tuple(each for each in self._otherwise() if each.column == STAGE)
 
-    def coerced_again(self, columns: set[str]) -> dict[str, Trouble]:
-        """Return what parks the columns that HubSpot changed in the same way before; a caller may ask for it again."""
-        if self.write.is_direct:
-            return {}
+    @property
+    def rewritten(self) -> tuple[Conflict, ...]:
+        """What HubSpot stores in a form of its own: nobody's edit, and nothing is lost."""
+        return tuple(each for each in self._otherwise() if each.column != STAGE)
+
+    def _otherwise(self) -> Iterator[Conflict]:
+        for column, sent in self.write.values.items():
+            if column in self.contact.values and sent is not None and self.contact.values[column] != sent:
+                yield Conflict(column=column, winner=Verdict.REMOTE, kept=self.contact.values[column], lost=sent)
+
+    def turned_back(self, written: Values, row: Mapping[str, Value]) -> dict[str, Trouble]:
+        """Return what parks the columns whose row took HubSpot's form and has the one that was sent all the same.
+
+        A trigger of the owner's does that: both would rewrite each other's value for ever.
+        """
+        now = normalised(row)
+        columns = [each.column for each in self.rewritten if each.column in written and now[each.column] == each.lost]
         return {c: Trouble(code="coerced", fingerprint=fingerprint(c, self.write.values[c])) for c in columns}
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:

@@ -4,17 +4,21 @@ Nobody below knows why the pair was marked; nothing here writes. Steps that chan
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.core.contact import ContactId, Intent, IntentId, IntentKind, Pair, Trouble
+from reconciler.core.errors import Code
 from reconciler.core.existence import Existence, existence
 from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.judge import Judge, overwritten_unseen
 from reconciler.core.merge import Conflict, Merged, Verdict, merge
+from reconciler.core.parking import is_row_parked
 from reconciler.core.step import (
     CREATE_UNKNOWN,
     RECORD,
+    ROWS_HIDDEN,
     STALE_LOOKS,
     Absorb,
     Adopt,
@@ -29,16 +33,25 @@ from reconciler.core.step import (
     fingerprint,
 )
 
+HIDDEN_LOOK = 30.0
+"""Seconds until another look at a pair whose row this role may not see."""
+
 
 def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     """Decide about one pair. What is settled by it ends the intents whose calls are long over."""
+    if pair.is_hidden:
+        return Step(pair=pair, waits=ROWS_HIDDEN, again=HIDDEN_LOOK)
     step = _decide(pair, around, rules)
+    if (pair.is_row_missing or pair.is_contact_missing) and step.removes_anything:
+        step = replace(step, is_missing=True)
     overdue = [intent.id for intent in pair.intents if intent.is_overdue and intent.id not in step.closes]
     is_open = step.again is not None or step.identity is not None or step.needs_history
     return replace(step, closes=(*step.closes, *overdue)) if overdue and not is_open else step
 
 
 def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+    if pair.link.is_erase_due:
+        return _erase(pair)
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
@@ -53,6 +66,14 @@ def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     if contact is not None and _is_stale(pair):
         return Step(pair=pair, is_stale=True, again=STALE_LOOKS[pair.link.looks])
     return _linked(pair, around, rules)
+
+
+def _erase(pair: Pair) -> Step:
+    """Erase on request: HubSpot first. A create under way is waited for, or its contact would outlive its person."""
+    if any(intent.kind is IntentKind.CREATE and not intent.is_overdue for intent in pair.intents):
+        return Step(pair=pair, again=STALE_LOOKS[1])
+    is_there = pair.link.contact_id is not None or pair.contact is not None
+    return Step(pair=pair, local=Local.ERASE, remote=Remote.PURGE if is_there else None)
 
 
 def _is_stale(pair: Pair) -> bool:
@@ -160,6 +181,8 @@ def _archive(pair: Pair, rules: Rules) -> Step:
 def _delete(pair: Pair, rules: Rules) -> Step:
     if not rules.deletes_inbound or pair.link.is_detached:
         return Step(pair=pair, local=Local.DETACH, closes=_open(pair))
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     trouble = _troubled(pair, RECORD, "contact_gone", None) if pair.contact is None else {}
     conflicts = _unpushed(pair)
     return Step(pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair))
@@ -167,6 +190,8 @@ def _delete(pair: Pair, rules: Rules) -> Step:
 
 def _revive(pair: Pair, around: Surroundings) -> Step:
     assert pair.contact is not None
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     taken = _taken(pair, pair.contact.values.get("email"), around)
     if taken is not None:
         return taken
@@ -194,6 +219,8 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
     taken = _taken(pair, address, around)
     if taken is not None:
         return taken
+    if is_row_parked(pair):
+        return Step(pair=pair, closes=_open(pair))
     return Step(pair=pair, local=Local.INSERT, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
 
 
@@ -216,27 +243,59 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         base=pair.link.base,
         local=customer.values,
         remote=contact.values,
-        ours=_values(pair.intents),
+        ours=_ours(pair, rules),
         ahead=_ahead(pair),
         judge=judge,
     )
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
-    push = _sendable(pair, merged.push, around)
+    setting = _values(each for each in _unedited_ahead(pair) if not each.is_overdue).keys()
+    push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, around)
+    refused = {c for c, value in pull.items() if is_row_parked(pair) or _is_refused_here(pair, c, value)}
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
+    held = setting & merged.push.keys()
     return Step(
         pair=pair,
-        pull=pull,
+        pull={column: value for column, value in pull.items() if column not in refused},
         push=push,
         agree=merged.agree,
         alive=True if pair.link.alive is not True else None,
         local=Local.REATTACH if pair.link.is_detached else None,
         remote=Remote.UPDATE if push else None,
-        conflicts=tuple(merged.conflicts),
+        conflicts=(
+            *(each for each in merged.conflicts if each.column not in held and not _is_agreed(pair, each)),
+            *_perhaps_late(pair, pull),
+        ),
         trouble=pulled_trouble,
-        again=STALE_LOOKS[0] if waiting else None,
+        again=STALE_LOOKS[0] if waiting | held else None,
     )
+
+
+def _ours(pair: Pair, rules: Rules) -> dict[str, set[Value]]:
+    """Return what HubSpot may have of us: open intents, and what landed so late that a later value had been agreed."""
+    ours = _values(pair.intents)
+    assert pair.contact is not None
+    for each in pair.link.late:
+        if each.is_overtaken and pair.contact.updated_at - rules.skew <= each.until:
+            ours.setdefault(each.column, set()).add(each.value)
+    return ours
+
+
+def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
+    """Log what is replaced by a value that is a person's, or ours that landed late and was not looked at in time."""
+    assert pair.customer is not None
+    for column, value in {each.column: each.value for each in pair.link.late if each.is_overtaken}.items():
+        if column in pull and pull[column] == value:
+            lost = pair.customer.values.get(column)
+            yield Conflict(column=column, winner=Verdict.REMOTE, kept=value, lost=lost)
+
+
+def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
+    """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
+    push = pair.link.unseen.get(conflict.column)
+    is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
+    return push is not None and is_ours and conflict.lost == push.base
 
 
 def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
@@ -262,14 +321,25 @@ def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
 
 
 def _ahead(pair: Pair) -> dict[str, set[Value]]:
-    """Return what API writes brought to HubSpot and the row is to take: not where it was edited since they began."""
+    """Return what API writes brought to HubSpot and the row is to take."""
+    return _values(_unedited_ahead(pair))
+
+
+def _unedited_ahead(pair: Pair) -> Iterable[Intent]:
+    """Return the API writes that the row is to follow: not where it was edited since they began.
+
+    While such a write is under way, the row's older value is not pushed over it.
+    """
     edited = pair.link.edited
-    newer = (
-        replace(each, values={c: v for c, v in each.values.items() if c not in edited or edited[c] <= each.at})
+    return (
+        replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
         for each in pair.intents
         if each.is_ahead
     )
-    return _values(newer)
+
+
+def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
+    return column not in intent.overtaken and (column not in edited or edited[column] <= intent.at)
 
 
 def _open(pair: Pair) -> tuple[IntentId, ...]:
@@ -308,6 +378,11 @@ def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
 def _is_parked(pair: Pair, column: str, value: Value) -> bool:
     trouble = pair.link.trouble.get(column)
     return trouble is not None and trouble.fingerprint == fingerprint(column, value)
+
+
+def _is_refused_here(pair: Pair, column: str, value: Value) -> bool:
+    """Whether a rule of the table's owner has refused just this value."""
+    return _is_parked(pair, column, value) and pair.link.trouble[column].code == Code.ROW
 
 
 def _troubled(pair: Pair, column: str, code: str, value: Value) -> dict[str, Trouble]:

@@ -5,15 +5,15 @@ Real adapters and the simulation's in-memory ones implement these; both pass the
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum, IntEnum, auto
+from enum import Enum, IntEnum, StrEnum, auto
 from math import inf
 from typing import Any, Protocol
 
-from reconciler.core.brake import Danger
+from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
-from reconciler.core.errors import Refused
+from reconciler.core.errors import Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
 from reconciler.core.step import Step, Surroundings
@@ -170,11 +170,35 @@ class Unanswered(Enum):
 
 Answer = Written | Refused | Unanswered
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The answers that the rows could not follow.
+
+    `refused`: a rule of the owner's refuses their row. HubSpot has them, and the next look puts that back.
+    `held`: a transaction of somebody's holds their row. Their intents stay open, and their customers are marked.
+    """
+
+    refused: Mapping[CustomerId, Refused] = field(default_factory=dict)
+    held: frozenset[IntentId] = frozenset()
+
+    def __or__(self, other: "Settled") -> "Settled":
+        """Return what became of both."""
+        return Settled(refused={**self.refused, **other.refused}, held=self.held | other.held)
+
+    def without(self, intents: Collection[IntentId]) -> "Settled":
+        """Return this without what was held up of these intents: they are looked at again."""
+        return replace(self, held=self.held.difference(intents))
+
+
 CALL_DEADLINE = 30.0
 """Seconds after which a HubSpot call has ended, however it ended."""
 
 INTENT_DEADLINE = CALL_DEADLINE + 15.0
 """Seconds after which an open intent is due work."""
+
+LANDING = 130.0
+"""Seconds after its intent within which a call that got no answer may still take effect: HubSpot's edge waits 100."""
 
 LEASE = 45.0
 """Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
@@ -233,11 +257,11 @@ class Pairs(Protocol):
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again, and mark the pairs that waited for them."""
 
-    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set.
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
 
-        Returns the intents that stay open because a transaction of somebody's holds their rows; those are marked.
-        """
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        """Look again at what a rule of the table's owner refused; or only if the rules are others by now."""
 
 
 class Records(Protocol):
@@ -274,6 +298,9 @@ class Desk(Protocol):
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         """Make and lease links for customers that are about to be created."""
 
+    def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
+        """Return which of these writes the table's owner would refuse a row for; nothing stays of the attempt."""
+
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
         """Lease the pairs of these customers; the busy ones, and those whose row is held, are left out."""
 
@@ -287,7 +314,7 @@ class Desk(Protocol):
 class Brakes(Protocol):
     """The rolling hour of dangerous changes."""
 
-    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
+    def grant(self, needed: Mapping[Need, int]) -> Mapping[Need, int]:
         """Take as much of the allowance as there is."""
 
 
@@ -298,6 +325,14 @@ class Page:
     contacts: Sequence[Contact]
     after: str | None
     served_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSpotAccount:
+    """The HubSpot account behind the token. Its day ends at midnight of its `time_zone`."""
+
+    portal: int
+    time_zone: str
 
 
 class HubSpot(Protocol):
@@ -327,8 +362,22 @@ class HubSpot(Protocol):
     def walk(self, after: str | None) -> Page:
         """Return contacts by id from the store (which does not lag), with all mapped properties."""
 
+    def account(self) -> HubSpotAccount:
+        """Return the account that the token is for."""
+
     def highest(self) -> ContactId | None:
         """Return about the highest contact id (from the search index, which lags); None: there is no contact."""
+
+
+class Door(StrEnum):
+    """What a HubSpot call is for. A token may open some doors and not others; a version may lose one path of many."""
+
+    READ = "read contacts"
+    SEARCH = "search contacts"
+    WRITE = "write contacts"
+    ERASE = "erase contacts"
+    PROPERTIES = "read properties"
+    ACCOUNT = "read the account"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +387,24 @@ class Told:
     per_10s: int | None
     daily: int | None
     left_today: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """While HubSpot is down: the seconds until the next call may look whether it is back, and why it is down."""
+
+    seconds: float
+    reason: str
+
+
+class Witnesses(Protocol):
+    """What is known of HubSpot from before, to hold an answer against that says that somebody is gone."""
+
+    def claim_account(self, account: HubSpotAccount) -> int:
+        """Make the account this database's own if it has none; return the portal id of the one that is."""
+
+    def living(self, limit: int, *, apart_from: Collection[ContactId]) -> list[ContactId]:
+        """Return some linked contacts believed to be alive, drawn by chance."""
 
 
 class Slots(Protocol):
@@ -370,17 +437,26 @@ class Slots(Protocol):
     def count_day(self, calls: int, *, quota: int) -> int:
         """Add to the day's calls, of which there may be `quota`; return how many there are."""
 
-    def hear_day(self, calls: int) -> None:
-        """Say that HubSpot has counted so many calls today, whoever made them."""
+    def hear_day(self, calls: int, *, left: int) -> None:
+        """Say that HubSpot has counted so many calls today, whoever made them, and leaves so many."""
 
-    def fail(self, *, after: int, pause: float) -> None:
+    def is_day_spent(self) -> bool:
+        """Whether HubSpot has left no call of today."""
+
+    def fail(self, error: Transient, *, after: int, pause: float) -> None:
         """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""
 
-    def recover(self) -> None:
-        """Say that HubSpot answers."""
+    def recover(self, door: Door) -> None:
+        """Say that HubSpot answers this kind of call. That it knows other paths says nothing of the one it did not."""
 
-    def probe(self, pause: float) -> float | None:
-        """Return None while HubSpot is up; else 0 for the one who may look now, or the seconds until the next look."""
+    def shut(self, door: Door, error: Transient) -> None:
+        """Say that one kind of call is refused, and why; the others go on."""
+
+    def open(self, door: Door) -> None:
+        """Say that this kind of call is answered again."""
+
+    def probe(self, pause: float) -> Pause | None:
+        """Return None while HubSpot is up; else how long to wait, no time at all for the call that may look now."""
 
     def leave_probe(self, pause: float) -> None:
         """Let another one look at once: whoever was to look had nothing to call for. `pause` is that of `probe`."""

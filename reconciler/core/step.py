@@ -21,6 +21,13 @@ CREATE_UNKNOWN = "create_outcome_unknown"
 """The trouble of a customer without an address whose create was not answered: another might be a second contact."""
 
 
+HELD = "held_"
+"""Prefix of the trouble codes of the brake: an allowance ends them, or the end of what was held."""
+
+ROWS_HIDDEN = "rows_hidden"
+"""The cause that keeps a pair waiting whose row this role may not see."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The owner's choices. `skew` is HubSpot's clock minus the database's."""
@@ -94,6 +101,7 @@ class Remote(Enum):
     CREATE = auto()
     UPDATE = auto()
     ARCHIVE = auto()
+    PURGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,11 @@ class Absorb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What to do about one pair. `again`: seconds until another look; None when this settles it."""
+    """What to do about one pair. `again`: seconds until another look; None when this settles it.
+
+    `is_missing`: it follows from a side that is absent, without proof that it was deleted. `waits`: the cause of the
+    system that keeps it from being decided.
+    """
 
     pair: Pair
     pull: Values = field(default_factory=dict)
@@ -139,6 +151,8 @@ class Step:
     again: float | None = None
     is_stale: bool = False
     needs_history: bool = False
+    is_missing: bool = False
+    waits: str | None = None
 
     @property
     def at(self) -> datetime | None:
@@ -171,9 +185,22 @@ class Step:
         contact, link = self.pair.contact, self.pair.link
         is_news = contact is not None and link.read != contact.updated_at
         is_announced = self.pair.privacy and not link.privacy
-        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or link.unseen)
+        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or self.lifted)
+        is_watched = bool(link.unseen or link.late)
         is_about_being = self.alive is not None or self.local is not None
-        return self.writes or is_news or is_announced or is_remembered or is_about_being or self.is_stale
+        is_known = is_remembered or is_watched or is_announced
+        return self.writes or is_news or is_known or is_about_being or self.is_stale
+
+    @property
+    def lifted(self) -> list[str]:
+        """What was held and is not any more: it was let go, or there is nothing left to hold."""
+        held = {c for c, why in self.pair.link.trouble.items() if why.code.startswith(HELD)}
+        return [] if self.waits or self.is_stale or self.needs_history else sorted(held - self.trouble.keys())
+
+    @property
+    def removes_anything(self) -> bool:
+        """Whether a side goes, or is made anew in place of one that is gone."""
+        return self.local in _REMOVING or self.remote in (Remote.ARCHIVE, Remote.CREATE)
 
     @property
     def touches_customer(self) -> bool:
@@ -211,6 +238,8 @@ class Step:
 
 
 _WRITING = frozenset({Local.INSERT, Local.DELETE, Local.REVIVE, Local.ERASE})
+# Not an erase: HubSpot has announced it, or a person asked for it.
+_REMOVING = frozenset({Local.DELETE, Local.DETACH})
 
 
 def fingerprint(column: str, value: Value) -> str:

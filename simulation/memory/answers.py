@@ -1,8 +1,9 @@
 """Commits HubSpot's answers in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from reconciler.core.contact import CustomerId, IntentId, IntentKind, Trouble
+from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
 from reconciler.core.mirror import Taken, parked_by
@@ -11,8 +12,11 @@ from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_cus
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
-def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
-    """Commit the answers of one call, but for those whose row somebody's transaction holds."""
+def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> set[IntentId]:
+    """Commit the answers of one call; return the intents of those that wait, for a transaction holds their row.
+
+    `mirrors`: the rows take them, else the next look puts them back in HubSpot.
+    """
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
         if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
@@ -21,20 +25,26 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> set[Inten
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
     taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
-    held = [each for each in taken if each.write.pair.uuid in tables.held & tables.customers.keys()]
+    held = [each for each in taken if mirrors and tables.is_held(each.write.pair.uuid)]
     taken = [each for each in taken if each not in held]
     _refuse_second_owners(tables, [*taken, *held])
     for each in held:
         _hold_up(tables, each)
     kept = [each for each in taken if each.write.pair.customer is not None]
-    written, _ = write_customers(tables, [_row_write(each) for each in kept])
+    written, _ = write_customers(tables, [_row_write(each) for each in kept if mirrors])
     for each in taken:
-        again = each.coerced_again(_columns(each) - tables.log(each.write.pair.uuid, each.coerced))
-        _move_pushed(tables, each, again)
+        tables.log(each.write.pair.uuid, each.refused)
+        _move_pushed(tables, each)
     tables.wake_waiting([each.freed_address for each in taken])
-    for each in kept:
+    for each in taken if not mirrors else ():
+        uuid = each.write.pair.uuid
+        tables.links[uuid].deleted = each.write.pair.customer is None and uuid not in tables.customers
+        tables.mark({f"u:{uuid}"}, 0)
+    for each in kept if mirrors else ():
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
         row = tables.customers.get(each.write.pair.uuid)
+        if each.is_archived and row is not None and not row.is_alive:
+            tables.links[row.uuid].alive = False
         if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
             tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         if row is not None:
@@ -43,10 +53,11 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]]) -> set[Inten
             tables.mark({f"u:{row.uuid}" for _ in lost}, 1)
             is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
             tables.mark({f"u:{row.uuid}"} if row.is_alive and is_overtaken else set(), 1)
-    for each in [each for each in taken if each in fresh]:
+    for each in [each for each in taken if mirrors and each in fresh]:
         _insert(tables, each)
     for each in taken:
-        tables.close([*([each.sent.intent] if each.is_whole else []), *each.earlier])
+        tables.close([each.sent.intent] if each.is_whole else [])
+        tables.give_up(each.earlier)
         _keep_open(tables, each)
     for sent, answer in answered:
         if isinstance(answer, Refused):
@@ -64,10 +75,6 @@ def _hold_up(tables: Tables, each: Taken) -> None:
         link = tables.links[each.write.pair.uuid]
         link.contact, link.alive = link.contact or each.contact.id, True
     tables.mark({f"u:{each.write.pair.uuid}"}, 1)
-
-
-def _columns(each: Taken) -> set[str]:
-    return {conflict.column for conflict in each.coerced}
 
 
 def _is_linkable(tables: Tables, each: Taken) -> bool:
@@ -111,7 +118,7 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
             raise Clash("link_contact_is_unique", delay=1.0)
 
 
-def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> None:
+def _move_pushed(tables: Tables, each: Taken) -> None:
     """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
     link: LinkRow = tables.links[each.write.pair.uuid]
     at = int(each.contact.updated_at.timestamp() * 1000)
@@ -121,7 +128,11 @@ def _move_pushed(tables: Tables, each: Taken, trouble: dict[str, Trouble]) -> No
     link.seen = link.seen if each.is_archived else later(link.seen, each.contact.updated_at)
     link.alive = link.alive if each.alive is None else each.alive
     link.contact = each.contact.id if link.contact is None else link.contact
-    link.trouble = {**{c: why for c, why in link.trouble.items() if c not in each.cured}, **trouble}
+    link.trouble = {c: why for c, why in link.trouble.items() if c not in each.cured}
+    for column, value in each.pushed.items():
+        push = link.unseen.get(column)
+        if push is not None and value not in push.sent:
+            link.unseen[column] = replace(push, sent=(*push.sent, value))
 
 
 def _row_write(each: Taken) -> RowWrite:
@@ -156,3 +167,4 @@ def _keep_open(tables: Tables, each: Taken) -> None:
     intent = tables.intents.get(each.sent.intent)
     if intent is not None:
         intent.values = {c: v for c, v in intent.values.items() if c not in each.pushed}
+        tables.close([] if intent.values else [intent.id])

@@ -1,11 +1,12 @@
 """Customers as the API sees them, in memory."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.ports import LEASE, Claim
+from reconciler.core.errors import Code, Refused
+from reconciler.core.ports import LEASE, Claim, Write
 from simulation.memory.pairs import lease
 from simulation.memory.tables import MarkRow, Tables
 
@@ -32,6 +33,14 @@ class MemoryDesk:
         mark = self._tables.marks.setdefault(f"u:{uuid}", MarkRow(0, due))
         mark.generation = next(self._tables.numbers)
         return replace(claim, marks=((f"u:{uuid}", mark.generation),))
+
+    def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
+        rule = self._tables.rule
+        if rule is None:
+            return {}
+        refused = Refused(code=Code.ROW, columns=frozenset({rule.column}), text=f"{rule.column}_is_allowed")
+        tried = [write for write in writes if not self._tables.is_held(write.pair.uuid)]
+        return {write.pair.uuid: refused for write in tried if not rule.allows(write.values)}
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
         links = [self._tables.ensure_link(uuid) for uuid in sorted(uuids)]

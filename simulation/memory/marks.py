@@ -33,8 +33,9 @@ class MemoryMarks:
         """Turn what the triggers captured, and intents whose answer never came, into marks."""
         tables, now = self._tables, self._tables.now()
         changed: dict[CustomerId, None] = {}
-        for uuid, edited, at in tables.dirty:
+        for uuid, edited, at, deleted in tables.dirty:
             link = tables.ensure_link(uuid)
+            link.deleted = (link.deleted or deleted) and uuid not in tables.customers
             link.edited.update((column, max(at, link.edited.get(column, at))) for column in edited)
             why = link.trouble.get(RECORD)
             if edited and why is not None and why.code == "attempts_exhausted":

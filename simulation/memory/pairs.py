@@ -5,13 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair, Unseen
+from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
+from reconciler.core.mirror import Taken
+from reconciler.core.parking import parked_row
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write, Written
 from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
-from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Tables, later
+from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Rule, Tables, later
 
 
 class MemoryPairs:
@@ -26,12 +29,14 @@ class MemoryPairs:
     def _pair(self, claim: Claim) -> Pair:
         tables, link = self._tables, self._tables.links[claim.uuid]
         row = tables.customers.get(claim.uuid)
+        is_seen = link.deleted or (row is None and any(each[0] == claim.uuid and each[3] for each in tables.dirty))
         return Pair(
-            link=link.value(),
+            link=replace(link.value(), is_deletion_seen=is_seen),
             customer=None if row is None else row.value(),
-            intents=tuple(intent.value(tables.now()) for intent in tables.intents_of(claim.uuid)),
+            intents=tuple(intent.value(tables.now(), link) for intent in tables.intents_of(claim.uuid)),
             fence=claim.fence,
             privacy=claim.privacy or link.privacy,
+            hides_rows=row is None and tables.hides_rows,
         )
 
     def surroundings(
@@ -130,8 +135,9 @@ class MemoryPairs:
             return None
         if write.fenced:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
-        if write.is_direct and write.kind is IntentKind.UPDATE:
-            _note_unseen(link, write.values, list(tables.intents_of(link.uuid)))
+        if write.kind is IntentKind.UPDATE:
+            noted = {c: v for c, v in write.values.items() if write.is_direct or c in link.unseen}
+            _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
         intent = IntentRow(
@@ -143,6 +149,7 @@ class MemoryPairs:
             deadline=tables.now() + timedelta(seconds=INTENT_DEADLINE),
             is_ahead=write.is_direct,
             reserved=reserved,
+            before={c: link.based(c) for c in write.values} if write.kind is IntentKind.UPDATE else {},
         )
         tables.intents[intent.id] = intent
         return Sent(intent=intent.id, write=write)
@@ -163,10 +170,41 @@ class MemoryPairs:
             if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
                 tables.mark({f"u:{link.uuid}"}, 2)
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
-        return answers.settle(self._tables, answered)
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        if only_if_rules_changed:
+            return
+        for link in self._tables.links.values():
+            kept = {c: why for c, why in link.trouble.items() if why.code != Code.ROW}
+            if len(kept) < len(link.trouble):
+                link.trouble = kept
+                self._tables.mark({f"u:{link.uuid}"}, 2)
+
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        broken = [(sent, answer) for sent, answer in answered if self._is_refused(sent, answer)]
+        held = answers.settle(self._tables, [each for each in answered if each not in broken])
+        for each in broken:
+            answers.settle(self._tables, [each], mirrors=False)
+        rule = self._tables.rule
+        columns = frozenset() if rule is None else frozenset({rule.column})
+        refused = {sent.write.pair.uuid: Refused(code=Code.ROW, columns=columns) for sent, _ in broken}
+        return Settled(refused=refused, held=frozenset(held))
+
+    def _is_refused(self, sent: Sent, answer: Answer) -> bool:
+        """Whether the row that an answer is mirrored into would break the owner's rule."""
+        rule = self._tables.rule
+        if rule is None or not isinstance(answer, Written) or self._tables.is_held(sent.write.pair.uuid):
+            return False
+        if sent.write.pair.customer is None:
+            return not rule.allows(answer.contact.values)
+        return not rule.allows(Taken(sent, answer.contact).columns)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        rule = self._tables.rule
+        if rule is not None:
+            steps = [
+                s if rule.allows(s.pull) or self._tables.is_held(s.pair.uuid) else parked_row(s, _told(rule))
+                for s in steps
+            ]
         changing = [step for step in steps if step.changes_anything]
         ours = [step for step in changing if self._is_ours(step)]
         left_out = {step.pair.uuid for step in changing} - {step.pair.uuid for step in ours}
@@ -182,7 +220,7 @@ class MemoryPairs:
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         tables = self._tables
         touched = [step for step in steps if step.touches_customer]
-        free = [step for step in touched if step.pair.uuid not in tables.held]
+        free = [step for step in touched if not tables.is_held(step.pair.uuid)]
         released = _released(tables, free)
         writes = [_row_write(step, is_released=step.pair.uuid in released) for step in free]
         written, lived = write_customers(tables, writes, released)
@@ -195,7 +233,9 @@ class MemoryPairs:
         for step in steps:
             uuid = step.pair.uuid
             _move(tables.links[uuid], step, written.get(uuid, {}), whole=uuid not in left_out)
-            tables.close(step.closes)
+            if uuid not in left_out and step.is_whole:
+                _forget_late(tables, tables.links[uuid])
+            tables.give_up(step.closes)
         tables.wake_waiting([step.freed_address for step in steps])
         return left_out
 
@@ -206,7 +246,7 @@ class MemoryPairs:
             if link is None or link.fence != step.pair.fence or step.pair.uuid in left_out:
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
-            self._tables.close(step.closes)
+            self._tables.give_up(step.closes)
             match step.identity:
                 case Attach() as attached:
                     self._attach(step, attached)
@@ -320,7 +360,7 @@ def lease(tables: Tables, link: LinkRow) -> Claim:
 
 
 def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
-    """Remember what is pushed without a read: its history is looked at later."""
+    """Remember what is pushed without a read, and what is sent until its history is looked at."""
     for column, value in values.items():
         known = link.unseen.get(column)
         at = link.base_at.get(column)
@@ -337,6 +377,12 @@ def _inherit(tables: Tables, heir: LinkRow, giver: LinkRow) -> None:
         if intent.kind is IntentKind.UPDATE:
             intent.uuid = heir.uuid
     heir.unseen, giver.unseen = _joined(heir.unseen, giver.unseen), {}
+    heir.late, giver.late = heir.late + giver.late, []
+
+
+def _forget_late(tables: Tables, link: LinkRow) -> None:
+    """Forget what could not land any more when the contact was read."""
+    link.late = [each for each in link.late if each.until > tables.now() - timedelta(minutes=1)]
 
 
 def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:
@@ -391,9 +437,13 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     link.looks = step.pair.link.looks + 1 if step.is_stale else 0
     link.seen = step.at if step.believes and not step.is_stale else later(link.seen, step.at)
     link.read = step.at if whole and step.is_whole else link.read
-    cured = {*settled, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
+    cured = {*settled, *step.lifted, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
     link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
     if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
         link.unseen = {}
     link.detached = link.detached and step.local is not Local.REATTACH
     link.privacy = link.privacy or step.pair.privacy
+
+
+def _told(rule: Rule) -> RowRefused:
+    return RowRefused(f"{rule.column}_is_allowed", frozenset({rule.column}))

@@ -4,21 +4,21 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from reconciler.core.brake import Danger
+from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE
-from reconciler.core.ports import Lane
-from simulation.memory.tables import WAITING, CustomerRow, Tables
+from reconciler.core.ports import HubSpotAccount, Lane
+from reconciler.core.step import HELD
+from simulation.memory.tables import WAITING, CustomerRow, LinkRow, Tables
 
-LEAST_ALLOWANCE = 100
 HOUR = timedelta(hours=1)
 
 
 class MemoryRecords:
     """Cursors are saved together with the marks of the page they stand behind."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, limits: Limits = LIMITS) -> None:
+        self._tables, self._limits = tables, limits
 
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         return self._tables.cursors.get(name)
@@ -33,7 +33,9 @@ class MemoryRecords:
         if self._tables.aliases.get(contact.id, (None, "former"))[1] != "former":
             return False
         link = self._tables.owner(contact.id)
-        return link is None or link.read is None or link.read < contact.updated_at or link.alive is not True
+        if link is None or link.read is None or link.read < contact.updated_at or link.alive is not True:
+            return True
+        return any(why.code == HELD + Danger.MISSING for why in link.trouble.values())
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         missing = [
@@ -45,10 +47,18 @@ class MemoryRecords:
         return len(missing)
 
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
-        page = sorted(uuid for uuid in self._tables.customers if after < uuid <= upto)[:limit]
-        drifted = [uuid for uuid in page if self._has_drifted(self._tables.customers[uuid])]
-        self._tables.mark({f"u:{uuid}" for uuid in drifted}, int(lane))
+        tables = self._tables
+        page = sorted(uuid for uuid in tables.customers if after < uuid <= upto)[:limit]
+        last = page[-1] if page else upto
+        drifted = {uuid for uuid in page if self._has_drifted(tables.customers[uuid])}
+        drifted |= {uuid for uuid, link in tables.links.items() if after < uuid <= last and self._is_bereft(link)}
+        tables.mark({f"u:{uuid}" for uuid in drifted}, int(lane))
         return (page[-1] if page else None, len(drifted))
+
+    def _is_bereft(self, link: LinkRow) -> bool:
+        """Whether the link's row has gone without a word."""
+        is_open = link.contact is not None and (link.alive or bool(link.trouble))
+        return bool(is_open) and link.uuid not in self._tables.customers and not self._tables.hides_rows
 
     def _has_drifted(self, row: CustomerRow) -> bool:
         link = self._tables.links.get(row.uuid)
@@ -58,7 +68,7 @@ class MemoryRecords:
             return row.is_alive
         if link.detached:
             return False
-        if any(why.code in WAITING for why in link.trouble.values()):
+        if any(why.code in WAITING or why.code.startswith(HELD) for why in link.trouble.values()):
             return True
         if link.contact is None:
             return row.is_alive and not link.trouble
@@ -68,15 +78,38 @@ class MemoryRecords:
     def linked(self) -> int:
         return sum(1 for link in self._tables.links.values() if link.contact is not None and link.alive)
 
-    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
-        live = sum(1 for link in self._tables.links.values() if link.alive)
-        granted = {}
-        for kind, count in needed.items():
-            used = sum(n for k, at, n in self._tables.dangers if k == kind and at > self._tables.now() - HOUR)
-            granted[kind] = min(count, max(max(LEAST_ALLOWANCE, live // 10) - used, 0))
-            if granted[kind]:
-                self._tables.dangers.append((kind, self._tables.now(), granted[kind]))
-        return granted
+    def claim_account(self, account: HubSpotAccount) -> int:
+        if self._tables.claimed_portal is None:
+            self._tables.claimed_portal = account.portal
+        return self._tables.claimed_portal
+
+    def living(self, limit: int, *, apart_from: Collection[ContactId]) -> list[ContactId]:
+        links = sorted(self._tables.links.values(), key=lambda link: link.uuid)
+        contacts = [link.contact for link in links if link.alive and link.contact is not None]
+        return [contact for contact in contacts if contact not in apart_from][:limit]
+
+    def grant(self, needed: Mapping[Need, int]) -> Mapping[Need, int]:
+        return {need: self._grant(need, count) for need, count in needed.items()}
+
+    def _grant(self, need: Need, count: int) -> int:
+        tables, since = self._tables, self._tables.now() - HOUR
+        live = sum(1 for link in tables.links.values() if link.alive)
+        used = sum(n for known, at, n in tables.dangers if known == need and at > since)
+        usual = min(count, max(self._limits[need.kind].in_an_hour(live) - used, 0))
+        tables.dangers += [(need, tables.now(), usual)] if usual else []
+        extra = min(count - usual, tables.allowances.get(need.kind, 0))
+        tables.allowances[need.kind] = tables.allowances.get(need.kind, 0) - extra
+        return usual + extra
+
+    def allow(self, kind: Danger, count: int) -> tuple[int, int]:
+        """Let `count` more of this kind go, and look at as many that are held."""
+        tables, code = self._tables, HELD + kind
+        tables.allowances[kind] = tables.allowances.get(kind, 0) + count
+        held = [link for link in tables.links.values() if any(why.code == code for why in link.trouble.values())]
+        for link in held[:count]:
+            link.trouble = {c: why for c, why in link.trouble.items() if why.code != code}
+            tables.mark({f"u:{link.uuid}"}, 1)
+        return min(count, len(held)), len(held)
 
 
 def _values(row: CustomerRow) -> dict[str, str]:

@@ -31,9 +31,12 @@ def write_customers(
     for uuid in released:
         tables.customers[uuid].stored["email"] = None
     passing = {write.uuid: _passing(tables, write) for write in writes if write.uuid in tables.customers}
+    refused = [uuid for uuid, values in passing.items() if tables.rule is not None and not tables.rule.allows(values)]
     for uuid, address in kept.items():
-        if "email" not in passing[uuid]:
+        if refused or "email" not in passing[uuid]:
             tables.customers[uuid].stored["email"] = address
+    if refused and tables.rule is not None:
+        tables.rule.require(passing[refused[0]])
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
             tables.customers[uuid].stored["email"] = address
@@ -90,8 +93,11 @@ def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) ->
 def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: Contact | None) -> bool:
     """Insert a customer for a contact; False when somebody has its address or uuid by now."""
     address = values.get("email")
-    if uuid in tables.customers or tables.holder(address) is not None:
+    is_hidden = any(row.uuid == uuid or (row.is_alive and row.address == address) for row in tables.hidden.values())
+    if is_hidden or uuid in tables.customers or tables.holder(address) is not None:
         return False
+    if tables.rule is not None:
+        tables.rule.require(values)
     row = CustomerRow(uuid, {column: values.get(column) for column in COLUMNS}, tables.now(), tables.now())
     if contact is not None:
         row.contact, row.hubspot_created, row.hubspot_updated = contact.id, contact.created_at, contact.updated_at

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from reconciler.core.ports import Lane
+from reconciler.core.errors import Transient, Unavailable
+from reconciler.core.ports import Door, Lane, Pause
 
 NEVER = float("-inf")
 PATIENCE = 0.5
@@ -17,7 +18,10 @@ class MemorySlots:
         self._slots: dict[str, dict[int, float]] = {}
         self._wanted = dict.fromkeys(Lane, NEVER)
         self._days: dict[int, int] = {}
+        self._spent: int | None = None
         self._failures, self._down, self._probe = 0, False, NEVER
+        self._last: Transient = Unavailable("HubSpot did not answer")
+        self.doors: dict[Door, str] = {}
 
     def shape(self, rates: Mapping[str, int]) -> None:
         for kind, rate in rates.items():
@@ -59,25 +63,37 @@ class MemorySlots:
         self._days[day] = self._days.get(day, 0) + calls
         return self._days[day]
 
-    def hear_day(self, calls: int) -> None:
+    def hear_day(self, calls: int, *, left: int) -> None:
         day = int(self._clock() // 86_400)
         self._days[day] = calls
+        self._spent = day if left <= 0 else None
 
-    def fail(self, *, after: int, pause: float) -> None:
+    def is_day_spent(self) -> bool:
+        return self._spent == int(self._clock() // 86_400)
+
+    def fail(self, error: Transient, *, after: int, pause: float) -> None:
         self._failures += 1
+        self._last = error
         if self._failures >= after or self._down:
             self._down, self._probe = True, self._clock() + pause
 
-    def recover(self) -> None:
-        self._failures, self._down = 0, False
+    def recover(self, door: Door) -> None:
+        if door is Door.READ or self._last.cause not in ("path_unknown", "scope_missing"):
+            self._failures, self._down = 0, False
 
-    def probe(self, pause: float) -> float | None:
+    def shut(self, door: Door, error: Transient) -> None:
+        self.doors[door] = error.reason
+
+    def open(self, door: Door) -> None:
+        self.doors.pop(door, None)
+
+    def probe(self, pause: float) -> Pause | None:
         if not self._down:
             return None
         if self._probe <= self._clock():
             self._probe = self._clock() + pause
-            return 0.0
-        return max(self._probe - self._clock(), 0.001)
+            return Pause(seconds=0.0, reason=self._last.reason)
+        return Pause(seconds=max(self._probe - self._clock(), 0.001), reason=self._last.reason)
 
     def leave_probe(self, pause: float) -> None:
         if self._probe <= self._clock() + pause:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 from uuid import UUID
 
+from reconciler.core.brake import Need
 from reconciler.core.contact import (
     ContactId,
     Customer,
@@ -14,13 +15,15 @@ from reconciler.core.contact import (
     Intent,
     IntentId,
     IntentKind,
+    Late,
     Link,
     Trouble,
     Unseen,
 )
-from reconciler.core.errors import Transient
+from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.ports import LANDING
 from reconciler.core.step import waiting_for
 
 WAITING = frozenset({"address_taken", "duplicate"})
@@ -79,6 +82,25 @@ class CustomerRow:
         )
 
 
+Before = tuple[Value, int | None]
+"""A column's base, and when it was pushed, as a write found them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateRow:
+    """An entry of `sync.link.late`."""
+
+    column: str
+    value: Value
+    before: Before
+    until: datetime
+
+    def value_in(self, link: "LinkRow") -> Late:
+        """Return the entry as the core sees it."""
+        is_overtaken = link.based(self.column) != self.before
+        return Late(column=self.column, value=self.value, until=self.until, is_overtaken=is_overtaken)
+
+
 @dataclass(slots=True)
 class LinkRow:
     """A row of `sync.link`."""
@@ -94,8 +116,11 @@ class LinkRow:
     edited: dict[str, datetime] = field(default_factory=dict)
     trouble: dict[str, Trouble] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
+    late: list["LateRow"] = field(default_factory=list)
     detached: bool = False
     privacy: bool = False
+    deleted: bool = False
+    erase_due: bool = False
     fence: int = 0
     lease_until: datetime | None = None
 
@@ -112,9 +137,16 @@ class LinkRow:
             edited=dict(self.edited),
             trouble=dict(self.trouble),
             unseen=dict(self.unseen),
+            late=tuple(each.value_in(self) for each in self.late),
             is_detached=self.detached,
             privacy=self.privacy,
+            is_deletion_seen=self.deleted,
+            is_erase_due=self.erase_due,
         )
+
+    def based(self, column: str) -> Before:
+        """Return the base of a column and when it was pushed."""
+        return self.base.get(column), self.base_at.get(column)
 
     def settle(self, values: Mapping[str, Value]) -> None:
         """Move the base; empty values are not kept."""
@@ -138,8 +170,9 @@ class IntentRow:
     is_overdue: bool = False
     is_ahead: bool = False
     reserved: Value = None
+    before: dict[str, Before] = field(default_factory=dict)
 
-    def value(self, now: datetime) -> Intent:
+    def value(self, now: datetime, link: LinkRow) -> Intent:
         """Return the row as the core sees it."""
         return Intent(
             id=self.id,
@@ -149,6 +182,7 @@ class IntentRow:
             is_overdue=self.is_overdue or self.deadline < now,
             is_ahead=self.is_ahead,
             reserved=self.reserved is not None,
+            overtaken=frozenset(c for c in self.before.keys() & self.values.keys() if link.based(c) != self.before[c]),
         )
 
 
@@ -176,6 +210,23 @@ class LoserRow:
     lost: Value
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check of the owner's: no row may hold this ending in that column."""
+
+    column: str
+    ending: str
+
+    def allows(self, values: Mapping[str, Value]) -> bool:
+        """Whether a row may hold these values."""
+        return not (values.get(self.column) or "").endswith(self.ending)
+
+    def require(self, values: Mapping[str, Value]) -> None:
+        """Raise `RowRefused` where a row may not."""
+        if not self.allows(values):
+            raise RowRefused(f"{self.column}_is_allowed", frozenset({self.column}))
+
+
 class Tables:
     """Everything the database holds. `now` is its clock."""
 
@@ -186,11 +237,16 @@ class Tables:
         self.aliases: dict[ContactId, tuple[CustomerId | None, str]] = {}
         self.intents: dict[IntentId, IntentRow] = {}
         self.marks: dict[str, MarkRow] = {}
-        self.dirty: list[tuple[CustomerId, list[str], datetime]] = []
+        self.dirty: list[tuple[CustomerId, list[str], datetime, bool]] = []
+        self.hidden: dict[CustomerId, CustomerRow] = {}
+        self.hides_rows = False
+        self.rule: Rule | None = None
+        self.claimed_portal: int | None = None
+        self.allowances: dict[str, int] = {}
         self.cursors: dict[str, Mapping[str, object]] = {}
         self.losers: dict[LoserRow, None] = {}
         self.tombstones: set[str] = set()
-        self.dangers: list[tuple[str, datetime, int]] = []
+        self.dangers: list[tuple[Need, datetime, int]] = []
         self.numbers = count(1)
         self.suspended: dict[str, str] = {}
         self.erased: set[CustomerId] = set()
@@ -202,6 +258,10 @@ class Tables:
         """Whether it is an erased person's."""
         return self.aliases.get(contact, (None, ""))[1] == "ignored"
 
+    def is_held(self, uuid: CustomerId) -> bool:
+        """Whether a transaction of somebody's holds the row."""
+        return uuid in self.held and uuid in self.customers
+
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""
         return CustomerId(UUID(int=self._random.getrandbits(128), version=4))
@@ -212,6 +272,7 @@ class Tables:
         """INSERT a customer; raises `Refusal`."""
         stored = {column: values.get(column) for column in COLUMNS}
         self._refuse(stored["email"], uuid)
+        self._check(values)
         self.customers[uuid] = CustomerRow(uuid, stored, self.now(), self.now())
         self._capture(uuid, [column for column in COLUMNS if stored[column] is not None])
 
@@ -221,6 +282,7 @@ class Tables:
         changed = [column for column, value in values.items() if row.stored[column] != value]
         if "email" in changed and values["email"] is not None and row.is_alive:
             self._refuse(values["email"], uuid)
+        self._check(values)
         row.stored.update(values)
         if changed:
             row.updated = self.now()
@@ -243,10 +305,29 @@ class Tables:
     def delete(self, uuid: CustomerId) -> None:
         """DELETE the row."""
         if self.customers.pop(uuid, None) is not None:
-            self._capture(uuid, [])
+            self._capture(uuid, [], deleted=True)
 
-    def _capture(self, uuid: CustomerId, edited: list[str]) -> None:
-        self.dirty.append((uuid, edited, self.now()))
+    def vanish(self, uuid: CustomerId) -> None:
+        """DELETE the row where no trigger sees it."""
+        self.customers.pop(uuid, None)
+
+    def hide(self, uuids: Collection[CustomerId]) -> None:
+        """Switch row level security on: the sync's role does not see these rows."""
+        self.hides_rows = True
+        self.hidden.update({uuid: self.customers.pop(uuid) for uuid in uuids if uuid in self.customers})
+
+    def show(self) -> None:
+        """Switch row level security off."""
+        self.hides_rows = False
+        self.customers.update(self.hidden)
+        self.hidden.clear()
+
+    def _check(self, values: Mapping[str, Value]) -> None:
+        if self.rule is not None and not self.rule.allows(values):
+            raise Refusal("the owner's rule")
+
+    def _capture(self, uuid: CustomerId, edited: list[str], *, deleted: bool = False) -> None:
+        self.dirty.append((uuid, edited, self.now(), deleted))
 
     def _refuse(self, email: Value, uuid: CustomerId) -> None:
         address = normalise_email(email)
@@ -315,6 +396,17 @@ class Tables:
             for column in woken:
                 del link.trouble[column]
             self.mark({f"u:{link.uuid}" for _ in woken}, 1)
+
+    def give_up(self, intents: Collection[IntentId]) -> None:
+        """Forget intents without an answer; what an update sent may still land."""
+        for intent in filter(None, (self.intents.pop(each, None) for each in intents)):
+            link = self.links.get(intent.uuid)
+            if link is not None and intent.kind is IntentKind.UPDATE:
+                until = intent.at + timedelta(seconds=LANDING)
+                link.late += [
+                    LateRow(column=column, value=value, before=intent.before[column], until=until)
+                    for column, value in intent.values.items()
+                ]
 
     def close(self, intents: Collection[IntentId]) -> None:
         """Forget settled intents."""

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from reconciler.core.brake import Danger, brake, needed
+from reconciler.core.brake import Danger, Need, brake, needed
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot
 from reconciler.core.step import Local, Remote, Step
 
@@ -20,15 +20,15 @@ def pair(number: int) -> Pair:
 
 def test_deletions_beyond_the_allowance_are_held_as_they_are() -> None:
     steps = [Step(pair=pair(n), local=Local.DELETE) for n in range(3)]
-    assert needed(steps) == {Danger.DELETE: 3}
-    braked = brake(steps, {Danger.DELETE: 2})
+    assert needed(steps) == {Need(Danger.DELETE): 3}
+    braked = brake(steps, {Need(Danger.DELETE): 2})
     assert [step.local for step in braked] == [Local.DELETE, Local.DELETE, None]
     assert braked[2].trouble["*"].code == "held_delete"
 
 
 def test_only_the_blanked_columns_of_a_record_are_held() -> None:
     step = Step(pair=pair(1), pull={"company": None, "phone": "1"}, push={"website": "w"}, remote=Remote.UPDATE)
-    (held,) = brake([step], {Danger.BLANK: 0})
+    (held,) = brake([step], {Need(Danger.BLANK): 0})
     assert held.pull == {"phone": "1"}
     assert held.push == {"website": "w"}
     assert held.trouble["company"].code == "held_blank"
@@ -40,6 +40,31 @@ def test_an_update_that_only_blanks_is_not_sent() -> None:
 
 
 def test_harmless_steps_pass_a_closed_brake() -> None:
-    step = Step(pair=pair(1), pull={"company": "Other"})
+    step = Step(pair=pair(1), pull={"phone": "1"}, push={"company": "Acme"}, remote=Remote.UPDATE)
     assert needed([step]) == {}
     assert brake([step], {}) == [step]
+
+
+def test_a_value_that_is_written_over_is_counted_for_its_column() -> None:
+    steps = [Step(pair=pair(n), pull={"company": "Other", "phone": "1"}) for n in range(3)]
+    rewrites = Need(Danger.REWRITE, "company")
+    assert needed(steps) == {rewrites: 3}
+    braked = brake(steps, {rewrites: 1})
+    assert [dict(step.pull) for step in braked] == [{"company": "Other", "phone": "1"}, {"phone": "1"}, {"phone": "1"}]
+    assert braked[2].trouble["company"].code == "held_rewrite"
+
+
+def test_new_records_beyond_the_allowance_are_held_on_either_side() -> None:
+    steps = [Step(pair=pair(1), local=Local.INSERT, pull={"company": "a"}), Step(pair=pair(2), remote=Remote.CREATE)]
+    assert needed(steps) == {Need(Danger.CREATE): 2}
+    assert [step.trouble["*"].code for step in brake(steps, {})] == ["held_create", "held_create"]
+
+
+def test_what_is_only_missing_is_held_whatever_it_would_lead_to() -> None:
+    steps = [
+        Step(pair=pair(1), local=Local.DELETE, is_missing=True),
+        Step(pair=pair(2), remote=Remote.ARCHIVE, is_missing=True),
+        Step(pair=pair(3), remote=Remote.CREATE, is_missing=True),
+    ]
+    assert needed(steps) == {Need(Danger.MISSING): 3}
+    assert {step.trouble["*"].code for step in brake(steps, {Need(Danger.DELETE): 9})} == {"held_missing"}

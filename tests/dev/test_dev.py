@@ -199,6 +199,17 @@ def test_a_port_that_is_none_is_refused_in_a_sentence(tmp_path: Path, port: str)
     assert "Traceback" not in ran.stderr
 
 
+def test_the_stand_in_sends_nothing_to_another_machine(tmp_path: Path) -> None:
+    ports = {name: str(free_port()) for name in ("API_PORT", "WEBHOOK_PORT", "SANDBOX_PORT")}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ports}
+    environment["HUBSPOT_WEBHOOK_URL"] = "https://hooks.example.com/"
+    command = [sys.executable, "-m", "reconciler", "dev"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert "SANDBOX_WEBHOOK_URL: " in ran.stderr
+    assert "sandbox ended" in ran.stderr
+
+
 def test_a_clean_end_leaves_nothing_running(start: Callable[[], Running]) -> None:
     dev = start()
     family = _descendants(dev.process.pid)

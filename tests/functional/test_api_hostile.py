@@ -1,5 +1,6 @@
 """Requests that no honest client sends: refused in the contract's words, nothing changed, nothing echoed."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -105,10 +106,9 @@ def test_what_the_caller_accepts_is_ignored(shared_api: ApiInProcess, accept: st
     assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
 
 
-@pytest.mark.parametrize(
-    ("path", "cap"), [("/", 64 * 1024), ("/kai@hubspot.com", 64 * 1024), ("/batch", 8 * 1024 * 1024)]
-)
-def test_a_body_beyond_the_cap_is_refused_without_being_read(shared_api: ApiInProcess, path: str, cap: int) -> None:
+@pytest.mark.parametrize("path", ["/", "/kai@hubspot.com", "/batch"])
+def test_a_body_beyond_the_cap_is_refused_without_being_read(shared_api: ApiInProcess, path: str) -> None:
+    cap = 8 * 1024 * 1024
     method = "PUT" if "@" in path else "POST"
     before = shared_api.state()
     told = Stream(b" " * (cap + 1))
@@ -122,7 +122,7 @@ def test_a_body_beyond_the_cap_is_refused_without_being_read(shared_api: ApiInPr
 
 
 def test_a_body_as_long_as_the_cap_is_read(shared_api: ApiInProcess) -> None:
-    assert post(shared_api, b"{}" + b" " * (64 * 1024 - 2)).status == 400
+    assert post(shared_api, b"{}" + b" " * (8 * 1024 * 1024 - 2)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,15 @@ def test_a_value_of_another_type_is_refused(shared_api: ApiInProcess, name: str,
     invalid_in_both(shared_api, name, value)
 
 
+UNSTORABLE = ("\\u0000", "\\ud800", "\\udc00", "\\udfff\\ud800")
+CONTROLS = tuple(f"\\u{n:04x}" for n in (1, 8, 11, 13, 27, 31, 127))
+
+
 @pytest.mark.parametrize(
-    "escaped",
-    [*(f"\\u{n:04x}" for n in (0, 1, 8, 11, 13, 27, 31, 127)), *("\\ud800", "\\udc00", "\\udfff\\ud800")],
+    ("name", "escaped"),
+    [*itertools.product(["email"], UNSTORABLE + CONTROLS), *itertools.product(FIELDS, UNSTORABLE)],
 )
-@pytest.mark.parametrize("name", ["email", *FIELDS])
-def test_control_characters_and_lone_surrogates_are_refused(shared_api: ApiInProcess, name: str, escaped: str) -> None:
+def test_what_is_no_text_is_refused(shared_api: ApiInProcess, name: str, escaped: str) -> None:
     before = shared_api.state()
     local = "canary-7f3a" + escaped
     value = f"{local}@hubspot.com" if name == "email" else local

@@ -1,11 +1,15 @@
 """Idempotency-Key: a write that is sent again is not done again."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
-from callers import Reply
-from systems import KAI, ApiInProcess
+from callers import Caller, Reply
+from systems import JWT_SECRET, KAI, ApiInProcess
+
+from api.auth import ALGORITHM, AUDIENCE, ISSUER
 
 KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 PUT = ("PUT", "/kai@hubspot.com", {"phone": "1"})
@@ -158,7 +162,7 @@ def test_a_create_whose_answer_was_lost_ends_as_one_customer_when_it_is_repeated
 
 def test_a_batch_whose_answer_was_lost_ends_as_one_customer_each_when_it_is_repeated(api: ApiInProcess) -> None:
     items = [{"op": "upsert", **KAI, "email": f"person{n}@hubspot.com"} for n in range(3)]
-    api.world.portal.faults.add(action="cut", when="after", method="POST")
+    api.world.portal.faults.add(action="cut", when="after", path_contains="/batch/create")
     first = api.admin("POST", "/batch", items, Idempotency_Key=KEY)
     assert [outcome["status"] for outcome in first.json] == [500] * 3
     api.world.sql("update sync.intent set deadline = now() - interval '1 second'")
@@ -198,3 +202,40 @@ def test_a_create_is_safe_to_repeat_while_its_outcome_is_still_open(
     api.world.quiet()
     api.world.assert_equal()
     assert len(api.world.portal.contacts) == 1 or early.status != 201
+
+
+def caller_named(api: ApiInProcess, subject: str, role: str = "admin") -> Caller:
+    """An admin with a token for this subject."""
+    now = int(time.time())
+    claims = {"sub": subject, "role": role, "iat": now, "exp": now + 600, "iss": ISSUER, "aud": AUDIENCE}
+    return api.anyone.with_headers(Authorization=f"Bearer {jwt.encode(claims, JWT_SECRET, algorithm=ALGORITHM)}")
+
+
+@pytest.mark.parametrize("other", ["uwe", "KAI", "kai ", "admin", "user", "\x00", "x" * 5000, "\ud800"])
+def test_two_subjects_of_one_role_do_not_share_keys(api: ApiInProcess, other: str) -> None:
+    kai, uwe = caller_named(api, "kai"), caller_named(api, other)
+    assert kai("POST", "/", KAI, Idempotency_Key=KEY).status == 201
+    reply = uwe("POST", "/", {**KAI, "email": "other@hubspot.com"}, Idempotency_Key=KEY)
+    assert (reply.status, reply.json["email"]) == (201, "other@hubspot.com")
+    assert kai("POST", "/", KAI, Idempotency_Key=KEY).json["email"] == KAI["email"]
+
+
+def test_a_new_token_of_the_same_subject_finds_its_keys(api: ApiInProcess) -> None:
+    first = caller_named(api, "kai")("POST", "/", KAI, Idempotency_Key=KEY)
+    assert caller_named(api, "kai")("POST", "/", KAI, Idempotency_Key=KEY).json == first.json
+
+
+@pytest.mark.parametrize("subject", ["admin", "user"])
+def test_a_row_of_before_keys_were_the_subjects_answers_nobody(api: ApiInProcess, subject: str) -> None:
+    api.world.sql(
+        "insert into sync.idempotency (caller, key, request, uuid, status, body, lease_until) "
+        "values (%s, %s, 'another request', gen_random_uuid(), 201, '{}', now())",
+        subject,
+        KEY,
+    )
+    assert caller_named(api, subject)("POST", "/", KAI, Idempotency_Key=KEY).status == 201
+
+
+def test_no_row_says_in_clear_who_called(api: ApiInProcess) -> None:
+    assert caller_named(api, "kai@hubspot.com")("POST", "/", KAI, Idempotency_Key=KEY).status == 201
+    assert api.world.sql("select 1 from sync.idempotency where caller like '%%kai%%'") == []

@@ -1,32 +1,24 @@
 """Reads from a replica that lags: a real standby, whose replay the test stops and lets go."""
 
-import os
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
+from standbys import standby_of
 from systems import ApiInProcess, api_environment
 from world import World, until
 
 from api.__main__ import Beside, services
-from reconciler import embedded, wiring
+from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, Timely, open_pool
 from reconciler.settings import Api, load
 
 
 @pytest.fixture(scope="module")
 def standby(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A streaming replica of the server."""
-    if "DATABASE_URL" in os.environ:
-        pytest.skip("a replica of the embedded server is made here, not of another one")
-    folder = tmp_path_factory.mktemp("standby")
-    host = embedded._host(folder)
-    into = conninfo_to_dict(server)
-    where = ["-h", str(into["host"]), "-U", str(into["user"]), "-D", str(host.folder / "pgdata")]
-    assert host.start("pg_basebackup", *where, "-R", "-c", "fast").wait(120) == 0
-    with embedded.running(folder, durable=False) as dsn:
+    with standby_of(server, tmp_path_factory.mktemp("standby")) as dsn:
         yield dsn
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from lines import make_authority, terminator
 from systems import api_environment
 from world import World
 
@@ -27,6 +28,13 @@ def test_a_missing_schema_is_said(world: World, empty: str, name: str, code: int
     ended, _, said = command(world, name, DATABASE_URL=empty)
     assert ended == code
     assert "db init" in said
+
+
+def test_a_certificate_of_no_known_authority_is_said(world: World, tmp_path: Path) -> None:
+    with terminator(world.sandbox.url, make_authority(tmp_path / "authority")) as port:
+        ended, _, said = command(world, "audit", HUBSPOT_BASE_URL=f"https://localhost:{port}")
+    assert ended == 2
+    assert "certificate is not trusted here" in said
 
 
 def test_two_customers_with_one_address_are_in_the_way_of_the_schema(world: World, empty: str) -> None:

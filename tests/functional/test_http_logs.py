@@ -17,6 +17,7 @@ from systems import api_environment, webhook_environment
 from world import World
 
 from api.auth import Role, Tokens
+from reconciler.log import scrubbed
 
 PERSON = {
     "email": "canary.person@hubspot.com",
@@ -126,3 +127,24 @@ def test_every_line_of_the_log_names_its_process_and_its_request(
     (failed,) = [line for line in found if line["event"] == "api.write_failed"]
     assert failed["request_id"] == headers["x-request-id"]
     assert {line.get("process") for line in found} == {"api"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("postgresql://app:{}@db.example.com/x failed", "postgres://app:a=b,{};c@db/x", "http://{}:x@proxy:3128"),
+        *("postgresql://app:p@{}@db:5432/x", "connection to https://u:{}@h failed", "'Basic {}='", "bearer {}"),
+        *("host=h password={} dbname=x", "password = 'a {} b' host=h", r"password='a\' {}' host=h", "PASSWORD='{}"),
+        *("sslpassword={}", "Invalid header value b'Bearer {}\\n'", "pat-eu1-{}", "x@{}.example.com"),
+    ],
+)
+def test_no_line_shows_what_a_library_quotes_of_a_secret(text: str) -> None:
+    shown = scrubbed(text.format("c4nary-secret"))
+    assert "c4nary" not in shown
+    assert "dbname=x" in shown or "dbname=x" not in text
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    text = 'connection to server at "10.0.0.1", port 5432 failed: password authentication failed for user "app"'
+    assert scrubbed(text) == text
+    assert scrubbed("https://api.hubapi.com/crm/v3 failed") == "https://api.hubapi.com/crm/v3 failed"

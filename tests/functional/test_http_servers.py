@@ -110,7 +110,7 @@ def refused_as_too_large(said: Conversation) -> None:
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(
     served_api: ServedApi, served_webhook: running_servers.Server
 ) -> None:
-    start = framed(length(b"65537")).replace(b"AUTHORIZED", authorized(served_api))
+    start = framed(length(b"%d" % (8 * MIB + 1))).replace(b"AUTHORIZED", authorized(served_api))
     refused_as_too_large(talk(served_api.server.port, start))
     refused_as_too_large(talk(served_webhook.port, headers_of(signed([]), length(b"%d" % (8 * MIB + 1)))))
 
@@ -119,7 +119,7 @@ def test_a_body_that_grows_too_large_is_refused_while_it_is_sent(
     served_api: ServedApi, served_webhook: running_servers.Server
 ) -> None:
     start = framed(CHUNKED).replace(b"AUTHORIZED", authorized(served_api))
-    refused_as_too_large(talk(served_api.server.port, start, *chunked(b" " * 100_000)))
+    refused_as_too_large(talk(served_api.server.port, start, *chunked(b" " * (9 * MIB))))
     refused_as_too_large(talk(served_webhook.port, headers_of(signed([]), CHUNKED), *chunked(b" " * (9 * MIB))))
     assert ask(served_webhook.port, "GET", "/healthz")[0] == 200
 

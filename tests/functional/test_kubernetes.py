@@ -2,10 +2,16 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
+import running_servers
 import yaml
+from deliveries import event, signed
+from raw_http import ask
+from systems import webhook_environment
+from world import World
 
 from reconciler.settings import SECRETS, Api, Sync, Webhook
 
@@ -40,6 +46,11 @@ def test_its_settings_are_settings_and_its_secrets_are_files() -> None:
         assert name not in SECRETS
 
 
+def test_no_setting_is_taken_from_a_service_of_the_same_name() -> None:
+    # Kubernetes would set API_PORT=tcp://… for a service that is called api.
+    assert all(pod["enableServiceLinks"] is False for pod in pods())
+
+
 def test_it_runs_the_processes_with_a_budget_of_disruption_each() -> None:
     commands = {" ".join(each["command"]) for each in containers()}
     assert commands == {f"python -m {name}" for name in ("api", "webhook", "reconciler", "reconciler db init")}
@@ -47,6 +58,20 @@ def test_it_runs_the_processes_with_a_budget_of_disruption_each() -> None:
     assert covered == {item["metadata"]["name"] for item in of_kind("Deployment")}
     for item in of_kind("Deployment"):
         assert item["spec"]["replicas"] > 1, "a budget of disruption with one pod would stop every drain"
+
+
+def test_its_receiver_takes_deliveries_at_its_url_and_answers_its_probes(world: World, tmp_path: Path) -> None:
+    settings = of_kind("ConfigMap")[0]["data"]
+    url = settings["HUBSPOT_WEBHOOK_URL"]
+    (container,) = [each for each in containers() if each["command"][-1] == "webhook"]
+    with running_servers.server(
+        "webhook", webhook_environment(world, HUBSPOT_WEBHOOK_URL=url), tmp_path / "log"
+    ) as webhook:
+        delivery = signed([event(101)], url=url)
+        headers = {name: str(value) for name, value in delivery.items() if name != "data"}
+        assert ask(webhook.port, "POST", urlsplit(url).path, delivery["data"], **headers)[0] == 204
+        for probe in ("startupProbe", "readinessProbe"):
+            assert ask(webhook.port, "GET", container[probe]["httpGet"]["path"])[0] == 200
 
 
 def test_nothing_runs_with_more_rights_than_it_needs() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from running_servers import ROOT, bare
 
-from reconciler.settings import SECRETS, Api, InvalidSettings, Sync, Webhook, load
+from reconciler.secret_values import EachOf
+from reconciler.settings import SECRETS, Api, Database, InvalidSettings, Sync, Webhook, load, secret_source
 
 CANARY = "canary-secret-0123456789-0123456789"
 GOOD = {
@@ -136,6 +137,7 @@ def test_an_empty_variable_is_no_variable() -> None:
             ("JWT_SECRET", "é" * 15),
             ("HUBSPOT_BASE_URL", "api.hubapi.com"),
             ("HUBSPOT_BASE_URL", "ftp://x"),
+            ("HUBSPOT_BASE_URL", f"https://user:{CANARY}@x"),
         ),
         *(
             ("HUBSPOT_RATE_PER_10S", "0"),
@@ -213,7 +215,8 @@ def test_two_client_secrets_are_two_and_the_url_is_kept_as_it_is() -> None:
     settings = load(
         Webhook, {**GOOD, "HUBSPOT_CLIENT_SECRET": "old, new", "HUBSPOT_WEBHOOK_URL": "https://X.example/%3A?a=B"}
     )
-    assert settings.client_secrets == (b"old", b"new")
+    secrets = EachOf(secret_source("HUBSPOT_CLIENT_SECRET", settings.hubspot_client_secret, {}))
+    assert list(secrets) == [b"old", b"new"]
     assert settings.hubspot_webhook_url == "https://X.example/%3A?a=B"
 
 
@@ -231,6 +234,104 @@ def test_a_database_address_that_is_none_is_a_problem_of_settings(module: str, u
     problem = problems(Api if module == "api" else Webhook, {**GOOD, "DATABASE_URL": url})
     assert [line.partition(":")[0] for line in problem] == ["DATABASE_URL"]
     assert CANARY not in problem[0]
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        *(("POLL_INTERVALL", "POLL_INTERVAL"), ("HUBSPOT_ACESS_TOKEN", "HUBSPOT_ACCESS_TOKEN")),
+        *(
+            ("HUBSPOT_ACCESS_TOKEN_FIEL", "HUBSPOT_ACCESS_TOKEN_FILE"),
+            ("HUBSOPT_CLIENT_SECRET", "HUBSPOT_CLIENT_SECRET"),
+        ),
+        *(
+            ("DATABSE_URL", "DATABASE_URL"),
+            ("API_PROT", "API_PORT"),
+            ("LOG_LEVLE", "LOG_LEVEL"),
+            ("LOGLEVEL", "LOG_LEVEL"),
+        ),
+        *(("SYNC_DELETE", "SYNC_DELETES"), ("poll_intervall", "POLL_INTERVAL"), ("WEBHOOK_THREAD", "WEBHOOK_THREADS")),
+        *(("JWT_SECRETS", "JWT_SECRET"), ("TOMBSTONES_FILE", "TOMBSTONE_FILE"), ("POOL_INTERVAL", "POLL_INTERVAL")),
+    ],
+)
+@pytest.mark.parametrize("model", [Database, Sync, Api, Webhook])
+def test_a_mistyped_setting_is_named_whichever_process_it_is_for(model: Any, slip: str, meant: str) -> None:
+    assert problems(model, {**GOOD, slip: CANARY}) == [f"{slip}: is no setting; {meant} is one"]
+
+
+def test_every_slip_is_named_beside_the_other_problems() -> None:
+    ended = run("api", **{**GOOD, "POLL_INTERVALL": CANARY, "HUBSPOT_ACESS_TOKEN": CANARY, "API_PORT": "0"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    named = [line.partition(":")[0] for line in ended.stderr.splitlines()]
+    assert sorted(named) == ["API_PORT", "HUBSPOT_ACESS_TOKEN", "POLL_INTERVALL"]
+    assert CANARY not in ended.stderr
+
+
+def test_what_others_call_their_variables_is_no_slip() -> None:
+    others = (
+        *("API_SERVICE_HOST", "API_SERVICE_PORT", "API_PORT_80_TCP", "API_PORT_80_TCP_ADDR", "WEBHOOK_PORT_80_TCP"),
+        *("DATABASE_USER", "DATABASE_HOST", "DATABASE_NAME", "DATABASE_PASSWORD", "DATABASE_URL_UNPOOLED"),
+        *("APP_PORT", "APP_HOST", "JWT_SECRET_KEY", "LOG_FILE", "API_KEY", "HUBSPOT_API_KEY", "HUBSPOT_PORTAL_ID"),
+        *("SANDBOX_ACCESS_TOKEN", "SANDBOX_WEBHOOK_URL", "SANDBOX_PORT", "TEST_DATABASE_URL", "POSTGRES_PASSWORD"),
+        *("PATH", "HOME", "PGHOST", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "SSL_CERT_DIR"),
+    )
+    assert load(Api, {**GOOD, **dict.fromkeys(others, "x"), "POLL_INTERVALL": " "})
+
+
+BLANKS = [" {}", "{}\n", "\t{}\r\n", "\xa0{}\u2028", "\n\n{} "]
+
+
+@pytest.mark.parametrize("blanks", BLANKS)
+def test_blanks_around_a_secret_are_not_part_of_it(tmp_path: Path, blanks: str) -> None:
+    padded = {name: blanks.format(value) for name, value in GOOD.items()}
+    for name in set(SECRETS) & GOOD.keys():
+        file = tmp_path / name
+        file.write_bytes(b"\xef\xbb\xbf" + padded[name].encode())
+        for environment in ({**GOOD, name: padded[name]}, {**GOOD, name: "", f"{name}_FILE": str(file)}):
+            model = Webhook if "CLIENT" in name else Api
+            assert getattr(load(model, environment), name.lower()).get_secret_value() == GOOD[name]
+
+
+@pytest.mark.parametrize("token", ["pat one", "pat\none", "pat\x00", "pät", "pat\u2019", "pat\x7f"])
+def test_a_token_that_no_header_can_hold_is_a_problem(token: str) -> None:
+    assert problems(Api, {**GOOD, "HUBSPOT_ACCESS_TOKEN": CANARY + token})[0].startswith("HUBSPOT_ACCESS_TOKEN: ")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        *(
+            "postgresql://a,b/db?target_session_attrs=read-write",
+            "postgresql://a:5432,b:5433/db",
+            "postgres://a,b:1/db",
+        ),
+        *("host=a,b port=1,2 target_session_attrs=read-write", "host=a,b dbname=db", "postgresql://[::1]:5,b/db"),
+        *("postgresql://%2Ftmp,b/db", "postgresql:///db?host=/tmp", "postgresql:///db?host=a&host=b", "service=x"),
+        *("postgresql://u:p%40ss%2Fw@a,b/db", "postgresql://u:p:s#s?@a,b/db", "host = 'a,b' password = 'x y\\'z'"),
+        "postgresql://a,b/db?target_session_attrs=prefer-standby&load_balance_hosts=random&connect_timeout=3",
+    ],
+)
+def test_a_database_of_several_hosts_is_one(dsn: str) -> None:
+    settings = load(Api, {**GOOD, "DATABASE_URL": dsn, "DATABASE_READ_URL": dsn})
+    assert settings.database_url.get_secret_value() == dsn
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        *(
+            "postgresql://u:{}%zz@h/db",
+            "postgresql://u:1/{}@h/db",
+            "postgresql://u:p@{}@h/db",
+            "postgresql://u:{}/x@h/db",
+        ),
+        *("postgresql://a:1,b:{}/db", "host=a port={}", "host=a,b port=1,{}", "host=a {}=b", "host=a password='{}"),
+        *("postgresql://h/db?{}=1", "postgresql+psycopg://u:{}@h/db", "mysql://u:{}@h/db", "postgresql://u:{} x@h/db"),
+        *("host=a port=65536 password={}", "postgresql://u:{}%00@h/db", "postgresql://u:{}@[::1/db", "{}"),
+    ],
+)
+def test_what_libpq_would_complain_about_is_a_problem_without_its_text(dsn: str) -> None:
+    assert problems(Api, {**GOOD, "DATABASE_URL": dsn.format(CANARY)})[0].startswith("DATABASE_URL: ")
 
 
 def problems(model: Any, environment: dict[str, str]) -> list[str]:

@@ -258,7 +258,7 @@ def test_another_method_is_405(hook: Hook, method: str) -> None:
     assert hook.marks() == {}
 
 
-@pytest.mark.parametrize("path", ["/x", "/healthz/x", "//", "/hubspot/contacts", "/%ff", "/%00"])
+@pytest.mark.parametrize("path", ["/x", "/healthz/x", "//", "/hubspot", "/%ff", "/%00"])
 def test_another_path_is_404(hook: Hook, path: str) -> None:
     assert hook.call("POST", path, **signed([event(101)])).status == 404
     assert hook.marks() == {}

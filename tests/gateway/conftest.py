@@ -16,38 +16,15 @@ from typing import Any
 import pytest
 import vcr
 import yaml
+from budgets import Unlimited
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
-from reconciler.core.errors import Transient
-from reconciler.core.ports import Told
 from sandbox import start
 
 CASSETTES = Path(__file__).parents[2] / "cassettes" / "gateway"
 HUBSPOT = "https://api.hubapi.com"
 KEPT_HEADERS = ("content-type", "date", "location", "x-hubspot-notfound")
-
-
-class Unlimited:
-    """A budget that never ends."""
-
-    def __init__(self) -> None:
-        self.blocked: list[float] = []
-
-    def spend(self, *, search: bool = False) -> None:
-        pass
-
-    def block(self, delay: float, *, search: bool = False) -> None:
-        self.blocked.append(delay)
-
-    def failed(self, error: Transient) -> None:
-        self.blocked.append(error.delay)
-
-    def answered(self) -> None:
-        pass
-
-    def hear(self, told: Told) -> None:
-        pass
 
 
 @contextmanager

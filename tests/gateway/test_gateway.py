@@ -159,6 +159,6 @@ def test_a_walk_lists_contacts_by_id_from_where_it_is_told(gateway: Gateway) -> 
 
 
 def test_the_account_and_its_properties_are_known(gateway: Gateway) -> None:
-    assert gateway.portal_id() > 0
+    assert gateway.account().portal > 0
     properties = gateway.properties()
     assert {"email", "lifecyclestage", "phone"} <= properties.keys()

@@ -109,7 +109,7 @@ PLANTED = [
     (api.strict_json, 'data.decode("utf-8")', 'data.decode("utf-8-sig")'),
     (api.strict_json, '_STRING.sub("", text)', "text"),
     (api.bodies, r"[\x00-\x08", r"[\x01-\x08"),
-    (api.bodies, "return stripped.lower()", "return stripped"),
+    (api.bodies, 'return normalise_email(stripped) or ""', "return stripped"),
     (webhook.events, "0 < value <= LARGEST_ID", "0 < value"),
     (webhook.events, "not isinstance(value, bool) and ", ""),
     (webhook.events, "(ValueError, RecursionError)", "json.JSONDecodeError"),

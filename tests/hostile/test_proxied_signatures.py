@@ -1,10 +1,11 @@
 """Behind the shipped proxy: what is not HubSpot's is refused and stores nothing."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from callers import Reply
-from deliveries import event, now_ms, signed
+from deliveries import URL, event, now_ms, signed
 from deployed import Behind
 from test_webhook_hostile import OVER_ANYTHING_ELSE, SPOILT, TIMESTAMPS, UNREADABLE
 from wire import PROXY_S_OWN, ask, is_carried, is_the_proxy_s, sent
@@ -13,9 +14,9 @@ MIB = 1024 * 1024
 MINUTES = 60_000
 
 
-def deliver(behind: Behind, **delivery: Any) -> Reply:
+def deliver(behind: Behind, *, path: str = "/", **delivery: Any) -> Reply:
     data = delivery.pop("data")
-    return ask(behind.proxy.webhook, "POST", "/", data, **delivery)
+    return ask(behind.proxy.webhook, "POST", path, data, **delivery)
 
 
 def refused(behind: Behind, code: str, *, may_be_the_proxy_s: bool = False, **delivery: Any) -> None:
@@ -34,9 +35,10 @@ def telling() -> dict[str, Any]:
     return next(each for each in found if "+" in each["X_HubSpot_Signature_v3"].rstrip("="))
 
 
-def test_a_signed_delivery_is_taken(behind: Behind) -> None:
+@pytest.mark.parametrize("path", ["/", urlsplit(URL).path])
+def test_a_signed_delivery_is_taken(behind: Behind, path: str) -> None:
     before = behind.state()
-    assert deliver(behind, **signed([event(101)])).status == 204
+    assert deliver(behind, path=path, **signed([event(101)])).status == 204
     assert behind.state() != before
 
 

@@ -14,9 +14,9 @@ from systems import ApiInProcess, Hook, api_in_process
 from world import World
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.ports import Lane
+from reconciler.core.ports import Lane, Told
 
-PROBE = 300.0
+PROBE = 50.0
 """Seconds between two looks whether HubSpot takes calls again."""
 
 PATIENCE = 20.0
@@ -27,9 +27,7 @@ SPENT = {"action": "429", "policy": "DAILY", "times": None}
 
 def spend_the_day(world: World, limit: int) -> None:
     world.sql("delete from sync.day")
-    world.sql(
-        "insert into sync.day (day, calls, quota) values ((now() at time zone 'UTC')::date, %s, %s)", limit, limit
-    )
+    world.sql("insert into sync.day (day, calls, quota) values (sync.account_day(), %s, %s)", limit, limit)
 
 
 def begin_a_new_day(world: World) -> None:
@@ -53,7 +51,7 @@ def assert_everything_arrived(world: World) -> None:
     assert_sound(world)
 
 
-def test_after_hubspots_daily_limit_there_is_a_probe_each_five_minutes(
+def test_after_hubspots_daily_limit_there_is_a_probe_each_minute(
     world: World, hours: Hours, api: ApiInProcess, hook: Hook
 ) -> None:
     people(world, 50)
@@ -87,6 +85,27 @@ def test_of_many_processes_at_once_one_probes_the_daily_limit(world: World, hour
     assert_unspent(world)
     world.portal.faults.clear()
     assert hours.let(PROBE + 60, until=lambda: due(world) == 0)
+    assert_sound(world)
+
+
+def test_when_hubspots_day_begins_anew_calls_go_on_within_a_minute_whatever_our_clock_says(
+    world: World, hours: Hours
+) -> None:
+    """HubSpot's count is spent by other apps of the account, and begins anew at a midnight that is not ours."""
+    people(world, 50)
+    world.sql("update customer set company = 'b'")
+    world.sql("select sync.account_day()")
+    world.parts.budget.hear(Told(per_10s=None, daily=250_000, left_today=0))
+    world.sql("update sync.day set calls = 250000, spent = true")
+    world.portal.faults.add(**SPENT)
+    hours.let(20)
+    hours.forget()
+    hours.let(600)
+    assert 0 < len(hours.calls) <= 600 / PROBE + 1
+    assert_unspent(world)
+    world.portal.faults.clear()
+    assert hours.let(60, until=lambda: world.contact("c4@example.com")["company"] == "b")
+    assert hours.let(600, until=lambda: due(world) == 0)
     assert_sound(world)
 
 

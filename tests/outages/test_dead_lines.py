@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import running_servers
 from deliveries import event, signed
-from lines import Line, line_to
 from raw_http import ask
+from silent_lines import Line, line_to
 from states import people
 from systems import JWT_SECRET, api_environment, webhook_environment
 from world import World, until
@@ -118,7 +118,7 @@ def rows_or_none(database: Database) -> Any:
 
 def test_a_listener_whose_line_went_dead_hears_again(world: World, line: Line) -> None:
     heard, stopped = threading.Event(), threading.Event()
-    thread = threading.Thread(target=listen, args=(line.dsn, heard.set, stopped), kwargs={"silence": 0.2})
+    thread = threading.Thread(target=listen, args=(lambda: line.dsn, heard.set, stopped))
     thread.start()
     try:
         until(lambda: is_heard(world, heard, 0))

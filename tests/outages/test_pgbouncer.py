@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from deliveries import event, signed
 from poolers import pooled
@@ -19,7 +20,7 @@ from systems import JWT_SECRET, api_environment, api_in_process, webhook_environ
 from world import World, until
 
 from api.auth import Role, Tokens
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import Busy, Database, open_pool
 from reconciler.erase import erase
 
 KAI = {"email": "kai@example.com", "firstname": "Kai", "lastname": "K"}
@@ -139,3 +140,31 @@ def test_nothing_is_prepared_on_a_session_that_others_get(database: Database) ->
     with database._pool.connection() as connection:
         for _ in range(20):
             assert connection.execute("select name from pg_prepared_statements").fetchall() == []
+
+
+def test_no_setting_of_ours_reaches_the_sessions_that_others_get(dsn: str, through: str) -> None:
+    settings = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "timezone", "sync.own")
+
+    def sessions() -> list[tuple[Any, ...]]:
+        """What every session of the pooler has set."""
+        with ExitStack() as stack:
+            others = [stack.enter_context(psycopg.connect(through)) for _ in range(10)]
+            questions = ", ".join(f"current_setting('{name}', true)" for name in settings)
+            return [other.execute(f"select {questions}").fetchone() or () for other in others]
+
+    with psycopg.connect(dsn) as connection:
+        server = tuple((connection.execute(f"show {name}").fetchone() or ("",))[0] for name in settings[:-1])
+    with open_pool(through, size=8) as pool, ThreadPoolExecutor(8) as threads:
+        database = Database(pool)
+        for _ in range(20):
+            list(threads.map(lambda _: database.row("clock"), range(8)))
+            with database.own() as work:
+                work.row("clock")
+        assert {(*session[:-1], session[-1] or "") for session in sessions()} == {(*server, "")}
+
+
+def test_no_statement_waits_for_ever_behind_the_pooler(dsn: str, database: Database) -> None:
+    with psycopg.connect(dsn) as other:
+        other.execute("insert into sync.mapping (name, code) values ('phone', 'x')")
+        with pytest.raises(Busy):
+            database.rows("suspend_mapping", columns=["phone"], code="y")

@@ -136,7 +136,7 @@ def test_a_stage_that_is_no_option_any_more_parks_that_field_of_that_record(worl
     assert {stages.pop("c1@example.com"), stages.pop("c2@example.com")} == {"subscriber"}
     assert set(stages.values()) == {"lead"}
     assert parked(world) == [{"property": "lifecyclestage", "code": "invalid_value", "count": 2}]
-    assert_audited(world)
+    assert_audited(world, parked=2)
     calls = world.portal.calls.counts["POST /crm/v3/objects/contacts/batch/update"]
     look_at_everything(world)
     assert world.portal.calls.counts["POST /crm/v3/objects/contacts/batch/update"] == calls

@@ -104,8 +104,8 @@ PEOPLE: tuple[Fault, ...] = (
         "an erase takes every row, base, intent, log and parked reason",
         Edit(
             SCHEMA,
-            "    delete from sync.history where uuid = any(people) or exists",
-            "    delete from sync.history where false and exists",
+            "    delete from sync.history h where uuid = any(people) or sync.says",
+            "    delete from sync.history h where false and sync.says",
         ),
         tests=(ERASE,),
     ),

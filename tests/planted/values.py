@@ -38,13 +38,17 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "addresses are compared as they are written",
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
-        Edit(FIELDS, "return address.lower() or None", "return address or None"),
+        Edit(
+            FIELDS,
+            "return (address.lower() if address.isascii() else address.translate(LOWER)) or None",
+            "return address or None",
+        ),
         tests=(f"{RULES}::test_an_address_in_other_letters_is_the_same_and_is_left_as_it_was_written",),
     ),
     simulated(
         "our own open intent is taken for a person's edit",
         "a remote value equal to an open intent is ours",
-        Edit(PLAN, "ours=_values(pair.intents),", "ours={},"),
+        Edit(PLAN, "ours=_ours(pair, rules),", "ours={},"),
         tests=(f"{BASE}::test_what_we_sent_before_a_crash_is_no_persons_edit",),
     ),
     simulated(

@@ -4,6 +4,7 @@ import pytest
 from world import World
 
 from reconciler.audit import Audit, Finding
+from reconciler.core.brake import Danger
 
 
 def audited(world: World, *, repair: bool = False) -> tuple[bool, dict[Finding, int]]:
@@ -38,10 +39,10 @@ def test_a_change_under_way_is_no_drift(three: World) -> None:
     assert audited(three) == (True, {Finding.EQUAL: 2, Finding.IN_FLIGHT: 1})
 
 
-def test_a_refused_value_is_parked(three: World) -> None:
+def test_a_refused_value_is_parked_and_the_sides_are_not_equal(three: World) -> None:
     three.sql("update customer set lifecyclestage = 'no such stage' where email = 'bob@example.com'")
     three.quiet()
-    assert audited(three) == (True, {Finding.EQUAL: 2, Finding.PARKED: 1})
+    assert audited(three) == (False, {Finding.EQUAL: 2, Finding.PARKED: 1})
 
 
 def test_a_contact_and_a_customer_that_nobody_knows_are_unmatched_and_repaired(three: World) -> None:
@@ -65,12 +66,16 @@ def test_a_customer_whose_contact_was_deleted_behind_our_back_is_unmatched(three
     assert audited(three) == (True, {Finding.EQUAL: 2})
 
 
-def test_what_was_deleted_here_and_not_there_is_drift(three: World) -> None:
+def test_a_row_that_went_without_a_word_is_drift_and_then_held(three: World) -> None:
     three.sql("alter table customer disable trigger user")
     three.sql("delete from customer where email = 'cid@example.com'")
     three.sql("alter table customer enable trigger user")
     assert audited(three) == (False, {Finding.EQUAL: 2, Finding.DRIFT: 1})
     audited(three, repair=True)
+    three.quiet()
+    assert three.contact("cid@example.com") is not None
+    assert audited(three) == (False, {Finding.EQUAL: 2, Finding.HELD: 1})
+    three.parts.records.allow(Danger.MISSING, 1)
     three.quiet()
     assert three.contact("cid@example.com") is None
     assert audited(three) == (True, {Finding.EQUAL: 2})

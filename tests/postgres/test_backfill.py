@@ -7,6 +7,7 @@ from world import World
 
 from reconciler.adapters.postgres.database import Busy, Database
 from reconciler.backfill import Backfill
+from reconciler.core.brake import Danger
 from reconciler.core.ports import Lane
 
 
@@ -75,6 +76,7 @@ def test_a_backfill_reads_each_contact_once_in_pages_of_a_hundred(world: World) 
 def test_a_page_that_could_not_be_marked_is_read_by_the_next_walk(world: World) -> None:
     world.portal.load(5000, "many")
     ids = sorted(int(contact.id) for contact in world.portal.contacts)
+    world.parts.records.allow(Danger.CREATE, 5000)
     with psycopg.connect(world.dsn) as other:
         other.execute("insert into sync.mark (subject) values (%s)", [f"c:{ids[50]}"])
         with pytest.raises(Busy):

@@ -9,8 +9,8 @@ from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.core.errors import Transient
-from reconciler.core.ports import Lane, Subject
-from reconciler.erase import erase
+from reconciler.core.ports import Ending, Lane, Subject
+from reconciler.erase import StillDue, erase
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,11 +103,14 @@ def test_an_erase_reaches_a_customer_that_was_deleted_before(world: World, kai: 
     assert world.sql("select email from customer") == [{"email": None}]
 
 
-def test_an_erase_of_a_busy_customer_says_so(world: World, kai: int) -> None:
+def test_an_erase_of_a_busy_customer_waits_for_it_and_says_what_came_of_it(world: World, kai: int) -> None:
     world.event(kai)
-    assert len(world.parts.marks.claim(1)) == 1
-    with pytest.raises(Transient, match="come again"):
-        erase(world.parts, "kai@example.com")
+    (claim,) = world.parts.marks.claim(1)
+    with pytest.raises(StillDue, match="being worked on"):
+        erase(world.parts, "kai@example.com", patience=0)
+    done = lambda seconds: world.parts.marks.finish([Ending(claim=claim)])  # noqa: E731
+    assert erase(world.parts, "kai@example.com", nap=done)
+    assert world.portal.contacts == []
 
 
 def test_the_least_urgent_lane_gets_its_turn_under_constant_load(world: World, kai: int) -> None:

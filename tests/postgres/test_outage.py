@@ -4,7 +4,7 @@ import pytest
 from world import World
 
 from reconciler.core.errors import NotNow, Unavailable
-from reconciler.core.ports import Lane
+from reconciler.core.ports import Door, Lane
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def down(world: World) -> World:
     return world
 
 
-@pytest.mark.parametrize("search", [True, False])
-def test_one_call_of_any_kind_looks_whether_hubspot_is_back(down: World, search: bool) -> None:
+@pytest.mark.parametrize("door", [Door.SEARCH, Door.READ])
+def test_one_call_of_any_kind_looks_whether_hubspot_is_back(down: World, door: Door) -> None:
     with down.parts.budget.reserve(Lane.FRESH, 1) as is_probe:
         assert is_probe
-        down.parts.budget.spend(search=search)
+        down.parts.budget.spend(door)
     with pytest.raises(NotNow), down.parts.budget.reserve(Lane.FRESH, 1):
         pass
     down.parts.budget.answered()

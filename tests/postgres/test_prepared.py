@@ -29,7 +29,7 @@ def read(database: Database) -> None:
 
 def test_a_statement_that_comes_again_is_prepared(database: Database) -> None:
     read(database)
-    assert any("lower(btrim(c.email))" in statement for statement in prepared(database))
+    assert any("sync.address(c.email)" in statement for statement in prepared(database))
 
 
 EVERY_MOMENT = """

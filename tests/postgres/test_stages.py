@@ -8,6 +8,7 @@ from histories import (
     calls,
     change,
     conflicts,
+    during,
     killed,
     lost,
     person,
@@ -15,6 +16,7 @@ from histories import (
     settle,
     there,
     trouble,
+    worker,
 )
 from world import World
 
@@ -113,3 +115,63 @@ def test_a_stage_that_is_cleared_here_is_cleared_there(world: World, kai: Person
     change(world, kai[0], lifecyclestage=None)
     world.quiet()
     _assert_stage(world, kai, None)
+
+
+@pytest.mark.parametrize("is_echoed", [False, True])
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_put_of_an_earlier_stage_is_no_conflict(world: World, kai: Person, is_echoed: bool, is_told: bool) -> None:
+    world.portal.set(echo_ignored_stage=is_echoed)
+    assert Caller(world).put("kai@example.com", {"lifecyclestage": "lead", "company": "b"})[0] == 200
+    if is_told:
+        world.event(kai[1])
+    world.quiet()
+    world.sweep()
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "lead")
+
+
+def test_puts_of_earlier_stages_one_after_the_other_are_no_conflict(world: World, kai: Person) -> None:
+    caller = Caller(world)
+    for stage in ("lead", "opportunity", "lead", "", "customer", "lead"):
+        assert caller.put("kai@example.com", {"lifecyclestage": stage})[0] == 200
+    world.event(kai[1])
+    world.quiet()
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "lead")
+
+
+def test_what_a_put_of_an_earlier_stage_overwrites_is_still_logged(world: World, kai: Person) -> None:
+    world.portal.edit(kai[1], {"lifecyclestage": "evangelist"})
+    assert Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})[0] == 200
+    world.event(kai[1])
+    world.quiet()
+    assert conflicts(world) == {("lifecyclestage", "postgres", "lead", "evangelist")}
+    _assert_stage(world, kai, "lead")
+
+
+def test_a_put_of_an_earlier_stage_that_is_refused_in_the_middle_is_no_conflict(world: World, kai: Person) -> None:
+    world.portal.faults.add(action="status", status=400, body={"message": "no"}, path_contains=UPDATE, skip=2)
+    Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})
+    settle(world)
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "customer")
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_look_amid_a_put_of_an_earlier_stage_takes_nothing_for_a_persons(
+    world: World, kai: Person, call: int, when: str
+) -> None:
+    """The PUT went ahead without a claim, and a worker reads the contact between two of its calls."""
+
+    def look() -> None:
+        world.sql("update sync.link set lease_until = null")
+        world.event(kai[1])
+        worker(world).drain()
+
+    world.sql("update sync.link set lease_until = now() + interval '1 minute'")
+    during(world, UPDATE, look, when=when, skip=call)
+    assert Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})[0] in (200, 500)
+    settle(world)
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, "lead")

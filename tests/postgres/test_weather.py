@@ -126,7 +126,7 @@ def test_two_applications_that_edit_the_same_rows_wait_for_nobody_in_the_trigger
     world.assert_equal()
 
 
-@pytest.mark.parametrize("how", ["insert", "update", "delete", "soft"])
+@pytest.mark.parametrize("how", ["insert", "update", "soft"])
 def test_what_no_trigger_saw_is_found_by_the_sweep(world: World, kai: Person, how: str) -> None:
     person(world, email="uwe@example.com")
     with world.connection.transaction():
@@ -135,8 +135,6 @@ def test_what_no_trigger_saw_is_found_by_the_sweep(world: World, kai: Person, ho
             world.sql("insert into customer (email, company) values ('new@example.com', 'n')")
         elif how == "update":
             change(world, kai[0], company="b", email="new@example.com")
-        elif how == "delete":
-            world.sql("delete from customer where uuid = %s", kai[0])
         else:
             change(world, kai[0], deletedat="2026-01-01")
     world.quiet()
@@ -219,7 +217,7 @@ def test_what_exceeds_the_brake_is_held_and_the_rest_goes_on(world: World) -> No
     calls = world.portal.calls.counts["POST /crm/v3/objects/contacts/batch/archive"]
     world.sweep()
     assert world.portal.calls.counts["POST /crm/v3/objects/contacts/batch/archive"] == calls
-    assert world.parts.records.allow(Danger.DELETE, 10) == 29
+    assert world.parts.records.allow(Danger.DELETE, 10) == (10, 29)
     world.quiet()
     assert len(world.portal.contacts) == 31 - 10
     world.parts.records.allow(Danger.DELETE, 100)

@@ -259,3 +259,20 @@ def test_an_address_in_use_survives_a_swap_only_step_by_step(sandbox: Sandbox) -
     sandbox.portal.edit(two.id, {"email": ""})
     sandbox.portal.edit(one.id, {"email": "two@hubspot.com"})
     assert sandbox.portal.edit(two.id, {"email": "one@hubspot.com"}).email == "one@hubspot.com"
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("(555) 555-5555", "+15555555555"),
+        ("+49 30 1234567", "+49301234567"),
+        ("+15555555555", "+15555555555"),
+        ("555-1234", "555-1234"),
+        ("ask Kai: 555 555 5555", "ask Kai: 555 555 5555"),
+        ("", None),
+    ],
+)
+def test_phone_numbers_are_rewritten_where_that_is_switched_on(sent: str, stored: str | None) -> None:
+    with start(rewrite_phones=True, trim_texts=True) as sandbox:
+        contact = sandbox.portal.create({"phone": f" {sent} ", "company": " Acme "})
+        assert (contact.get("phone") or None, contact.get("company")) == (stored, "Acme")

@@ -98,8 +98,10 @@ class InPostgres(Store):
             list(SIDE),
         )
         for each in times:
-            moved = f"{each['col']} = {each['col']} - make_interval(secs => %s)"
-            self.sql(f"update sync.{each['name']} set {moved}", seconds)
+            # Far away first: where a time is a key, none may pass over another's place.
+            for away, secs in (("interval '100000 days'", 0.0), ("-interval '100000 days'", seconds)):
+                moved = f"{each['col']} = {each['col']} + {away} - make_interval(secs => %s)"
+                self.sql(f"update sync.{each['name']} set {moved}", secs)
 
     def links(self) -> Mapping[CustomerId, LinkState]:
         rows = self.sql("select *, coalesce(lease_until >= clock_timestamp(), false) as leased from sync.link")

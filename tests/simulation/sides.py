@@ -211,8 +211,10 @@ class Sides:
             list(SIDE_TABLES),
         )
         for each in times:
-            moved = f"{each['col']} = {each['col']} - make_interval(secs => %s)"
-            self.world.sql(f"update sync.{each['name']} set {moved}", seconds)
+            # Far away first: where a time is a key, none may pass over another's place.
+            for away, secs in (("interval '100000 days'", 0.0), ("-interval '100000 days'", seconds)):
+                moved = f"{each['col']} = {each['col']} + {away} - make_interval(secs => %s)"
+                self.world.sql(f"update sync.{each['name']} set {moved}", secs)
 
     def settle(self) -> None:
         """No more faults; everything arrives, and the sync works until nothing is left to do."""

@@ -7,7 +7,7 @@ from scenes import answered, archived, claimed, contact, due_claims, later, link
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
-from reconciler.core.ports import DELAYS, Ending, Sent
+from reconciler.core.ports import DELAYS, Ending, Sent, Settled
 from reconciler.core.step import Absorb, Local, Step
 
 
@@ -39,12 +39,12 @@ def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Sto
     writes = [written(store, ada, 1, is_direct=is_direct), written(store, bob, 2, is_direct=is_direct)]
     answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
     with store.held(ada):
-        assert store.pairs.settle(list(zip(writes, answers, strict=True))) == {writes[0].intent}
+        assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
     assert [intent.uuid for intent in store.intents()] == [ada]
     assert "phone" not in store.links()[ada].base
     assert store.links()[bob].base["phone"] == "1"
     assert store.marked()[f"u:{ada}"].is_due
-    assert store.pairs.settle([(writes[0], answers[0])]) == set()
+    assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
     assert store.intents() == []
     assert store.links()[ada].base["phone"] == "1"
 
@@ -53,7 +53,7 @@ def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> 
     ada, _ = two(store)
     archive = sent(store, pair(store, ada, contact(1)), IntentKind.ARCHIVE, is_direct=True)
     with store.held(ada):
-        assert store.pairs.settle([(archive, archived(1))]) == {archive.intent}
+        assert store.pairs.settle([(archive, archived(1))]).held == {archive.intent}
     assert not store.customer(ada).is_deleted
     assert store.links()[ada].alive
 
@@ -62,7 +62,7 @@ def test_a_contact_made_for_a_held_row_is_its_contact_at_once(store: Store) -> N
     ada = store.insert(firstname="Ada")
     create = sent(store, loaded(store, claimed(store, ada)), IntentKind.CREATE, values={"firstname": "Ada"})
     with store.held(ada):
-        assert store.pairs.settle([(create, answered(1, later(5), firstname="Ada"))]) == {create.intent}
+        assert store.pairs.settle([(create, answered(1, later(5), firstname="Ada"))]).held == {create.intent}
     link = store.links()[ada]
     assert (link.contact, link.alive, link.base) == (1, True, {})
 

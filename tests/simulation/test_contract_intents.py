@@ -1,5 +1,6 @@
 """What is about to be sent: stored before it is sent, by whoever holds the claim (rules 2, 4, 8)."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 from scenes import (
@@ -20,7 +21,7 @@ from stores import Store
 
 from reconciler.core.contact import CustomerId, Entry, IntentKind
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.ports import LEASE, Sent, Write
+from reconciler.core.ports import LANDING, LEASE, Sent, Write
 from reconciler.core.step import Step
 
 
@@ -209,3 +210,19 @@ def test_a_withdrawn_create_leaves_the_reservation_to_its_caller(store: Store) -
     store.pairs.withdraw(reserved(store, kai, "kai@x.org"))
     assert kai in store.links()
     assert not store.desk.by_uuid([kai])
+
+
+def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    second = sent(store, pair(store, ada), values={"phone": "2"}, is_direct=True)
+    assert [each.overtaken for each in pair(store, ada).intents] == [frozenset(), frozenset()]
+    store.pairs.settle([(second, answered(1, later(5), phone="2"))])
+    (open_,) = pair(store, ada).intents
+    assert open_.overtaken == {"phone"}
+    claim = claimed(store, ada)
+    store.pairs.merge([Step(pair=loaded(store, claim), closes=(open_.id,))])
+    assert not store.intents()
+    (late,) = pair(store, ada).link.late
+    assert (late.column, late.value, late.is_overtaken) == ("phone", "1", True)
+    assert late.until == open_.at + timedelta(seconds=LANDING)

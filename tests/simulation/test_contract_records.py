@@ -6,12 +6,15 @@ import pytest
 from scenes import NINE, answered, archived, claimed, contact, done, due_claims, later, linked, loaded, pair, sent
 from stores import Store
 
-from reconciler.core.brake import Danger
+from reconciler.core.brake import Danger, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Trouble
 from reconciler.core.ports import ATTEMPTS, Ending, Lane
 from reconciler.core.step import Local, Step, fingerprint, waiting_for
 
 FIRST, LAST = CustomerId(UUID(int=0)), CustomerId(UUID(int=2**128 - 1))
+
+
+DELETE, BLANK, MISSING = Need(Danger.DELETE), Need(Danger.BLANK), Need(Danger.MISSING)
 
 
 def met(store: Store, *contacts: Contact) -> set[int]:
@@ -188,18 +191,39 @@ def test_only_living_linked_contacts_are_counted(store: Store) -> None:
 
 
 def test_the_brake_grants_a_hundred_an_hour_of_each_kind(store: Store) -> None:
-    assert store.records.grant({Danger.DELETE: 60}) == {Danger.DELETE: 60}
-    assert store.records.grant({Danger.DELETE: 60, Danger.BLANK: 5}) == {Danger.DELETE: 40, Danger.BLANK: 5}
-    assert store.records.grant({Danger.DELETE: 1}) == {Danger.DELETE: 0}
+    assert store.records.grant({DELETE: 60}) == {DELETE: 60}
+    assert store.records.grant({DELETE: 60, BLANK: 5}) == {DELETE: 40, BLANK: 5}
+    assert store.records.grant({DELETE: 1}) == {DELETE: 0}
+
+
+def test_rewrites_are_counted_by_column(store: Store) -> None:
+    phone, company = Need(Danger.REWRITE, "phone"), Need(Danger.REWRITE, "company")
+    assert store.records.grant({phone: 1000, company: 400}) == {phone: 1000, company: 400}
+    assert store.records.grant({phone: 1, company: 700}) == {phone: 0, company: 600}
+
+
+def test_nothing_that_is_only_missing_passes_before_it_is_allowed(store: Store) -> None:
+    assert store.records.grant({MISSING: 3}) == {MISSING: 0}
+    store.records.allow(Danger.MISSING, 2)
+    assert store.records.grant({MISSING: 3}) == {MISSING: 2}
+    assert store.records.grant({MISSING: 3}) == {MISSING: 0}
+
+
+def test_what_is_allowed_is_used_up_by_what_passes_beyond_the_hour(store: Store) -> None:
+    store.records.allow(Danger.DELETE, 50)
+    assert store.records.grant({DELETE: 120}) == {DELETE: 120}
+    assert store.records.grant({DELETE: 100}) == {DELETE: 30}
+    store.pass_time(3601)
+    assert store.records.grant({DELETE: 150}) == {DELETE: 100}
 
 
 def test_the_brakes_hour_rolls_on(store: Store) -> None:
-    store.records.grant({Danger.DELETE: 70})
+    store.records.grant({DELETE: 70})
     store.pass_time(1800)
-    store.records.grant({Danger.DELETE: 30})
-    assert store.records.grant({Danger.DELETE: 1}) == {Danger.DELETE: 0}
-    store.pass_time(1801)
-    assert store.records.grant({Danger.DELETE: 100}) == {Danger.DELETE: 70}
+    store.records.grant({DELETE: 30})
+    assert store.records.grant({DELETE: 1}) == {DELETE: 0}
+    store.pass_time(1861)
+    assert store.records.grant({DELETE: 100}) == {DELETE: 70}
 
 
 @pytest.mark.parametrize("column", ["email", "*"])

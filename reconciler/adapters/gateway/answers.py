@@ -1,22 +1,32 @@
 """What the gateway reads out of HubSpot's answers, whichever of their forms they take."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import structlog
 
 from reconciler.adapters.gateway.calls import Refusal, clock_of
 from reconciler.adapters.gateway.parse import Json, Malformed, contact_of, json_of, merged_ids, refusal_of, results_of
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId
 from reconciler.core.fields import Values
-from reconciler.core.ports import Answer, Page
+from reconciler.core.ports import Answer, HubSpotAccount, Page
+
+MISSING = "OBJECT_NOT_FOUND"
+"""HubSpot's category of a record that is not there."""
+
+Traced = tuple[str | None, Contact]
+"""A contact of an answer, with the trace id that it came with."""
+
+log = structlog.get_logger()
 
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 """A search window from epoch 0 can fail; nothing in HubSpot is as old."""
 
 
 def body_of(error: Refusal) -> Json:
-    """Return the body of a refusal: a 404 is a page of HTML as often as not."""
+    """Return the body of a refusal; a 404 that got this far is about a record, in HTML as often as not."""
     if error.reply.status == 404:
         return {"category": "OBJECT_NOT_FOUND"}
     try:
@@ -26,25 +36,69 @@ def body_of(error: Refusal) -> Json:
     return {**body, "category": "FORBIDDEN"} if error.reply.status == 403 else body
 
 
-def refused_by_trace(errors: Sequence[Json]) -> dict[int, Answer]:
+def is_said_to_be_missing(reply: Reply) -> bool:
+    """Whether a 404 says by itself that there is no such record: by HubSpot's header, or its category."""
+    if reply.headers.get("X-HubSpot-NotFound", "").lower() == "true":
+        return True
+    try:
+        return json_of(reply).get("category") == MISSING
+    except Malformed:
+        return False
+
+
+def missing_in(errors: Sequence[Json]) -> set[int]:
+    """Return the ids that the errors of a batch name as not found."""
+    named = (e for error in errors if error.get("category") == MISSING for e in _named(error, "ids"))
+    return {int(each) for each in named if each.isdigit()}
+
+
+def refused_by_trace(errors: Sequence[Json], drafts: Collection[int]) -> dict[int, Answer]:
     """Return the refusals of a traced batch by the number of their draft."""
     answers: dict[int, Answer] = {}
     for error in errors:
-        for trace in (error.get("context") or {}).get("objectWriteTraceId", ()):
-            answers[int(trace)] = refusal_of(error)
+        known = [int(trace) for trace in _named(error, "objectWriteTraceId") if trace.isdigit()]
+        answers.update((n, refusal_of(error)) for n in known if n in drafts)
+        note_unknown(len([n for n in known if n not in drafts]))
     return answers
 
 
-def made_of(n: int, values: Values, contacts: Sequence[tuple[str | None, Contact]]) -> Contact | None:
-    """Find the contact made of a draft: by its trace id, else by its address, else by what was sent."""
-    for trace, contact in contacts:
-        if trace == str(n):
-            return contact
+def refused_by_id(errors: Sequence[Json], positions: Mapping[ContactId, int]) -> dict[int, Answer]:
+    """Return the refusals of a batch by the position of the contact that they name."""
+    answers: dict[int, Answer] = {}
+    for error in errors:
+        named = [ContactId(int(each)) for each in _named(error, "ids") if each.isdigit()]
+        answers.update((positions[each], refusal_of(error)) for each in named if each in positions)
+        note_unknown(len([each for each in named if each not in positions]))
+    return answers
+
+
+def note_unknown(count: int) -> None:
+    """Tell of records in an answer that nothing was asked about; they are nobody's."""
+    if count:
+        log.warning("hubspot.unknown_records", count=count)
+
+
+def _named(error: Json, what: str) -> list[str]:
+    context = error.get("context")
+    named = context.get(what) if isinstance(context, dict) else None
+    return [str(each) for each in named] if isinstance(named, list) else []
+
+
+def made_of(n: int, values: Values, left: list[Traced]) -> Contact | None:
+    """Take out the contact made of a draft: by its trace id, else by its address, else by what was sent.
+
+    Each contact is of one draft: two that are equal in all that was sent got two contacts, not one.
+    """
     address = values.get("email")
-    for trace, contact in contacts:
-        same = contact.values.get("email") == address if address else _is_same(values, contact)
-        if trace is None and same:
-            return contact
+    for is_made in (
+        lambda trace, _: trace == str(n),
+        lambda trace, contact: trace is None and address is not None and contact.values.get("email") == address,
+        lambda trace, contact: trace is None and address is None and _is_same(values, contact),
+    ):
+        for place, (trace, contact) in enumerate(left):
+            if is_made(trace, contact):
+                del left[place]
+                return contact
     return None
 
 
@@ -67,12 +121,13 @@ def contacts_in(reply: Reply) -> list[Contact]:
     return [contact_of(record) for record in results_of(reply)[0]]
 
 
-def contacts_and_merged_in(reply: Reply) -> list[tuple[Contact, set[int]]]:
-    """Return the contacts of a batch with the ids merged into each."""
-    return [(contact_of(record), merged_ids(record)) for record in results_of(reply)[0]]
+def read_in(reply: Reply) -> tuple[list[tuple[Contact, set[int]]], set[int]]:
+    """Return the contacts of a batch with the ids merged into each, and the ids that it names as not found."""
+    records, errors = results_of(reply)
+    return [(contact_of(record), merged_ids(record)) for record in records], missing_in(errors)
 
 
-def traced_in(reply: Reply) -> tuple[list[tuple[str | None, Contact]], list[Json]]:
+def traced_in(reply: Reply) -> tuple[list[Traced], list[Json]]:
     """Return the contacts of a write with their trace ids, and the errors."""
     records, errors = results_of(reply)
     return [(record.get("objectWriteTraceId"), contact_of(record)) for record in records], errors
@@ -84,13 +139,26 @@ def page_in(reply: Reply) -> Page:
 
 
 def nothing(reply: Reply) -> None:
-    """Return nothing: the answer has no body."""
-    return
+    """Return nothing: the answer has no body. Anything but a 204 says nothing of what was done."""
+    if reply.status != 204:
+        raise Malformed("not an empty answer")
 
 
-def portal_in(reply: Reply) -> int:
+def account_in(reply: Reply) -> HubSpotAccount:
     """Return the account an answer is about."""
-    return int(_field(json_of(reply), "portalId"))
+    body = json_of(reply)
+    portal = _field(body, "portalId")
+    if not isinstance(portal, int):
+        raise Malformed("no portal id")
+    return HubSpotAccount(portal=portal, time_zone=str(body.get("timeZone") or "UTC"))
+
+
+def properties_in(reply: Reply) -> dict[str, Json]:
+    """Return the portal's contact properties by name; there is no portal without an address."""
+    known = {str(each.get("name")): each for each in results_of(reply)[0]}
+    if "email" not in known:
+        raise Malformed("no properties of contacts")
+    return known
 
 
 def _following(reply: Reply) -> str | None:

@@ -1,5 +1,6 @@
 """One door for every HubSpot call: budget, retries of what may be retried, every failure turned into ours."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -14,26 +15,40 @@ from hubspot.crm.contacts.exceptions import ApiException
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of
-from reconciler.adapters.gateway.transport import Rejected, Reply
-from reconciler.core.errors import NotNow, OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
-from reconciler.core.ports import Told
+from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of, scopes_in
+from reconciler.adapters.gateway.transport import NoTrust, Oversized, Rejected, Reply
+from reconciler.core.errors import (
+    NotNow,
+    OutcomeUnknown,
+    PathUnknown,
+    QuotaSpent,
+    RateLimited,
+    ScopeMissing,
+    TooLarge,
+    Transient,
+    Unauthorised,
+    Unavailable,
+    Untrusted,
+)
+from reconciler.core.ports import Door, Told
 
 TRIES = 3
 """Sends of a call that certainly had no effect."""
 
-DAILY_DELAY = 300.0
+DAILY_DELAY = 50.0
 TEN_SECONDS_DELAY = 10.0
 SECOND_DELAY = 1.0
 LONGEST_DELAY = 600.0
-"""Seconds to wait after a 429, by its policy (a rolling window has room again in a second); and at most, whatever its
-Retry-After says."""
+"""Seconds to wait after a 429, by its policy (a rolling window has room again in a second; HubSpot's day ends at
+midnight of the account, and is looked for every minute); and at most, whatever its Retry-After says."""
 
 LOCKED_DELAY = 2.0
 TOKEN_DELAY = 30.0
 
 _NOT_EXECUTED = {423, 477, 503}
 _REFUSALS = {400, 404, 409, 414}
+_UNROUTED = {404, 405, 410}
+_UNKNOWN_TYPE = re.compile(r"^(Unable to infer object type from|Invalid object or event type id)\b")
 
 
 Parsed = TypeVar("Parsed")
@@ -42,13 +57,13 @@ Parsed = TypeVar("Parsed")
 class Spender(Protocol):
     """The shared budget, as the gateway needs it."""
 
-    def spend(self, *, search: bool = False) -> None: ...
+    def spend(self, door: Door = Door.READ) -> None: ...
 
-    def block(self, delay: float, *, search: bool = False) -> None: ...
+    def block(self, delay: float, door: Door = Door.READ) -> None: ...
 
-    def failed(self, error: Transient) -> None: ...
+    def failed(self, error: Transient, door: Door = Door.READ) -> None: ...
 
-    def answered(self) -> None: ...
+    def answered(self, door: Door = Door.READ) -> None: ...
 
     def hear(self, told: Told) -> None: ...
 
@@ -110,15 +125,15 @@ class Calls:
         with suppress(Transient):
             note()
 
-    def read(self, call: Callable[[], Parsed], *, search: bool = False) -> Parsed:
+    def read(self, call: Callable[[], Parsed], door: Door) -> Parsed:
         """Make and parse a call without an effect."""
-        return self._make(call, search=search, writes=False)
+        return self._make(call, door, writes=False)
 
-    def write(self, call: Callable[[], Parsed], *, until: float = inf) -> Parsed:
+    def write(self, call: Callable[[], Parsed], door: Door, *, until: float = inf) -> Parsed:
         """Make and parse a call with an effect: sent again only when it certainly had none, and before `until`."""
-        return self._make(call, search=False, writes=True, until=until)
+        return self._make(call, door, writes=True, until=until)
 
-    def _make(self, call: Callable[[], Parsed], *, search: bool, writes: bool, until: float = inf) -> Parsed:
+    def _make(self, call: Callable[[], Parsed], door: Door, *, writes: bool, until: float = inf) -> Parsed:
         retrying = Retrying(
             retry=retry_if_exception(_is_worth_another_try),
             stop=stop_after_attempt(TRIES),
@@ -127,24 +142,24 @@ class Calls:
             reraise=True,
         )
         try:
-            answer: Parsed = retrying(self._once, call, search, writes, until)
-        except (NotNow, TooLate):
+            answer: Parsed = retrying(self._once, call, door, writes, until)
+        except (NotNow, TooLate, TooLarge):
             raise
         except RateLimited as error:
             if error.delay > TEN_SECONDS_DELAY:
-                self._tell(partial(self._budget.failed, error))
+                self._tell(partial(self._budget.failed, error, door))
             raise
         except Transient as error:
-            self._tell(partial(self._budget.failed, error))
+            self._tell(partial(self._budget.failed, error, door))
             raise
         except Refusal:
-            self._tell(self._budget.answered)
+            self._tell(partial(self._budget.answered, door))
             raise
-        self._tell(self._budget.answered)
+        self._tell(partial(self._budget.answered, door))
         return answer
 
-    def _once(self, call: Callable[[], Parsed], search: bool, writes: bool, until: float) -> Parsed:
-        self._budget.spend(search=search)
+    def _once(self, call: Callable[[], Parsed], door: Door, writes: bool, until: float) -> Parsed:
+        self._budget.spend(door)
         if monotonic() > until:
             # The budget came too late: the lease and the intent would end before the call does.
             raise TooLate("no HubSpot call free in time")
@@ -153,7 +168,7 @@ class Calls:
                 return call()
         except RateLimited as error:
             if error.delay <= TEN_SECONDS_DELAY:
-                self._tell(partial(self._budget.block, error.delay, search=search))
+                self._tell(partial(self._budget.block, error.delay, door))
             raise
 
 
@@ -173,8 +188,8 @@ def _number(reply: Reply, header: str) -> int | None:
 def _is_worth_another_try(error: BaseException) -> bool:
     if isinstance(error, RateLimited):
         return error.delay <= TEN_SECONDS_DELAY
-    # Who is told to wait for long does not ask again at once.
-    return isinstance(error, Unavailable) and error.delay <= TEN_SECONDS_DELAY
+    # A long wait is not asked for again at once, nor is an answer that would be as large again.
+    return isinstance(error, Unavailable) and not isinstance(error, TooLarge) and error.delay <= TEN_SECONDS_DELAY
 
 
 @contextmanager
@@ -187,6 +202,10 @@ def translated(*, writes: bool) -> Iterator[None]:
         raise _of_status(error.reply, unknown) from error
     except Malformed as error:
         raise unknown("HubSpot's answer could not be read") from error
+    except NoTrust as error:
+        raise Untrusted("HubSpot's certificate is not trusted here", delay=TOKEN_DELAY) from error
+    except Oversized as error:
+        raise (unknown if writes else TooLarge)("HubSpot's answer is too large") from error
     except (ConnectTimeoutError, NewConnectionError) as error:
         raise Unavailable("HubSpot could not be reached") from error
     except MaxRetryError as error:
@@ -202,12 +221,14 @@ def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
             return _rate_limited(reply)
         case 401:
             return Unauthorised("HubSpot does not accept the token", delay=TOKEN_DELAY)
-        case 403 if refusal_of(_body(reply)).columns:
-            return Refusal(reply)
         case 403:
-            return Unauthorised("the token lacks a scope", delay=TOKEN_DELAY)
+            return _forbidden(reply)
         case status if status in _NOT_EXECUTED:
             return Unavailable(f"HubSpot answered {status}", delay=_retry_after(reply) or LOCKED_DELAY)
+        case status if status in _UNROUTED and not is_of_contract(reply):
+            return PathUnknown("HubSpot does not know this path", delay=TOKEN_DELAY)
+        case 400 if _UNKNOWN_TYPE.search(str(_body(reply).get("message", ""))):
+            return PathUnknown("HubSpot does not know this path", delay=TOKEN_DELAY)
         case status if status in _REFUSALS:
             return Refusal(reply)
         case status if status < 500:
@@ -215,6 +236,25 @@ def _of_status(reply: Reply, unknown: type[Transient]) -> Exception:
             return Unavailable(f"HubSpot answered {status}", delay=TOKEN_DELAY)
         case status:
             return unknown(f"HubSpot answered {status}")
+
+
+def is_of_contract(reply: Reply) -> bool:
+    """Whether a 404 is HubSpot's word on a record. A path that it does not know is answered with a page without the
+    header, whatever the page says.
+    """
+    if reply.status != 404:
+        return False
+    return reply.headers.get("X-HubSpot-NotFound", "").lower() == "true" or _body(reply).get("status") == "error"
+
+
+def _forbidden(reply: Reply) -> Exception:
+    """A property that nobody may write is refused with 403 as well; anything else is about the token."""
+    body = _body(reply)
+    if refusal_of(body).columns:
+        return Refusal(reply)
+    scopes = scopes_in(body)
+    lacks = f"the token lacks the scope {', '.join(scopes)}" if scopes else "the token may not do this"
+    return ScopeMissing(lacks, delay=TOKEN_DELAY)
 
 
 def _body(reply: Reply) -> Json:
@@ -231,7 +271,9 @@ def _rate_limited(reply: Reply) -> RateLimited:
     except (orjson.JSONDecodeError, AttributeError):
         policy = ""
     rolls_on = "SECONDLY LIMIT" in policy or "TEN_SECONDLY_ROLLING" in policy
-    usual = DAILY_DELAY if "DAILY" in policy else SECOND_DELAY if rolls_on else TEN_SECONDS_DELAY
+    if "DAILY" in policy:
+        return QuotaSpent("the account's HubSpot calls of the day are spent", delay=_retry_after(reply) or DAILY_DELAY)
+    usual = SECOND_DELAY if rolls_on else TEN_SECONDS_DELAY
     return RateLimited("HubSpot's rate limit", delay=_retry_after(reply) or usual)
 
 

@@ -6,6 +6,7 @@ Answers omit inputs, come unordered, name merged ids and speak of refusals in se
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, cast
@@ -15,19 +16,23 @@ from hubspot.crm.contacts import BasicApi, BatchApi, SearchApi
 
 from reconciler.adapters.gateway.answers import (
     EARLIEST,
+    account_in,
     archived_contact,
-    body_of,
-    contacts_and_merged_in,
     contacts_in,
+    is_said_to_be_missing,
     made_of,
     millis,
+    note_unknown,
     nothing,
     page_in,
-    portal_in,
+    properties_in,
+    read_in,
+    refused_by_id,
     refused_by_trace,
     traced_in,
 )
 from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal
+from reconciler.adapters.gateway.halving import LARGE_DELAY, read_in_halves, written
 from reconciler.adapters.gateway.parse import (
     MERGED_IDS,
     OTHER_ADDRESSES,
@@ -36,20 +41,22 @@ from reconciler.adapters.gateway.parse import (
     is_about,
     json_of,
     properties_of,
-    refusal_of,
-    results_of,
 )
-from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply
+from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply, open_connections
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
-from reconciler.core.errors import OutcomeUnknown, Transient, Unavailable
+from reconciler.core.errors import TooLarge, Unavailable
 from reconciler.core.fields import PROPERTIES, Value, Values
-from reconciler.core.ports import Answer, Page, Unanswered, Written
+from reconciler.core.ports import Answer, Door, HubSpotAccount, Page, Written
+from reconciler.outward import DIRECT, Way
 
 ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 """Properties of every full read."""
 
 SEARCH_PAGE = 200
-LIST_PAGE = 100
+
+PAGES = (100, 20, 4, 1)
+"""Contacts of a listed page: fewer where their answer would be too large."""
+
 CONNECTIONS = 80
 """Threads that may call at once: a sweep's and a drain's at their most, and the other jobs'."""
 
@@ -57,7 +64,7 @@ CONNECTIONS = 80
 class Gateway:
     """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart.
 
-    `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared.
+    `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared; `way` leads to HubSpot.
     """
 
     def __init__(
@@ -68,49 +75,55 @@ class Gateway:
         calls: Calls,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        way: Way = DIRECT,
     ) -> None:
-        client = HubSpot(access_token="", host=base_url, retry=False, connection_pool_maxsize=CONNECTIONS)
-        # Each property access of the client builds a new connection pool: take the apis once, on one pool.
+        client = HubSpot(access_token="", host=base_url)
+        # Each property access of the client builds a new connection pool: take the apis once, on one pool, ours.
         contacts = client.crm.contacts
         self._batch: BatchApi = contacts.batch_api
         self._basic: BasicApi = contacts.basic_api
         self._search: SearchApi = contacts.search_api
-        pool = BoundedPool(self._batch.api_client.rest_client.pool_manager, clock)
+        pool = BoundedPool(open_connections(way, CONNECTIONS), clock)
         for api in (self._batch, self._basic, self._search):
             api.api_client.rest_client.pool_manager = pool
         self._token, self._calls, self._now = token, calls, now
 
-    @property
-    def calls(self) -> Calls:
-        """The door that all calls go through."""
-        return self._calls
-
     def read(self, ids: Collection[ContactId], *, history: bool = False) -> Mapping[ContactId, Snapshot]:
         found: dict[ContactId, Snapshot] = {}
+        named: dict[bool, set[int]] = {}
         for is_archived in (False, True):
             missing = [each for each in ids if each not in found]
             if missing:
-                found.update(self._read(missing, history=history, archived=is_archived))
+                how = partial(self._read, history=history, archived=is_archived)
+                for read, absent in read_in_halves(missing, how):
+                    found.update(read)
+                    named.setdefault(is_archived, set()).update(absent)
         # Batch answers may leave merged ids out without a word: only a single read tells those from purged ones.
         for each in ids:
             if each not in found:
-                found[each] = self._read_one(each, history=history)
+                is_named = {archived: each in ids for archived, ids in named.items()}
+                found[each] = self._read_one(each, history=history, is_named=is_named)
         return found
 
-    def _read(self, ids: Sequence[ContactId], *, history: bool, archived: bool) -> dict[ContactId, Snapshot]:
+    def _read(
+        self, ids: Sequence[ContactId], *, history: bool, archived: bool
+    ) -> tuple[dict[ContactId, Snapshot], set[int]]:
+        """Read a batch; return what it found and the ids that it names as not found."""
         body: Json = {"inputs": [{"id": str(each)} for each in ids], "properties": ASKED}
         body["propertiesWithHistory"] = list(PROPERTIES) if history else []
         try:
-            read = self._ask(lambda **how: self._batch.read(body, archived=archived, **how), contacts_and_merged_in)
+            read, named = self._ask(lambda **how: self._batch.read(body, archived=archived, **how), read_in)
         except Refusal:
-            return {}
+            # One id may be what it is refused for: each is read for itself.
+            return {}, set()
         found: dict[ContactId, Snapshot] = {}
         for contact, merged in read:
             asked = ({contact.id} | merged) & set(ids)
             found.update((ContactId(each), Snapshot(contact=contact)) for each in asked)
-        return found
+        return found, named
 
-    def _read_one(self, contact_id: ContactId, *, history: bool) -> Snapshot:
+    def _read_one(self, contact_id: ContactId, *, history: bool, is_named: Mapping[bool, bool]) -> Snapshot:
+        """Read one contact; only a 404 that says so itself, or that a batch bears out, is a contact that is gone."""
         more = {"properties_with_history": list(PROPERTIES)} if history else {}
         for is_archived in (False, True):
             try:
@@ -120,62 +133,62 @@ class Gateway:
                     ),
                     lambda reply: contact_of(json_of(reply)),
                 )
-            except Refusal:
+            except Refusal as error:
+                is_missing = error.reply.status == 404 and (
+                    is_said_to_be_missing(error.reply) or is_named.get(is_archived, False)
+                )
+                if not is_missing:
+                    raise Unavailable(f"HubSpot refused a read ({error.reply.status})", delay=LARGE_DELAY) from error
                 continue
             return Snapshot(contact=contact)
         return GONE
 
     def find(self, addresses: Collection[str]) -> Mapping[str, Contact]:
-        body = {"inputs": [{"id": a} for a in sorted(addresses)], "idProperty": "email", "properties": ASKED}
+        parts = read_in_halves(sorted(addresses), self._find)
+        return {a: contact for a in addresses for contacts in parts for contact in contacts if is_about(a, contact)}
+
+    def _find(self, addresses: Sequence[str]) -> list[Contact]:
+        body: Json = {"inputs": [{"id": a} for a in addresses], "idProperty": "email", "properties": ASKED}
         body["propertiesWithHistory"] = []
         try:
-            contacts = self._ask(lambda **how: self._batch.read(body, **how), contacts_in)
-        except Refusal:
-            return {}
-        return {a: contact for a in addresses for contact in contacts if is_about(a, contact)}
+            return self._ask(lambda **how: self._batch.read(body, **how), contacts_in)
+        except Refusal as error:
+            raise Unavailable(f"HubSpot refused a read ({error.reply.status})", delay=LARGE_DELAY) from error
 
     def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
-        answers: list[Answer] = [Unanswered.OMITTED] * len(drafts)
-        self._halve(_all(drafts), answers, lambda part: self._create([(n, drafts[n]) for n in part], until), drafts)
-        return answers
+        return written(drafts, lambda part: self._create([(n, drafts[n]) for n in part], until))
 
     def _create(self, drafts: Sequence[tuple[int, Values]], until: float) -> dict[int, Answer]:
         inputs = [
             {"objectWriteTraceId": str(n), "associations": [], "properties": properties_of(values)}
             for n, values in drafts
         ]
-        contacts, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), traced_in, until)
-        answers = refused_by_trace(errors)
+        left, errors = self._send(lambda **how: self._batch.create({"inputs": inputs}, **how), traced_in, until)
+        answers = refused_by_trace(errors, {n for n, _ in drafts})
         for n, values in drafts:
-            made = made_of(n, values, contacts)
+            made = made_of(n, values, left)
             if made is not None:
                 answers[n] = Written(contact=made)
+        note_unknown(len(left))
         return answers
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
-        answers: list[Answer] = [Unanswered.OMITTED] * len(edits)
         values = [values for _, values in edits]
-        self._halve(_all(edits), answers, lambda part: self._update([(n, *edits[n]) for n in part], until), values)
-        return answers
+        return written(values, lambda part: self._update([(n, *edits[n]) for n in part], until))
 
     def _update(self, edits: Sequence[tuple[int, ContactId, Values]], until: float) -> dict[int, Answer]:
         inputs = [{"id": str(contact_id), "properties": properties_of(values)} for _, contact_id, values in edits]
         contacts, errors = self._send(lambda **how: self._batch.update({"inputs": inputs}, **how), traced_in, until)
-        answers: dict[int, Answer] = {}
         positions = {contact_id: n for n, contact_id, _ in edits}
-        for error in errors:
-            for each in (error.get("context") or {}).get("ids", ()):
-                answers[positions[ContactId(int(each))]] = refusal_of(error)
-        for _, contact in contacts:
-            if contact.id in positions:
-                answers[positions[contact.id]] = Written(contact=contact)
+        answers = refused_by_id(errors, positions)
+        known = [contact for _, contact in contacts if contact.id in positions]
+        answers.update((positions[contact.id], Written(contact=contact)) for contact in known)
+        note_unknown(len(contacts) - len(known))
         return answers
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
-        answers: list[Answer] = [Unanswered.OMITTED] * len(ids)
         archiving = [dict[str, Value]()] * len(ids)
-        self._halve(_all(ids), answers, lambda part: self._archive([(n, ids[n]) for n in part], until), archiving)
-        return answers
+        return written(archiving, lambda part: self._archive([(n, ids[n]) for n in part], until))
 
     def _archive(self, ids: Sequence[tuple[int, ContactId]], until: float) -> dict[int, Answer]:
         inputs = [{"id": str(each)} for _, each in ids]
@@ -184,9 +197,9 @@ class Gateway:
 
     def purge(self, contact_id: ContactId) -> None:
         try:
-            self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing)
+            self._send(lambda **how: self._basic.purge({"objectId": str(contact_id)}, **how), nothing, door=Door.ERASE)
         except Refusal as error:
-            if error.reply.status != 404:
+            if not is_said_to_be_missing(error.reply):
                 raise Unavailable(f"HubSpot refused to erase ({error.reply.status})") from error
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
@@ -204,29 +217,37 @@ class Gateway:
             "limit": SEARCH_PAGE,
             "after": offset,
         }
-        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, search=True)
+        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, Door.SEARCH)
         # The index may count hits that are no more: an empty page is not the end, only a missing `next` is.
         ahead = f"{max(c.id for c in page.contacts)}:0" if page.contacts else f"{last_id}:{page.after}"
         return replace(page, after=ahead if page.after else None)
 
     def walk(self, after: str | None) -> Page:
         more = {} if after is None else {"after": after}
-        return self._ask(lambda **how: self._basic.get_page(limit=LIST_PAGE, properties=ASKED, **more, **how), page_in)
+        for limit in PAGES:
+            try:
+                return self._ask(
+                    lambda limit=limit, **how: self._basic.get_page(limit=limit, properties=ASKED, **more, **how),
+                    page_in,
+                )
+            except TooLarge:
+                # Contacts beside each other may be legal and large: fewer of them at once.
+                continue
+        raise TooLarge("a contact is larger than any answer that is taken", delay=LARGE_DELAY)
 
     def highest(self) -> ContactId | None:
         sorts = [{"propertyName": "hs_object_id", "direction": "DESCENDING"}]
         body = {"filterGroups": [], "sorts": sorts, "properties": ["lastmodifieddate"], "limit": 1}
-        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, search=True)
+        page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, Door.SEARCH)
         return max((contact.id for contact in page.contacts), default=None)
 
-    def portal_id(self) -> int:
+    def account(self) -> HubSpotAccount:
         """Return the account the token belongs to."""
-        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), portal_in)
+        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), account_in, Door.ACCOUNT)
 
     def properties(self) -> dict[str, Json]:
         """Return the portal's contact properties by name."""
-        results, _ = self._ask(lambda **how: self._get("/crm/v3/properties/contacts", **how), results_of)
-        return {str(each.get("name")): each for each in results}
+        return self._ask(lambda **how: self._get("/crm/v3/properties/contacts", **how), properties_in, Door.PROPERTIES)
 
     def _get(self, path: str, **how: Any) -> Any:
         headers = {"Accept": "application/json"}
@@ -234,11 +255,17 @@ class Gateway:
             path, "GET", {}, [], headers, response_types_map={}, auth_settings=["oauth2"], **how
         )
 
-    def _ask(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], *, search: bool = False) -> Parsed:
-        return self._calls.read(lambda: parse(self._reply(call)), search=search)
+    def _ask(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], door: Door = Door.READ) -> Parsed:
+        return self._calls.read(lambda: parse(self._reply(call)), door)
 
-    def _send(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], until: float = inf) -> Parsed:
-        return self._calls.write(lambda: parse(self._reply(call)), until=until)
+    def _send(
+        self,
+        call: Callable[..., Any],
+        parse: Callable[[Reply], Parsed],
+        until: float = inf,
+        door: Door = Door.WRITE,
+    ) -> Parsed:
+        return self._calls.write(lambda: parse(self._reply(call)), door, until=until)
 
     def _reply(self, call: Callable[..., Any]) -> Reply:
         sent = self._now()
@@ -250,53 +277,3 @@ class Gateway:
         for api in (self._batch, self._basic, self._search):
             api.api_client.configuration.access_token = self._token()
         return {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
-
-    def _halve(
-        self,
-        part: list[int],
-        answers: list[Answer],
-        write: Callable[[list[int]], dict[int, Answer]],
-        values: Sequence[Values],
-    ) -> None:
-        """Write a part; refused as a whole, halve it until the records to blame stand alone."""
-        try:
-            for n, answer in write(part).items():
-                answers[n] = answer
-        except Refusal as error:
-            refused = refusal_of(body_of(error))
-            to_blame = [n for n in part if refused.suspends & values[n].keys()]
-            if len(part) == 1:
-                answers[part[0]] = refused
-            elif to_blame:
-                # A property that HubSpot takes from nobody: all that carry it are refused, the others go.
-                for n in to_blame:
-                    answers[n] = refused
-                self._rest([n for n in part if n not in to_blame], answers, write, values)
-            else:
-                middle = len(part) // 2
-                self._halve(part[:middle], answers, write, values)
-                self._rest(part[middle:], answers, write, values)
-
-    def _rest(
-        self,
-        part: list[int],
-        answers: list[Answer],
-        write: Callable[[list[int]], dict[int, Answer]],
-        values: Sequence[Values],
-    ) -> None:
-        # What went before is answered and must be committed, whatever comes of this.
-        try:
-            if part:
-                self._halve(part, answers, write, values)
-        except OutcomeUnknown:
-            left: Answer = Unanswered.UNKNOWN
-        except Transient:
-            left = Unanswered.UNSENT
-        else:
-            return
-        for n in part:
-            answers[n] = left
-
-
-def _all(items: Sequence[object]) -> list[int]:
-    return list(range(len(items)))

@@ -22,6 +22,7 @@ OTHER_ADDRESSES = "hs_additional_emails"
 MERGED_IDS = "hs_merged_object_ids"
 
 _HOLDER = re.compile(r"Existing ID:\s*(\d+)|(\d+) already has that value")
+_REQUIRED_SCOPES = re.compile(r"\(requires one of \[([\w\-., ]+)\]\)")
 _NOT_VALID = "not valid: "
 _FORBIDDEN = {"READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "FORBIDDEN"}
 
@@ -114,6 +115,17 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
     if category == "FORBIDDEN":
         return Refused(code=Code.FORBIDDEN, columns=columns, text=message)
     return Refused(code=_code({code for _, code in faults}, message), columns=columns, text=message)
+
+
+def scopes_in(body: Mapping[str, Any]) -> list[str]:
+    """Return the scopes that a refusal asks for; the granular ones where it names both."""
+    contexts = [error.get("context") or {} for error in body.get("errors") or [] if isinstance(error, dict)]
+    for name in ("requiredGranularScopes", "requiredScopes"):
+        named = [str(scope) for context in contexts for scope in context.get(name) or ()]
+        if named:
+            return named
+    inside = _REQUIRED_SCOPES.search(str(body.get("message", "")))
+    return inside[1].split(", ") if inside else []
 
 
 def _holder(message: str, context: Mapping[str, Any]) -> ContactId | None:

@@ -6,42 +6,53 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
+from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Taken, parked_by
-from reconciler.core.ports import Answer, Sent, Written
+from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Unsettled:
     """What is left to do: erase those who were erased while they were created; come again for the intents held up."""
 
     erased: list[CustomerId]
-    held: set[IntentId]
+    held: frozenset[IntentId]
 
 
-def settle(work: Work, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
-    """Commit the answers of one call in one transaction, but for those whose row somebody's transaction holds."""
+def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Unsettled:
+    """Commit the answers of one call in one transaction, but for those whose row somebody's transaction holds.
+
+    `mirrors`: the rows take what was answered; else they stay, held or not, and the next look puts it back in HubSpot.
+    """
     written = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     erased = _erased(work, written)
     taken, held = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
+    if not mirrors:
+        taken, held = [*taken, *held], []
     refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
-    moves = [_moved(each, _coerced_again(work, each)) for each in taken] + [_refused(s, why) for s, why in refused]
+    moves = [_moved(each) for each in taken] + [_refused(s, why) for s, why in refused]
     moves += [_only_linked(each) for each in held if each.write.kind is IntentKind.CREATE]
     if moves:
         work.run("move_pushed", answers=to_json(moves))
+    _log_otherwise(work, taken)
     wake_waiting(work, [each.freed_address for each in taken])
     for _, why in refused:
         if why.suspends:
             work.run("suspend_mapping", columns=sorted(why.suspends), code=why.code)
-    _mirror(work, taken)
+    if mirrors:
+        _mirror(work, taken)
+    else:
+        orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
+        work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
     if held:
         work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in held], lane=1, privacy=False)
-    return Settled(erased=erased, held={each.sent.intent for each in held})
+    return Unsettled(erased=erased, held=frozenset(each.sent.intent for each in held))
 
 
 def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
@@ -91,16 +102,26 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Take
     return [e for e in home if not held[e.write.pair.uuid]], [e for e in home if held[e.write.pair.uuid]]
 
 
-def _coerced_again(work: Work, each: Taken) -> dict[str, Any]:
-    """Log what HubSpot made into something else; the same for a second time parks the property."""
-    rows = conflict_rows(each.write.pair.uuid, each.coerced)
-    if not rows:
-        return {}
-    fresh = {row["property"] for row in work.rows("log_conflicts", conflicts=to_json(rows))}
-    return trouble_json(each.coerced_again({row["property"] for row in rows} - fresh))
+def _log_otherwise(work: Work, taken: Sequence[Taken]) -> None:
+    """Log the stages that HubSpot did not take; and, as settled, once, what it stores in a form of its own."""
+    losers = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.refused)]
+    if losers:
+        work.run("log_conflicts", conflicts=to_json(losers))
+    forms = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.rewritten)]
+    if forms:
+        work.run("log_rewritten", conflicts=to_json(forms))
 
 
-def _moved(each: Taken, trouble: dict[str, Any]) -> dict[str, Any]:
+def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[CustomerId, Values]) -> None:
+    for each in taken:
+        uuid = each.write.pair.uuid
+        if each.rewritten:
+            for row in work.rows("customers_by_uuid", uuids=[uuid]):
+                trouble = each.turned_back(written.get(uuid, {}), row)
+                work.run("park", uuids=[uuid], trouble=to_json(trouble_json(trouble)))
+
+
+def _moved(each: Taken) -> dict[str, Any]:
     contact = each.contact
     return {
         "uuid": each.write.pair.uuid,
@@ -110,7 +131,7 @@ def _moved(each: Taken, trouble: dict[str, Any]) -> dict[str, Any]:
         "alive": each.alive,
         "contact": contact.id,
         "cured": each.cured,
-        "trouble": trouble,
+        "trouble": {},
     }
 
 
@@ -143,10 +164,17 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
     _insert(work, [each for each in taken if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None])
     kept = [each for each in taken if each.write.pair.customer is not None]
     if kept:
-        written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]))
+        written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]), watched=False)
+        require_all(written)
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
-        _log_left_out(work, kept, {row["uuid"]: row["written"] for row in written})
+        columns = {row["uuid"]: row["written"] for row in written}
+        dead = {row["uuid"] for row in written if row["alive"] is False}
+        buried = [each.write.pair.uuid for each in kept if each.is_archived and each.write.pair.uuid in dead]
+        if buried:
+            work.run("agree_dead", uuids=buried)
+        _log_left_out(work, kept, columns)
+        _park_turned_back(work, kept, columns)
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
         carried = [{"uuid": each.write.pair.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
         if carried:
@@ -178,7 +206,9 @@ def _insert(work: Work, fresh: Sequence[Taken]) -> None:
     addresses = [address for each in fresh if (address := each.contact.values.get("email")) is not None]
     work.run("refuse_erased", addresses=addresses)
     rows = [_row(each, each.contact.values) for each in fresh]
-    done = {row["uuid"] for row in work.rows("insert_customers", rows=to_json(rows))}
+    inserted = work.rows("insert_customers", rows=to_json(rows), watched=False)
+    require_all(inserted)
+    done = {row["uuid"] for row in inserted}
     based = [{"uuid": e.write.pair.uuid, "vals": dict(e.contact.values)} for e in fresh if e.write.pair.uuid in done]
     work.run("move_pulled", rows=to_json(based))
     orphans = [each for each in fresh if each.write.pair.uuid not in done]
@@ -210,7 +240,9 @@ def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
     partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
     # An answer settles as well what an earlier call, long ended, left open.
     earlier = [intent for each in taken for intent in each.earlier]
-    work.run("close_intents", ids=whole + earlier + [sent.intent for sent in refused])
+    work.run("close_intents", ids=whole + [sent.intent for sent in refused])
+    if earlier:
+        work.run("close_unanswered", ids=earlier, landing=LANDING)
     if partly:
         work.run("answer_intents", answers=to_json(partly))
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reconciler.adapters.postgres.database import Database, to_json
-from reconciler.core.ports import Lane
+from reconciler.core.errors import Transient
+from reconciler.core.ports import Door, Lane, Pause
 
 
 class PostgresSlots:
@@ -41,18 +42,28 @@ class PostgresSlots:
         row = self._database.row("count_day", calls=calls, quota=quota)
         return 0 if row is None else int(row["calls"])
 
-    def hear_day(self, calls: int) -> None:
-        self._database.run("hear_day", calls=calls)
+    def hear_day(self, calls: int, *, left: int) -> None:
+        self._database.run("hear_day", calls=calls, left=left)
 
-    def fail(self, *, after: int, pause: float) -> None:
-        self._database.run("fail_hubspot", after=after, pause=pause)
+    def is_day_spent(self) -> bool:
+        row = self._database.row("day_spent")
+        return row is not None and bool(row["spent"])
 
-    def recover(self) -> None:
-        self._database.run("recover_hubspot")
+    def fail(self, error: Transient, *, after: int, pause: float) -> None:
+        self._database.run("fail_hubspot", after=after, pause=pause, cause=error.cause, reason=error.reason)
 
-    def probe(self, pause: float) -> float | None:
+    def recover(self, door: Door) -> None:
+        self._database.run("recover_hubspot", door=door)
+
+    def shut(self, door: Door, error: Transient) -> None:
+        self._database.run("shut_door", door=door, cause=error.cause, reason=error.reason)
+
+    def open(self, door: Door) -> None:
+        self._database.run("open_door", door=door)
+
+    def probe(self, pause: float) -> Pause | None:
         row = self._database.row("probe_hubspot", pause=pause)
-        return None if row is None else float(row["wait"])
+        return None if row is None else Pause(seconds=float(row["wait"]), reason=row["reason"])
 
     def leave_probe(self, pause: float) -> None:
         self._database.run("leave_probe", pause=pause)

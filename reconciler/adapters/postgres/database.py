@@ -1,6 +1,6 @@
 """The door to psycopg: a pool, transactions of the sync's own, and every database error turned into ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -14,7 +14,8 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
-from reconciler.core.errors import Transient
+from reconciler.adapters.postgres.refusals import is_about_a_row, refusal_of
+from reconciler.core.errors import SyncError, Transient
 
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
@@ -38,6 +39,12 @@ LINE: dict[str, Any] = {
 PREPARED_AFTER = 1
 """Times a statement runs on a connection before it is prepared there."""
 
+OUR_KEYS = frozenset({"customer_email_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
+"""Keys of the table that the sync relies on: what they refuse is a race, and the next look sees it."""
+
+CAUSE_DELAY = 10.0
+"""Seconds until another try where the database is in the way."""
+
 Row = DictRow
 Rows = list[DictRow]
 Found = TypeVar("Found")
@@ -46,9 +53,32 @@ Found = TypeVar("Found")
 class DatabaseDown(Transient):
     """Postgres did not answer."""
 
+    cause = "database_down"
+    is_systemic = True
+
+
+class Forbidden(DatabaseDown):
+    """The sync's role lacks a privilege."""
+
+    cause = "privilege"
+
+
+class ReadOnly(DatabaseDown):
+    """The database takes no writes."""
+
+    cause = "read_only"
+
+
+class OutOfSpace(DatabaseDown):
+    """The database's disk, or another of its means, is used up."""
+
+    cause = "disk_full"
+
 
 class NoSchema(DatabaseDown):
-    """Postgres has not got schema.sql, or not this version of it."""
+    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
+
+    cause = "schema"
 
 
 class Busy(Transient):
@@ -91,8 +121,13 @@ def to_json(value: object) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE) -> ConnectionPool[Timely]:
-    """Return a pool that connects in the background; a use waits `wait` seconds for a connection, `deadline` for it."""
+def open_pool(
+    dsn: str | Callable[[], str], *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE
+) -> ConnectionPool[Timely]:
+    """Return a pool that connects in the background; a use waits `wait` seconds for a connection, `deadline` for it.
+
+    A `dsn` that may change is asked for at each connection.
+    """
     set_json_dumps(lambda value: orjson.dumps(value, default=str))
     set_json_loads(orjson.loads)
     return ConnectionPool(
@@ -110,13 +145,14 @@ def open_pool(dsn: str, *, size: int, wait: float = POOL_WAIT, deadline: float =
 
 
 def _configure(connection: Timely, *, deadline: float) -> None:
-    """Let no statement wait for ever, and let them be prepared where Postgres itself answers.
+    """Let no statement wait for ever, and let them be prepared, where Postgres itself answers.
 
-    Prepared statements do not survive a pooler that lends its sessions to many; it shows by a backend id of its own.
-    (Transactions of our own set the waits again, for such poolers forget them.)
+    A pooler lends its sessions to many: what is set there reaches others, and prepared statements do not survive. It
+    shows by a backend id of its own. There each transaction sets its own waits (`begin_own`, `begin_bounded`).
     """
-    row = connection.execute(statements()["configure"]).fetchone()
+    row = connection.execute(statements()["backend"]).fetchone()
     if row is not None and row["backend"] == connection.info.backend_pid:
+        connection.execute(statements()["configure"])
         connection.execute(statements()["keep_plans"])
         connection.prepare_threshold = PREPARED_AFTER
     connection.deadline = deadline
@@ -139,6 +175,10 @@ class Work:
     def run(self, name: str, /, **values: Any) -> int:
         """Run a statement and return how many rows it touched."""
         return self._connection.execute(statements()[name], values).rowcount
+
+    def undo(self) -> None:
+        """End the transaction as if it had never been."""
+        self._connection.execute("rollback", prepare=False)
 
 
 class Database:
@@ -166,28 +206,39 @@ class Database:
             self._pool.drain()
             raise
 
+    @contextmanager
+    def _bounded(self) -> Iterator[Connection[DictRow]]:
+        """Borrow a connection on which no statement waits for ever."""
+        with self._connection() as connection:
+            if connection.prepare_threshold is None:
+                # The pool ends it when the connection comes back.
+                connection.execute(statements()["begin_bounded"])
+            yield connection
+
     def rows(self, name: str, /, **values: Any) -> Rows:
         """Run one statement alone and return its rows."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).fetchall()
 
     def row(self, name: str, /, **values: Any) -> Row | None:
         """Run one statement alone and return its first row."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).fetchone()
 
     def run(self, name: str, /, **values: Any) -> int:
         """Run one statement alone and return how many rows it touched."""
-        with _translated(), self._connection() as connection:
+        with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).rowcount
 
     def script(self, text: str) -> None:
-        """Run a whole script in one transaction."""
+        """Run a whole script in one transaction; what it refuses in words of its own is raised in them."""
         with _translated(), self._connection() as connection:
             connection.deadline = None
             try:
                 with connection.transaction():
                     connection.execute(text.encode())
+            except errors.RaiseException as error:
+                raise SyncError(error.diag.message_primary) from error
             finally:
                 connection.deadline = DEADLINE
 
@@ -201,7 +252,12 @@ class Database:
 
 
 def lasting(
-    dsn: str, *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE, is_brief: bool = False
+    dsn: str | Callable[[], str],
+    *,
+    size: int,
+    wait: float = POOL_WAIT,
+    deadline: float = DEADLINE,
+    is_brief: bool = False,
 ) -> Database:
     """Return a database with connections of its own, for as long as the process lives."""
     pool = open_pool(dsn, size=size, wait=wait, deadline=deadline)
@@ -225,16 +281,28 @@ def _translated() -> Iterator[None]:
     except errors.FeatureNotSupported as error:
         raise Busy("a table was altered", delay=0.0) from error
     except errors.UniqueViolation as error:
-        raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
+        if error.diag.schema_name == "sync" or error.diag.constraint_name in OUR_KEYS:
+            raise AddressTaken(error.diag.constraint_name or "unique", delay=1.0) from error
+        raise refusal_of(error) from error
     except errors.CheckViolation as error:
         if error.diag.constraint_name == "erased_subject":
             raise AddressErased("erased_subject") from error
-        raise
+        if error.diag.schema_name == "sync":
+            raise
+        raise refusal_of(error) from error
+    except errors.InsufficientPrivilege as error:
+        raise Forbidden(error.diag.message_primary or "a privilege is missing", delay=CAUSE_DELAY) from error
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
         raise NoSchema("the database lacks the schema: python -m reconciler db init", delay=5.0) from error
-    except (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout) as error:
-        raise DatabaseDown("database takes no writes", delay=2.0) from error
-    except psycopg.OperationalError as error:
-        raise DatabaseDown("database unavailable", delay=2.0) from error
+    except errors.ReadOnlySqlTransaction as error:
+        raise ReadOnly("database takes no writes", delay=2.0) from error
+    except (errors.DiskFull, errors.OutOfMemory) as error:
+        raise OutOfSpace("the database has no space left", delay=CAUSE_DELAY) from error
     except psycopg.InterfaceError as error:
         raise DatabaseDown("database connection lost", delay=2.0) from error
+    except psycopg.DatabaseError as error:
+        if is_about_a_row(error):
+            raise refusal_of(error) from error
+        if isinstance(error, psycopg.OperationalError | errors.IdleInTransactionSessionTimeout):
+            raise DatabaseDown("database unavailable", delay=2.0) from error
+        raise

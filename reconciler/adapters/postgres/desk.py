@@ -1,15 +1,17 @@
 """Customers as the API sees them, and the memory of its idempotency keys."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from reconciler.adapters.postgres.database import Database, to_json
+from reconciler.adapters.postgres.database import AddressTaken, Database, to_json
 from reconciler.adapters.postgres.rows import customer_of
-from reconciler.core.contact import Customer, CustomerId
+from reconciler.adapters.postgres.table import OwnersTable, require_all
+from reconciler.core.contact import Customer, CustomerId, IntentKind
+from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values
-from reconciler.core.ports import LEASE, Claim
+from reconciler.core.ports import LEASE, Claim, Write
 
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated."""
@@ -36,6 +38,7 @@ class PostgresDesk:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._table = OwnersTable(database)
 
     def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
         rows = self._database.rows("customers_by_address", addresses=list(addresses))
@@ -60,9 +63,42 @@ class PostgresDesk:
         with self._database.own() as work:
             return {CustomerId(row["uuid"]) for row in work.rows("held", uuids=list(uuids))}
 
+    def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
+        if not writes or not self._table.has_rules:
+            return {}
+        try:
+            self._try(writes)
+        except AddressTaken:
+            return {}
+        except RowRefused as error:
+            if len(writes) == 1:
+                told = self._table.told(error, writes[0].values)
+                refused = Refused(code=Code.ROW, columns=told.columns, text=told.rule)
+                return {writes[0].pair.uuid: refused}
+        else:
+            return {}
+        middle = len(writes) // 2
+        return {**self.rehearse(writes[:middle]), **self.rehearse(writes[middle:])}
+
+    def _try(self, writes: Sequence[Write]) -> None:
+        """Write the rows as the answers would, and take it back."""
+        with self._database.own() as work:
+            new = [_row_of(write) for write in writes if write.pair.customer is None]
+            kept = [_row_of(write) for write in writes if write.pair.customer is not None]
+            if new:
+                require_all(work.rows("insert_customers", rows=to_json(new), watched=False))
+            # A row that another transaction holds cannot be tried now, and is not waited for.
+            free = {row["uuid"] for row in work.rows("lock_customers", uuids=[row["uuid"] for row in kept])}
+            kept = [row for row in kept if row["uuid"] in free]
+            if kept:
+                require_all(work.rows("write_customers", rows=to_json(kept), watched=False))
+            work.run("check_constraints")
+            work.undo()
+
     def insert(self, uuid: CustomerId, values: Values) -> bool:
         """Insert a customer as any SQL writer would; the reconciler pushes it."""
-        return bool(self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values))))
+        require_all([{"swallowed": not self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values)))}])
+        return True
 
     def change(self, uuid: CustomerId, values: Values, expected: Values | None) -> bool:
         """Change a customer as any SQL writer would; the reconciler pushes it. False: it is not as expected."""
@@ -97,3 +133,17 @@ class PostgresDesk:
         """Whether a create of this customer may still be under way."""
         row = self._database.row("has_open_create", uuid=uuid)
         return bool(row and row["open"])
+
+
+def _row_of(write: Write) -> dict[str, Any]:
+    """Return what the row of a write would become."""
+    customer = write.pair.customer
+    dies = False if write.kind is IntentKind.ARCHIVE else None
+    # A create of a customer that is there already writes what its row holds.
+    return {
+        "uuid": write.pair.uuid,
+        "vals": dict(write.values),
+        "stored": {} if customer is None else dict(customer.stored),
+        "was_alive": customer is None or customer.is_alive,
+        "becomes_alive": dies,
+    }

@@ -21,6 +21,12 @@ class PostgresInbox:
         """Keep a body that could not be read."""
         self._database.run("quarantine", reason=reason, size=size, hash=hash_)
 
+    def count(self, times: Mapping[str, int], *, ages: Mapping[str, float]) -> None:
+        """Count what was not taken, by kind; each kind came last so many seconds ago."""
+        kinds = list(times)
+        numbers, seconds = [times[kind] for kind in kinds], [ages[kind] for kind in kinds]
+        self._database.run("count_events", kinds=kinds, times=numbers, ages=seconds)
+
     def portal_id(self) -> int | None:
         """Return the HubSpot account this database is linked with, None before the first start."""
         row = self._database.row("read_portal")

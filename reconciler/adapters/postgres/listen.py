@@ -1,40 +1,55 @@
-"""NOTIFY as a latency hint: without it (behind a transaction pooler, say) the drain comes by itself a little later."""
+"""Learns of SQL writes by looking where the triggers note them, for these tell nobody; NOTIFY only hastens commands."""
 
 import threading
 from collections.abc import Callable
 from time import monotonic
 
 import psycopg
+from psycopg.rows import dict_row
 
 from reconciler.adapters.postgres.database import LINE, Timely
+from reconciler.adapters.postgres.queries import statements
 
-LOOK = 1.0
+PAUSE = 0.015
+LONGEST = 0.2
+"""Seconds between two looks: at rest for long, a thousandth of that, and never more than this."""
+
+SHARE = 20
+"""A look that takes long, for there is much, is followed by a pause of so many times that."""
+
 RETRY = 5.0
-"""Seconds between looks at the stop sign, and until a lost connection is made again."""
-
-SILENCE = 15.0
-"""Seconds without a word after which the line is asked whether it is still there."""
+"""Seconds until a lost connection is made again; one that does not answer a look in time is lost, too."""
 
 
-def listen(dsn: str, wake: Callable[[], None], stopped: threading.Event, *, silence: float = SILENCE) -> None:
-    """Call `wake` whenever somebody changed a customer, until `stopped`."""
+def listen(dsn: Callable[[], str], wake: Callable[[], None], stopped: threading.Event) -> None:
+    """Call `wake` whenever a customer was changed, until `stopped`; `dsn` is asked at each connection."""
     while not stopped.is_set():
         try:
-            with Timely.connect(dsn, autocommit=True, **LINE) as connection:
-                connection.execute("listen sync_dirty")
-                # What was changed while nobody listened is due, too.
-                wake()
-                _hear(connection, wake, stopped, silence)
+            with Timely.connect(
+                dsn(), row_factory=dict_row, autocommit=True, prepare_threshold=None, **LINE
+            ) as connection:
+                _prepare(connection)
+                _look(connection, wake, stopped)
         except psycopg.Error:
             stopped.wait(RETRY)
 
 
-def _hear(connection: Timely, wake: Callable[[], None], stopped: threading.Event, silence: float) -> None:
-    heard = monotonic()
+def _prepare(connection: Timely) -> None:
+    """Hear NOTIFY and prepare the look where Postgres itself answers; a pooler lends its sessions to many."""
+    row = connection.execute(statements()["backend"]).fetchone()
+    if row is not None and row["backend"] == connection.info.backend_pid:
+        connection.execute("listen sync_dirty")
+        connection.prepare_threshold = 0
+
+
+def _look(connection: Timely, wake: Callable[[], None], stopped: threading.Event) -> None:
+    found = monotonic()
     while not stopped.is_set():
-        for _ in connection.notifies(timeout=LOOK, stop_after=1):
-            heard = monotonic()
+        began = monotonic()
+        if connection.execute(statements()["has_dirty"]).fetchone():
+            found = began
             wake()
-        if monotonic() - heard > silence:
-            connection.execute("")
-            heard = monotonic()
+        now = monotonic()
+        pause = max(PAUSE, (now - began) * SHARE, min((now - found) / 1000, LONGEST))
+        for _ in connection.notifies(timeout=pause, stop_after=1):
+            wake()

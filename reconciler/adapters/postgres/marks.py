@@ -55,7 +55,7 @@ class PostgresMarks:
                 work.run("finish", marks=to_json(marks))
             if exhausted:
                 why = {RECORD: {"code": "attempts_exhausted", "fingerprint": fingerprint(RECORD, None)}}
-                work.run("exhaust", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))
+                work.run("park", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))
 
     def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
         if not late:

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
 from typing import Any
 
 from tenacity import (
     Retrying,
     retry_if_exception_type,
-    retry_if_result,
     stop_after_attempt,
     stop_after_delay,
     wait_random,
@@ -16,9 +17,13 @@ from tenacity import (
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json, wake_waiting
+from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write
+from reconciler.core.errors import Code, Refused, RowRefused
+from reconciler.core.fields import Values, normalised
+from reconciler.core.parking import parked_row
+from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Settled, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
@@ -26,7 +31,8 @@ SETTLE_PATIENCE = 2.0
 """Tries of a transaction that commits HubSpot's answers, and seconds after which there is no other."""
 
 ROW_PATIENCE = 1.0
-"""Seconds for which a caller waits for a row that somebody's transaction holds."""
+ROW_NAP = (0.02, 0.1)
+"""Seconds for which a caller waits for a row that somebody's transaction holds, and between two looks at it."""
 
 
 class PostgresPairs:
@@ -34,6 +40,7 @@ class PostgresPairs:
 
     def __init__(self, database: Database, *, tombstones: Path | None = None) -> None:
         self._database, self._tombstones = database, tombstones
+        self._table = OwnersTable(database)
 
     def load(self, claims: Sequence[Claim]) -> list[Pair]:
         by_uuid = {claim.uuid: claim for claim in claims}
@@ -97,35 +104,50 @@ class PostgresPairs:
     def resume(self, columns: Collection[str]) -> None:
         self._database.run("resume_mapping", columns=sorted(columns))
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
-        held = self._settle_surely(answered)
-        waiting = [(sent, answer) for sent, answer in answered if sent.intent in held and sent.write.is_direct]
-        if not waiting:
-            return held
-        # Mostly a row is held for milliseconds.
-        patient = Retrying(
-            retry=retry_if_result(bool),
-            stop=stop_after_delay(ROW_PATIENCE),
-            wait=wait_random(0.02, 0.1),
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else set(),
-        )
-        still: set[IntentId] = patient(self._settle_surely, waiting)
-        return still | (held - {sent.intent for sent, _ in waiting})
+    def lift_refused(self, *, only_if_rules_changed: bool) -> None:
+        if not only_if_rules_changed or self._table.has_new_rules():
+            self._database.row("lift_refused")
 
-    def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        settled = self._settle_each(answered)
+        until = monotonic() + ROW_PATIENCE
+        # Mostly a row is held for milliseconds.
+        while (waiting := _waited_for(answered, settled)) and monotonic() < until:
+            sleep(uniform(*ROW_NAP))
+            settled = settled.without({sent.intent for sent, _ in waiting}) | self._settle_each(waiting)
+        return settled
+
+    def _settle_each(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        """Commit answers; one whose row Postgres refuses does not keep its neighbours back."""
+        try:
+            return Settled(held=self._settle_surely(answered, mirrors=True))
+        except RowRefused as error:
+            if len(answered) == 1:
+                return self._put_back(answered[0], error)
+        middle = len(answered) // 2
+        return self._settle_each(answered[:middle]) | self._settle_each(answered[middle:])
+
+    def _put_back(self, answered: tuple[Sent, Answer], error: RowRefused) -> Settled:
+        """Commit an answer whose row Postgres refuses: HubSpot has it, so the base has; the next look takes it back."""
+        self._settle_surely([answered], mirrors=False)
+        write = answered[0].write
+        told = self._table.told(error, write.values)
+        return Settled(refused={write.pair.uuid: Refused(code=Code.ROW, columns=told.columns, text=told.rule)})
+
+    def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> frozenset[IntentId]:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
         again = retry_if_exception_type((AddressTaken, Busy))
         stop = stop_after_attempt(SETTLE_TRIES) | stop_after_delay(SETTLE_PATIENCE)
         retrying = Retrying(retry=again, stop=stop, wait=wait_random(max=0.05), reraise=True)
         try:
-            return retrying(self._settle, answered)
+            return retrying(self._settle, answered, mirrors)
         except AddressTaken as error:
             # HubSpot has been called: what stands in the way is no refusal, the open intent settles it.
             raise Busy("an answer could not be committed", delay=1.0) from error
 
-    def _settle(self, answered: Sequence[tuple[Sent, Answer]]) -> set[IntentId]:
+    def _settle(self, answered: Sequence[tuple[Sent, Answer]], mirrors: bool) -> frozenset[IntentId]:
         with self._database.own() as work:
-            settled = answers.settle(work, answered)
+            settled = answers.settle(work, answered, mirrors=mirrors)
             for uuid in settled.erased:
                 self._erase(work, uuid)
         return settled.held
@@ -134,11 +156,23 @@ class PostgresPairs:
         changing = [step for step in steps if step.changes_anything]
         if not changing:
             return set()
+        try:
+            return self._merge(changing)
+        except RowRefused as error:
+            if len(changing) == 1:
+                (step,) = changing
+                return self.merge([parked_row(step, self._table.told(error, step.pull))])
+        # One row must not keep its neighbours back.
+        middle = len(changing) // 2
+        return self.merge(changing[:middle]) | self.merge(changing[middle:])
+
+    def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+        watched = self._table.changes_rows
         with self._database.own() as work:
-            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in changing]))
+            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
             ours = {row["uuid"] for row in held}
-            left_out = {step.pair.uuid for step in changing if step.pair.uuid not in ours}
-            return left_out | _merge(work, [step for step in changing if step.pair.uuid in ours])
+            left_out = {step.pair.uuid for step in steps if step.pair.uuid not in ours}
+            return left_out | _merge(work, [step for step in steps if step.pair.uuid in ours], watched=watched)
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
         return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
@@ -174,6 +208,11 @@ class PostgresPairs:
             write_tombstones(self._tombstones, work, stones)
 
 
+def _waited_for(answered: Sequence[tuple[Sent, Answer]], settled: Settled) -> list[tuple[Sent, Answer]]:
+    """Return the answers of API writes that are held up."""
+    return [(sent, answer) for sent, answer in answered if sent.intent in settled.held and sent.write.is_direct]
+
+
 def _not_erased(work: Work, writes: Sequence[Write]) -> list[Write]:
     """Leave out what would bring an address to HubSpot that was erased since it was read here."""
     addresses = [address for write in writes if (address := write.values.get("email")) is not None]
@@ -202,50 +241,65 @@ def _intent(write: Write) -> dict[str, Any]:
     }
 
 
-def _merge(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
+def _merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
     losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
-    inserted = _insert(work, [step for step in steps if step.local is Local.INSERT])
+    inserted, changed = _insert(work, [step for step in steps if step.local is Local.INSERT], watched=watched)
     touched = [step for step in steps if step.touches_customer]
-    written, lived = _update(work, touched)
+    written, lived, also_changed = _update(work, touched, watched=watched)
     written |= inserted
-    left_out = {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
+    # What a trigger of the owner's made of a row is the owner's edit: the next look brings it to HubSpot.
+    left_out = {*changed, *also_changed}
+    left_out |= {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
     left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
     moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
     work.run("move_links", steps=to_json(moves))
     wake_waiting(work, [step.freed_address for step in steps])
     closes = [intent for step in steps for intent in step.closes]
     if closes:
-        work.run("close_intents", ids=closes)
+        work.run("close_unanswered", ids=closes, landing=LANDING)
     history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
     if history:
         work.run("log_history", rows=to_json(history))
     return left_out
 
 
-def _insert(work: Work, steps: Sequence[Step]) -> dict[CustomerId, Any]:
+def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[CustomerId, Any], set[CustomerId]]:
     if not steps:
-        return {}
+        return {}, set()
     addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
     work.run("refuse_erased", addresses=addresses)
     rows = [_row(step, dict(step.pull)) for step in steps]
-    done = {row["uuid"] for row in work.rows("insert_customers", rows=to_json(rows))}
-    return {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in done}
+    done = work.rows("insert_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
+    written = {row["uuid"]: row["holds"] for row in done}
+    pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
+    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
 
 
-def _update(work: Work, steps: Sequence[Step]) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool]]:
+def _is_changed(holds: Values | None, values: Values) -> bool:
+    """Whether the row holds something else of these values than was written."""
+    return holds is not None and any(value != normalised(holds).get(column) for column, value in values.items())
+
+
+def _update(
+    work: Work, steps: Sequence[Step], *, watched: bool
+) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool], set[CustomerId]]:
+    """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
     if not steps:
-        return {}, {}
+        return {}, {}, set()
     free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
     steps = [step for step in steps if step.pair.uuid in free]
     work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
-    done = work.rows("write_customers", rows=to_json(rows))
+    done = work.rows("write_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
     moved = {row["uuid"] for row in done if "email" in row["written"]}
     _give_back(work, [step for step in steps if step.pair.uuid in released - moved])
-    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}
+    changed = {row["uuid"] for row in done if _is_changed(row["holds"], row["written"])}
+    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}, changed
 
 
 def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
@@ -295,7 +349,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "at": step.at,
         "believe": step.believes and not step.is_stale,
         "whole": whole and step.is_whole,
-        "cured": [*settled, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
+        "cured": [*settled, *step.lifted, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
         "trouble": trouble_json(step.trouble),
         "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
@@ -319,7 +373,7 @@ def _rearrange(work: Work, step: Step) -> None:
     if step.conflicts:
         work.run("log_conflicts", conflicts=to_json(conflict_rows(step.pair.uuid, step.conflicts)))
     if step.closes:
-        work.run("close_intents", ids=list(step.closes))
+        work.run("close_unanswered", ids=list(step.closes), landing=LANDING)
     match step.identity:
         case Attach(contact_id, former):
             if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:

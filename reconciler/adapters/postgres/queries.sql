@@ -1,13 +1,19 @@
 -- Every statement the system runs, by name. A line `-- name: what it does` begins one.
 
--- begin_own_briefly: the same for a transaction that somebody waits for
-begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local timezone = 'UTC'
-
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
-begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local timezone = 'UTC'
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
 
--- configure: let no statement wait for ever; says which backend answers
-select pg_backend_pid() as backend, set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
+-- begin_own_briefly: the same for a transaction that a caller waits for
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
+
+-- begin_bounded: begin a transaction in which no statement waits for ever, where the session is not ours alone
+begin; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
+
+-- backend: which backend answers
+select pg_backend_pid() as backend
+
+-- configure: let no statement of this session wait for ever
+select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
 
 -- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too
 select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
@@ -17,6 +23,9 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 
 -- fold: turn captured SQL writes and overdue intents into marks
 select sync.fold()
+
+-- has_dirty: whether the triggers have noted something
+select from sync.dirty limit 1
 
 -- next_lane: the first of these lanes with due marks
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
@@ -57,7 +66,7 @@ with taken as (
     where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
     returning substr(subject, 3) as address, generation
 ), marked as (
-    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on lower(btrim(c.email)) = address and c.deletedat is null having count(*) > 0
+    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on sync.address(c.email) = address and c.deletedat is null having count(*) > 0
 )
 select address, generation from taken where (select count(*) from marked) >= 0
 
@@ -88,34 +97,36 @@ with claimed as (
 select uuid from held union all select c.uuid from claimed c
 where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
 
--- exhaust: park records whose attempts are spent
+-- park: park records, or properties of theirs
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
 
 -- load: the claimed pairs' local side, base and open intents
-select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.detached, l.privacy, l.fence,
+select l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble, l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence, l.erase_due,
+    l.deleted or c.uuid is null and exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted) as deletion_seen,
+    c.uuid is null and row_security_active('customer') as hides_rows,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto, i.intents
 from sync.link l
 left join customer c on c.uuid = l.uuid
 left join lateral (
-    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null)) as intents
+    select jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'values', vals, 'at', at, 'overdue', overdue or deadline < now(), 'ahead', ahead, 'reserved', reserved is not null, 'before', before)) as intents
     from sync.intent where uuid = l.uuid
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
 
 -- holders: who has these addresses: live customers, and open creates under an address that their customers have not (yet, or any more)
-select lower(btrim(c.email)) as address, c.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+select sync.address(c.email) as address, c.uuid, l.contact, sync.address(c.email) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, true as alive, false as placeholder, coalesce(l.trouble ?| '{email,*}', false) as stuck
-from customer c left join sync.link l on l.uuid = c.uuid where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+from customer c left join sync.link l on l.uuid = c.uuid where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 union all
 select i.vals ->> 'email', i.uuid, l.contact, i.vals ->> 'email', l.base ->> 'email', null,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false), true, false, false
 from sync.intent i join sync.link l on l.uuid = i.uuid
 where i.kind = 'create' and i.vals ->> 'email' = any(%(addresses)s::text[])
-and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null and lower(btrim(c.email)) = i.vals ->> 'email')
+and not exists (select from customer c where c.uuid = i.uuid and c.deletedat is null and sync.address(c.email) = i.vals ->> 'email')
 
 -- owners: who is linked with these contacts
-select l.contact as linked, l.uuid, l.contact, lower(btrim(c.email)) as email, l.base ->> 'email' as base_email, c.createdat,
+select l.contact as linked, l.uuid, l.contact, sync.address(c.email) as email, l.base ->> 'email' as base_email, c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy, coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
     c.uuid is null and l.alive is null and l.unseen = '{}' and not exists (select from sync.intent i where i.uuid = l.uuid) as placeholder, l.trouble ?| '{email,*}' as stuck
 from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%(contacts)s::bigint[])
@@ -144,13 +155,13 @@ with resumed as (
 ), waiting as (
     select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
     where l.contact is not null and c.deletedat is null
-    and nullif(case when r.name = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
+    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
 )
 select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
 
 -- join: lease the free holders of addresses that change hands, here or there
 with wanted as (
-    select uuid from customer where lower(btrim(email)) = any(%(pulled)s::text[]) and deletedat is null
+    select uuid from customer where sync.address(email) = any(%(pulled)s::text[]) and deletedat is null
     union
     select uuid from sync.link where base ->> 'email' = any(%(pushed)s::text[])
 ), free as (
@@ -165,22 +176,32 @@ with write as (
     select * from jsonb_to_recordset(%(writes)s::jsonb) as w(uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean)
 ), ours as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
-        unseen = case when w.ahead and w.kind = 'update' then l.unseen || (
+        unseen = case when w.kind = 'update' then l.unseen || (
             select coalesce(jsonb_object_agg(v.key, coalesce(l.unseen -> v.key, jsonb_build_object(
                 'since', greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)), 'base', l.base ->> v.key
             )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
-            from jsonb_each(w.vals) v) else l.unseen end
-    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid
+            from jsonb_each(w.vals) v where w.ahead or l.unseen ? v.key) else l.unseen end
+    from write w where l.uuid = w.uuid and (w.fence is null or l.fence = w.fence and l.lease_until >= now()) and case w.kind when 'create' then l.contact is null else l.contact = w.contact end returning w.uuid, l.base, l.base_at
 )
-insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead)
-select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead from write w join ours using (uuid) order by w.reserved, w.uuid
+insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead, before)
+select w.uuid, w.kind, w.vals, now() + %(deadline)s * interval '1 second', w.reserved, w.ahead,
+    (select coalesce(jsonb_object_agg(key, jsonb_build_array(ours.base -> key, ours.base_at -> key)), '{}')
+     from jsonb_object_keys(w.vals) key where w.kind = 'update')
+from write w join ours using (uuid) order by w.reserved, w.uuid
 on conflict (reserved) where reserved is not null do nothing returning id, uuid
 
 -- log_conflicts: keep the losers, each once
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select uuid, property, winner, kept, lost from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing returning uuid, property
+
+-- log_rewritten: what HubSpot stores in a form of its own, once, as settled
+insert into sync.conflict (uuid, property, winner, kept, lost, resolved)
+select uuid, property, winner, kept, lost, now()
+from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, winner text, kept text, lost text)
+where not exists (select from sync.conflict o where o.uuid = c.uuid and o.property = c.property
+                  and o.kept is not distinct from c.kept and o.lost is not distinct from c.lost)
 
 -- lock_steps: lock the links of these steps; the ones whose claim or snapshot is out of date are left out
 select l.uuid from sync.link l join jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean) using (uuid)
@@ -197,7 +218,7 @@ where c.uuid = w.uuid and c.email is not distinct from w.stored returning c.uuid
 -- give_addresses_back: what was taken off and could not move stays as it was
 update customer c set email = w.stored from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text) where c.uuid = w.uuid and c.email is null
 
--- write_customers: compare-and-set of columns and of being alive; says which columns took
+-- write_customers: compare-and-set of columns and of being alive; says which columns took, and what the row holds of them now where a trigger may change it
 with wanted as (
     select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean, contact bigint, created timestamptz, updated timestamptz)
 ), passing as (
@@ -206,25 +227,102 @@ with wanted as (
             select jsonb_object_agg(v.key, v.value) from jsonb_each(w.vals) v
             where h.here -> v.key is not distinct from w.stored -> v.key
             and (v.key <> 'email' or v.value = 'null' or not exists (
-                select from customer o where lower(btrim(o.email)) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
+                select from customer o where sync.address(o.email) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
     from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
+), done as (
+    update customer c set
+        (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
+        deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
+        contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
+        hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
+    from passing p where c.uuid = p.uuid
+    returning c.uuid, c.deletedat is null as alive,
+        case when %(watched)s then (
+            select coalesce(jsonb_object_agg(v.key, to_jsonb(c) -> v.key), '{}') from jsonb_each(p.vals) v
+        ) end as holds
 )
-update customer c set
-    (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-        select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
-    deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
-    contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
-    hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
-from passing p where c.uuid = p.uuid
-returning c.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, c.deletedat is null as alive
+select p.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, d.alive, d.holds, d.uuid is null as swallowed
+from passing p left join done d using (uuid)
 
--- insert_customers: new customers for contacts; an address that somebody has by now is left out
-insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
-select w.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage, w.contact, w.created, w.updated
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz)
-cross join lateral jsonb_populate_record(null::customer, w.vals) r
-on conflict do nothing returning uuid
+-- insert_customers: new customers for contacts; one whose address or uuid is there by now is left out
+with wanted as (
+    select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz)
+), free as (
+    select w.* from wanted w
+    where not exists (select from customer c where c.uuid = w.uuid)
+    and not exists (select from customer c where sync.address(c.email) = w.vals ->> 'email' and c.deletedat is null)
+), passing as (
+    -- Of two that want one address only the first gets it.
+    select distinct on (coalesce(vals ->> 'email', uuid::text)) * from free order by coalesce(vals ->> 'email', uuid::text), uuid
+), done as (
+    insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage, contactid, hubspotcreatedat, hubspotupdatedat)
+    select p.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage, p.contact, p.created, p.updated
+    from passing p cross join lateral jsonb_populate_record(null::customer, p.vals) r
+    returning uuid,
+        case when %(watched)s then jsonb_build_object('email', email, 'firstname', firstname, 'lastname', lastname,
+            'phone', phone, 'company', company, 'website', website, 'lifecyclestage', lifecyclestage) end as holds
+)
+select p.uuid, d.holds, d.uuid is null as swallowed from passing p left join done d using (uuid)
+
+-- table_rules: what the owner lets no row do or does to every row: triggers, and constraints, keys and types beyond ours; and a digest of it all
+with rules as (
+    select 'trigger ' || pg_get_triggerdef(oid) as rule, tgtype & 2 = 2 and tgtype & 1 = 1 as changes
+    from pg_trigger
+    where tgrelid = to_regclass('customer') and not tgisinternal and tgname not like 'sync\_%%' and tgenabled <> 'D'
+    union all
+    select 'constraint ' || pg_get_constraintdef(oid), false from pg_constraint
+    where conrelid = to_regclass('customer') and contype <> 'p' and contype <> 'n'
+    union all
+    select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
+    where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
+    and k.relname not in ('customer_email_is_unique_among_live', 'customer_uuid_is_unique')
+    union all
+    select format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull), false from pg_attribute
+    where attrelid = to_regclass('customer') and attnum > 0 and not attisdropped and attgenerated = ''
+    and (attname = any(%(columns)s::text[]) and (atttypid <> 'text'::regtype or attnotnull)
+        or attnotnull and not atthasdef and attidentity = '' and attname not in ('uuid'))
+)
+select count(*) > 0 as any, coalesce(bool_or(changes), false) as changes, md5(coalesce(string_agg(rule, ' ' order by rule), '')) as digest from rules
+
+-- rule_columns: the mapped columns that a constraint or unique index of the owner's is about
+select a.attname as column from pg_constraint c cross join lateral unnest(c.conkey) as k(attnum)
+join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+where c.conrelid = to_regclass('customer') and c.conname = %(rule)s and a.attname = any(%(columns)s::text[])
+union
+select a.attname from pg_index i cross join lateral unnest(i.indkey) as k(attnum)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indrelid = to_regclass('customer') and i.indexrelid = to_regclass(quote_ident(%(rule)s)) and a.attname = any(%(columns)s::text[])
+
+-- fits: make the values the columns' own, to see whether they can be
+select jsonb_populate_record(null::customer, %(vals)s::jsonb) is not null as fits
+
+-- check_constraints: what is deferred is checked now
+set constraints all immediate
+
+-- lift_refused: look again at what a rule of the owner's refused
+with refused as (
+    select l.uuid, array_agg(t.key) as keys from sync.link l, jsonb_each(l.trouble) t
+    where l.trouble <> '{}' and t.value ->> 'code' = 'row_refused' group by l.uuid
+), lifted as (
+    update sync.link l set trouble = l.trouble - r.keys from refused r where l.uuid = r.uuid returning l.uuid
+), marked as (
+    select sync.mark(array_agg('u:' || uuid), 2) from lifted having count(*) > 0
+)
+select count(*) as count from lifted where (select count(*) from marked) >= 0
+
+-- note_rules: remember the digest of the owner's rules; says whether they are others than before
+insert into sync.cursor (name, value) values ('table rules', to_jsonb(%(digest)s::text))
+on conflict (name) do update set value = excluded.value, at = now() where sync.cursor.value <> excluded.value
+returning xmax <> 0 as changed
+
+-- put_back: contacts whose row was refused here after HubSpot had taken them: what HubSpot has of them goes back
+with orphaned as (
+    update sync.link l set deleted = true from unnest(%(orphans)s::uuid[]) as o(uuid)
+    where l.uuid = o.uuid and not exists (select from customer c where c.uuid = l.uuid)
+)
+select sync.mark(array(select 'u:' || uuid from unnest(%(uuids)s::uuid[]) uuid), 0)
 
 -- move_links: the base follows what was agreed, written or inserted; the read is remembered when nothing was left out
 update sync.link l set
@@ -232,6 +330,10 @@ update sync.link l set
     seen = case when s.believe then s.at else greatest(l.seen, s.at) end, read = case when s.whole then s.at else l.read end,
     trouble = (l.trouble - s.cured) || s.trouble,
     unseen = case when s.checked and s.unseen = (select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}') from jsonb_each(l.unseen)) then '{}' else l.unseen end,
+    late = case when s.whole then (
+        select coalesce(jsonb_agg(each), '[]') from jsonb_array_elements(l.late) each
+        -- What is forgotten must have been over when the contact was read.
+        where (each ->> 'until')::timestamptz > now() - interval '1 minute') else l.late end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
 where l.uuid = s.uuid
@@ -239,8 +341,23 @@ where l.uuid = s.uuid
 -- close_intents: these intents are settled
 delete from sync.intent where id = any(%(ids)s::bigint[])
 
+-- close_unanswered: these intents are given up without an answer; what an update sent may still land
+with gone as (
+    delete from sync.intent where id = any(%(ids)s::bigint[]) returning uuid, kind, vals, before, at
+), late as (
+    select uuid, jsonb_agg(jsonb_build_object('column', key, 'value', value, 'before', before -> key,
+                                              'until', at + %(landing)s * interval '1 second')) as entries
+    from gone, jsonb_each(vals) where kind = 'update' group by uuid
+)
+update sync.link l set late = l.late || late.entries from late where l.uuid = late.uuid
+
 -- answer_intents: what HubSpot answered is settled, the rest stays open
-update sync.intent i set vals = i.vals - a.answered from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) where i.id = a.id
+with answer as (
+    select id, vals - answered as rest from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[]) join sync.intent using (id)
+), settled as (
+    delete from sync.intent i using answer a where i.id = a.id and a.rest = '{}'
+)
+update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.rest <> '{}'
 
 -- at_home: of these answers, those about the contact that the link has (or gets by its create), and whether somebody's transaction holds the row; links and rows are locked
 with loose as materialized (
@@ -254,9 +371,15 @@ update sync.link l set
     base = jsonb_strip_nulls(l.base || coalesce((select jsonb_object_agg(key, value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}')),
     base_at = l.base_at || coalesce((select jsonb_object_agg(key, a.ms) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms), '{}'),
     seen = greatest(l.seen, a.at), alive = coalesce(a.alive, l.alive), contact = coalesce(l.contact, a.contact),
-    trouble = (l.trouble - a.cured) || a.trouble
+    trouble = (l.trouble - a.cured) || a.trouble,
+    unseen = l.unseen || (
+        select coalesce(jsonb_object_agg(key, u.value || jsonb_build_object('sent', (u.value -> 'sent') || jsonb_build_array(p.value))), '{}')
+        from jsonb_each(a.pushed) p join jsonb_each(l.unseen) u using (key) where not u.value -> 'sent' @> jsonb_build_array(p.value))
 from jsonb_to_recordset(%(answers)s::jsonb) as a(uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[], trouble jsonb)
 where l.uuid = a.uuid
+
+-- agree_dead: contacts that were archived, and whose rows are dead as well
+update sync.link set alive = false where uuid = any(%(uuids)s::uuid[])
 
 -- move_pulled: the base takes the columns that an answer really changed here
 update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) where l.uuid = w.uuid
@@ -264,7 +387,7 @@ update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_
 -- mark_overtaken: look again at living rows that do not hold what HubSpot has of them now, written between read and answer
 select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join customer c using (uuid) cross join lateral jsonb_each_text(w.vals) v
-where c.deletedat is null and nullif(case when v.key = 'email' then lower(btrim(c.email)) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
+where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
 select sync.note_era()
@@ -341,9 +464,9 @@ update sync.link set contact = %(contact)s, seen = null, read = null, looks = 0,
 with moved as (
     update sync.intent set uuid = %(heir)s where uuid = %(giver)s and kind = 'update'
 ), given as (
-    update sync.link set unseen = '{}' where uuid = %(giver)s
+    update sync.link set unseen = '{}', late = '[]' where uuid = %(giver)s
 )
-update sync.link heir set unseen = coalesce((
+update sync.link heir set late = heir.late || (select late from sync.link where uuid = %(giver)s), unseen = coalesce((
     select jsonb_object_agg(key, case when h.value is null or g.value is null then coalesce(h.value, g.value) else h.value || jsonb_build_object(
         'since', case when h.value ->> 'since' is not null and g.value ->> 'since' is not null then least((h.value ->> 'since')::timestamptz, (g.value ->> 'since')::timestamptz) end,
         'sent', (h.value -> 'sent') || (g.value -> 'sent')) end)
@@ -394,7 +517,8 @@ with page as (
     select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
     select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact and a.kind <> 'former'
-    where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true)
+    where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true
+        or l.trouble -> '*' ->> 'code' = 'held_missing')
 ), marked as (
     select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news having count(*) > 0
 )
@@ -408,23 +532,34 @@ with missing as (
 )
 select count(*) as count from missing where (select count(*) from marked) >= 0
 
--- mark_drifted: mark, among the next customers, those that differ from their base, have no link, or wait for an address: what no trigger saw
+-- mark_drifted: mark, among the next customers, those that differ from their base, have no link, wait for an address or are held: what no trigger saw; and links whose row has gone without a word
 with page as (
     select * from customer where uuid > %(after)s and uuid <= %(upto)s order by uuid limit %(limit)s
+), last as (
+    -- Beyond the last customer the links are looked at to the end.
+    select coalesce((select uuid from page order by uuid desc limit 1), %(upto)s::uuid) as uuid
 ), drifted as (
     select c.uuid from page c left join sync.link l on l.uuid = c.uuid
     where c.mergedinto is null and c.erasedat is null and (
         l.uuid is null and c.deletedat is null
         or l.contact is null and c.deletedat is null and not l.detached and l.trouble = '{}'
-        or l.trouble <> '{}' and not l.detached and exists (select from jsonb_each(l.trouble) t where t.value ->> 'code' in ('address_taken', 'duplicate'))
+        or l.trouble <> '{}' and not l.detached and exists (
+            select from jsonb_each(l.trouble) t
+            where t.value ->> 'code' in ('address_taken', 'duplicate')
+            or t.value ->> 'code' like 'held%%')
         or l.contact is not null and not l.detached and (
             (c.deletedat is null) is distinct from coalesce(l.alive, true)
-            or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
+            or c.deletedat is null and jsonb_strip_nulls(jsonb_build_object('email', sync.address(c.email), 'firstname', nullif(c.firstname, ''), 'lastname', nullif(c.lastname, ''), 'phone', nullif(c.phone, ''),
                 'company', nullif(c.company, ''), 'website', nullif(c.website, ''), 'lifecyclestage', nullif(c.lifecyclestage, ''))) is distinct from l.base))
+    union all
+    select l.uuid from sync.link l, last
+    where l.uuid > %(after)s and l.uuid <= last.uuid and l.contact is not null and (l.alive or l.trouble <> '{}')
+    and not exists (select from customer c where c.uuid = l.uuid) and not row_security_active('customer')
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted having count(*) > 0
 )
-select (select uuid from page order by uuid desc limit 1) as last, (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
+select (select last.uuid from last where exists (select from page)) as last,
+    (select count(*) from drifted) as drifted, (select count(*) from marked) as marked
 
 -- count_linked: how many contacts are linked and alive
 select count(*) as count from sync.link where contact is not null and alive
@@ -487,20 +622,32 @@ update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
 
 -- fail_hubspot: HubSpot failed for a cause of its own; after so many in a row it counts as down, and the next probe is a pause ahead
-update sync.outage set failures = failures + 1,
+update sync.outage set failures = failures + 1, cause = %(cause)s, reason = %(reason)s,
     since = case when failures + 1 >= %(after)s then coalesce(since, clock_timestamp()) else since end,
-    probe = case when failures + 1 >= %(after)s or since is not null then clock_timestamp() + %(pause)s * interval '1 second' else probe end
+    probe = case when failures + 1 >= %(after)s or since is not null
+        then clock_timestamp() + %(pause)s * interval '1 second' else probe end
 
--- recover_hubspot: HubSpot answers
-update sync.outage set failures = 0, since = null where failures > 0 or since is not null
+-- recover_hubspot: HubSpot answers; of a path that it did not know, or did not let us take, only a read says so
+update sync.outage set failures = 0, since = null
+where (failures > 0 or since is not null)
+and (cause not in ('path_unknown', 'scope_missing') or %(door)s = 'read contacts')
+
+-- shut_door: HubSpot refuses one kind of call
+insert into sync.shut (door, cause, reason) values (%(door)s, %(cause)s, %(reason)s)
+on conflict (door) do update set cause = excluded.cause, reason = excluded.reason
+
+-- open_door: HubSpot takes this kind of call again
+delete from sync.shut where door = %(door)s
 
 -- probe_hubspot: while HubSpot is down: 0 if this call is to look whether it is back, else the seconds until the next look
 with looking as (
-    update sync.outage set probe = clock_timestamp() + %(pause)s * interval '1 second' where since is not null and probe <= clock_timestamp() returning 0::float8 as wait
+    update sync.outage set probe = clock_timestamp() + %(pause)s * interval '1 second'
+    where since is not null and probe <= clock_timestamp() returning 0::float8 as wait, reason
 )
-select wait from looking
+select wait, reason from looking
 union all
-select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8 from sync.outage where since is not null and not exists (select from looking)
+select greatest(extract(epoch from probe - clock_timestamp()), 0.001)::float8, reason
+from sync.outage where since is not null and not exists (select from looking)
 
 -- leave_probe: nobody looked; if it has failed for others meanwhile, that stands
 update sync.outage set probe = clock_timestamp() where since is not null and probe <= clock_timestamp() + %(pause)s * interval '1 second'
@@ -511,42 +658,46 @@ with unwaited as (
 ), hour as (
     insert into sync.hour (at, calls) values (date_trunc('hour', now()), %(calls)s) on conflict (at) do update set calls = sync.hour.calls + excluded.calls
 )
-insert into sync.day (day, calls, quota) select (now() at time zone 'UTC')::date, %(calls)s, %(quota)s from unwaited
+insert into sync.day (day, calls, quota) select sync.account_day(), %(calls)s, %(quota)s from unwaited
 on conflict (day) do update set calls = sync.day.calls + excluded.calls, quota = excluded.quota returning calls
 
 -- hear_day: how many calls HubSpot has counted today: other apps of the account call, too, and its day is not ours
-update sync.day set calls = %(calls)s where day = (now() at time zone 'UTC')::date
+update sync.day set calls = %(calls)s, spent = %(left)s <= 0 where day = sync.account_day()
+
+-- day_spent: whether HubSpot has left no call of today
+select spent from sync.day where day = sync.account_day()
 
 -- grant_danger: take from the rolling hour's allowance what there is
-with live as (
-    select count(*) as links from sync.link where alive
-), used as (
-    select coalesce(sum(count), 0) as count from sync.danger where kind = %(kind)s and at > now() - interval '1 hour'
-), extra as (
-    select coalesce(sum(count), 0) as count from sync.allowance where kind = %(kind)s and until > now()
-), granted as (
-    select least(%(needed)s, greatest(greatest(100, live.links / 10) + extra.count - used.count, 0))::integer as count from live, used, extra
-), noted as (
-    insert into sync.danger (kind, count) select %(kind)s, count from granted where count > 0
-)
-select count from granted
+select name, granted from sync.grant_danger(%(needs)s::jsonb)
 
--- lock_danger: one process at a time counts
-select pg_advisory_xact_lock(hashtext('sync.danger'))
-
--- allow: let more of a kind go within a day, and look at what was held again
+-- allow: let so many more of a kind go within a day, and look at as many of those held, the longest linked first; says how many are held
 with allowed as (
-    insert into sync.allowance (kind, count, until) values (%(kind)s, %(count)s, now() + interval '1 day')
-    on conflict (kind) do update set count = case when sync.allowance.until > now() then sync.allowance.count else 0 end + excluded.count, until = excluded.until
+    insert into sync.allowance (kind, count, until)
+    values (%(kind)s, %(count)s, now() + interval '1 day')
+    on conflict (kind) do update set until = excluded.until,
+        count = case when sync.allowance.until > now() then sync.allowance.count else 0 end + excluded.count
 ), held as (
-    select uuid from sync.link where trouble <> '{}' and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
+    select uuid, row_number() over (order by read nulls last, uuid) as place from sync.link
+    where trouble <> '{}'
+    and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
 ), freed as (
-    update sync.link l set trouble = coalesce((select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t where t.value ->> 'code' <> 'held_' || %(kind)s), '{}')
-    from held where l.uuid = held.uuid returning l.uuid
+    update sync.link l set trouble = coalesce((
+        select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t where t.value ->> 'code' <> 'held_' || %(kind)s
+    ), '{}')
+    from held where l.uuid = held.uuid and held.place <= %(count)s returning l.uuid
 ), marked as (
     select sync.mark(array_agg('u:' || uuid), 1) from freed having count(*) > 0
 )
-select count(*) as count from freed where (select count(*) from marked) >= 0
+select (select count(*) from freed) as woken, (select count(*) from held) as held
+where (select count(*) from marked) >= 0
+
+-- allow_all: let any number of these kinds go until told otherwise, or for a day
+insert into sync.allowance (kind, count, until)
+select kind, 1000000000, now() + interval '1 day' from unnest(%(kinds)s::text[]) kind
+on conflict (kind) do update set count = excluded.count, until = excluded.until
+
+-- end_allowance: the rest of what was allowed of these kinds goes no more
+delete from sync.allowance where kind = any(%(kinds)s::text[])
 
 -- read_salt: the salt of the tombstones' hashes
 select value from sync.secret where name = 'salt'
@@ -571,8 +722,8 @@ union
 select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where a.kind = 'ignored'
 
 -- customers_by_address: the live customers with these addresses
-select lower(btrim(c.email)) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
-from customer c where lower(btrim(c.email)) = any(%(addresses)s::text[]) and c.deletedat is null
+select sync.address(c.email) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
+from customer c where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
@@ -611,10 +762,10 @@ returning uuid, uuid is distinct from %(uuid)s as is_repeat, body
 select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
 
 -- end_request: keep an answer
-update sync.idempotency set status = %(status)s, body = %(body)s::json where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, %(status)s::smallint, %(body)s::json)
 
 -- fail_request: a request that failed on our side can be repeated at once; it keeps what it was about
-update sync.idempotency set body = %(body)s::json, lease_until = '-infinity' where caller = %(caller)s and key = %(key)s
+select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
 
 -- has_open_create: whether a create of this customer may still be under way
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
@@ -636,28 +787,72 @@ with durable as (
     select set_config('synchronous_commit', 'on', true)
 ), counted as (
     insert into sync.event (kind, count) select key, value::bigint from jsonb_each_text(%(counts)s::jsonb)
-    order by 1 on conflict (kind) do update set count = sync.event.count + excluded.count
+    order by 1 on conflict (kind) do update set count = sync.event.count + excluded.count, at = clock_timestamp()
 )
 insert into sync.mark (subject, lane, privacy)
 select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(subjects)s::text[]) as subject order by subject
 on conflict (subject) do update set
     generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
 
+-- count_events: count what was not taken; `ages` are the seconds since each kind came last
+insert into sync.event (kind, count, at)
+select kind, times, clock_timestamp() - age * interval '1 second'
+from unnest(%(kinds)s::text[], %(times)s::bigint[], %(ages)s::float8[]) as counted (kind, times, age) order by kind
+on conflict (kind) do update set
+    count = sync.event.count + excluded.count, at = greatest(sync.event.at, excluded.at)
+
+-- events: what came to the webhook receiver, and how often
+select kind, count from sync.event order by kind
+
 -- quarantine: note a body that could not be read, without keeping what may be personal in it
+with counted as (
+    insert into sync.event (kind, count) values ('unreadable', 1)
+    on conflict (kind) do update set count = sync.event.count + 1, at = clock_timestamp()
+)
 insert into sync.quarantine (reason, size, hash) values (%(reason)s, %(size)s, %(hash)s)
 
 -- read_portal: the HubSpot account this database is linked with
 select value from sync.secret where name = 'portal'
 
--- claim_portal: the first account this database meets is its own
-insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
+-- read_home: whether this is the database that was linked with the HubSpot account, and with which
+select sync.is_home(home.value) as is_here, portal.value as portal
+from sync.secret as home left join sync.secret as portal on portal.name = 'portal'
+where home.name = 'home'
+
+-- claim_home: where this database is linked with its account, its home is
+insert into sync.secret (name, value) values ('home', sync.place()) on conflict (name) do nothing
+
+-- adopt: this database is the one from now on, wherever it was before
+insert into sync.secret (name, value) values ('home', sync.place())
+on conflict (name) do update set value = excluded.value
+
+-- claim_account: the first account this database meets is its own; when its day ends is for HubSpot to say
+with portal as (
+    insert into sync.secret (name, value) values ('portal', %(portal)s) on conflict (name) do nothing
+)
+insert into sync.secret (name, value)
+select 'time_zone', coalesce((select name from pg_timezone_names where name = %(time_zone)s), 'UTC')
+where not exists (select from sync.secret where name = 'portal' and value <> %(portal)s)
+on conflict (name) do update set value = excluded.value where sync.secret.value <> excluded.value
+
+-- living_contacts: some linked contacts that are believed to be alive, drawn by chance
+(select contact from sync.link
+    where uuid >= gen_random_uuid() and alive and contact is not null and contact <> all(%(apart_from)s::bigint[])
+    order by uuid limit %(limit)s)
+union
+(select contact from sync.link
+    where alive and contact is not null and contact <> all(%(apart_from)s::bigint[]) order by uuid limit %(limit)s)
+limit %(limit)s
+
+-- causes: what keeps the sync, or a part of it, from working
+select cause, since, reason from sync.causes
 
 -- troubles: what is parked or held, by code and property
 select code, property, count(*) as count from sync.parked group by code, property order by 3 desc
 
 -- count_unmet: live customers without a contact, beside these addresses
 select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
-where c.deletedat is null and l.contact is null and (c.email is null or lower(btrim(c.email)) <> all(%(met)s::text[]))
+where c.deletedat is null and l.contact is null and (c.email is null or sync.address(c.email) <> all(%(met)s::text[]))
 
 -- drop_reservations: links of creates whose contact somebody else links
 delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
@@ -668,7 +863,7 @@ update sync.link set contact = null, alive = false, base = '{}', base_at = '{}',
 -- log_unsent: what the loser of a merge had not sent to HubSpot yet
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select l.uuid, v.key, 'hubspot', null, v.value
-from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', lower(btrim(c.email)), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
+from sync.link l join customer c using (uuid), jsonb_each_text(jsonb_build_object('email', sync.address(c.email), 'firstname', c.firstname, 'lastname', c.lastname, 'phone', c.phone, 'company', c.company, 'website', c.website, 'lifecyclestage', c.lifecyclestage)) v
 where l.uuid = %(loser)s and v.value is distinct from l.base ->> v.key and v.value <> ''
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, ''))) where resolved is null do nothing
 
@@ -690,15 +885,24 @@ from page p left join customer c on c.uuid = p.uuid left join sync.link l on l.u
 
 -- audit_contact: what is known of a contact that no customer shows
 select coalesce(a.kind = 'ignored', false) as ignored, coalesce(l.trouble <> '{}', false) as parked,
+    coalesce(l.trouble -> '*' ->> 'code' like 'held%%', false) as held,
     exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint) or coalesce(l.lease_until > now(), false) as marked
 from (select %(contact)s::bigint as contact) k left join sync.link l using (contact) left join sync.alias a using (contact)
 
--- people_with: whose address this is, or was
-select uuid from customer where lower(btrim(email)) = %(address)s and erasedat is null
-union
-select uuid from sync.link where base ->> 'email' = %(address)s
-union
-select uuid from sync.intent where vals ->> 'email' = %(address)s
+-- request_erasure: note that the people are to be erased who have this address, or had it; a merged customer's person is the winner
+with people as (
+    select coalesce(mergedinto, uuid) as uuid from customer
+    where sync.address(email) = %(address)s and erasedat is null
+    union
+    select uuid from sync.link where base ->> 'email' = %(address)s
+    union
+    select uuid from sync.intent where vals ->> 'email' = %(address)s
+)
+insert into sync.link (uuid, erase_due) select uuid, true from people order by uuid
+on conflict (uuid) do update set erase_due = true returning uuid
+
+-- erasures_due: which of these people are still to be erased
+select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and erase_due
 
 -- leave_job: nobody is at it any more
 update sync.heartbeat set taken = '-infinity' where job = %(job)s

@@ -1,12 +1,13 @@
 """What the processes remember beside the pairs: cursors, pages met, the brake's hour, heartbeats."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database, to_json
-from reconciler.core.brake import Danger
+from reconciler.core.brake import LIMITS, Danger, Limit, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.ports import Lane
+from reconciler.core.ports import HubSpotAccount, Lane
 
 STALLED = 120.0
 """Age in seconds of the drain's last success beyond which nothing is moving."""
@@ -15,8 +16,8 @@ STALLED = 120.0
 class PostgresRecords:
     """Cursors are saved together with the marks of the page they stand behind."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, limits: Limits = LIMITS) -> None:
+        self._database, self._limits = database, limits
 
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         row = self._database.row("read_cursor", name=name)
@@ -35,23 +36,46 @@ class PostgresRecords:
 
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
         row = self._database.row("mark_drifted", after=after, upto=upto, limit=limit, lane=int(lane))
-        return (None, 0) if row is None or row["last"] is None else (CustomerId(row["last"]), row["drifted"])
+        if row is None:
+            return None, 0
+        return (None if row["last"] is None else CustomerId(row["last"])), row["drifted"]
 
     def linked(self) -> int:
         row = self._database.row("count_linked")
         return row["count"] if row else 0
 
-    def grant(self, needed: Mapping[Danger, int]) -> Mapping[Danger, int]:
+    def claim_account(self, account: HubSpotAccount) -> int:
+        """Make the account this database's own if it has none yet, learn its time zone; return whose database it is."""
         with self._database.own() as work:
-            work.run("lock_danger")
-            rows = {kind: work.row("grant_danger", kind=kind.value, needed=n) for kind, n in needed.items()}
-        return {kind: row["count"] for kind, row in rows.items() if row is not None}
+            work.run("claim_account", portal=str(account.portal), time_zone=account.time_zone)
+            row = work.row("read_portal")
+        return account.portal if row is None else int(row["value"])
 
-    def allow(self, kind: Danger, count: int) -> int:
-        """Let `count` more of this kind go within a day; return how many held records are looked at again."""
+    def living(self, limit: int, *, apart_from: Collection[ContactId]) -> list[ContactId]:
+        rows = self._database.rows("living_contacts", limit=limit, apart_from=list(apart_from))
+        return [ContactId(row["contact"]) for row in rows]
+
+    def grant(self, needed: Mapping[Need, int]) -> Mapping[Need, int]:
+        names = {f"{need.kind} {need.column}".strip(): need for need in needed}
+        asked = [_asked(name, need, needed[need], self._limits[need.kind]) for name, need in names.items()]
+        rows = self._database.rows("grant_danger", needs=to_json(asked))
+        return {names[row["name"]]: row["granted"] for row in rows}
+
+    def allow(self, kind: Danger, count: int) -> tuple[int, int]:
+        """Let `count` more of this kind go within a day; return how many held records are looked at, of how many."""
         with self._database.own() as work:
             row = work.row("allow", kind=kind.value, count=count)
-        return row["count"] if row else 0
+        return (row["woken"], row["held"]) if row else (0, 0)
+
+    @contextmanager
+    def allowing(self, kinds: Collection[Danger]) -> Iterator[None]:
+        """Let any number of these kinds go for a while: a person has asked for just that."""
+        names = [kind.value for kind in kinds]
+        self._database.run("allow_all", kinds=names)
+        try:
+            yield
+        finally:
+            self._database.run("end_allowance", kinds=names)
 
     def beat(self, job: str, **note: Any) -> None:
         """Note that a job succeeded."""
@@ -80,3 +104,16 @@ class PostgresRecords:
     def beats(self) -> dict[str, float]:
         """Return the age in seconds of each job's last success."""
         return {row["job"]: row["age"] for row in self._database.rows("beats")}
+
+
+def _asked(name: str, need: Need, count: int, limit: Limit) -> dict[str, Any]:
+    """Return a need as `sync.grant_danger` takes it."""
+    return {
+        "kind": need.kind,
+        "name": name,
+        "needed": count,
+        "number": limit.number,
+        "share": limit.share,
+        "ceiling": limit.ceiling,
+        "daily": limit.daily,
+    }

@@ -12,6 +12,7 @@ from reconciler.core.contact import (
     Intent,
     IntentId,
     IntentKind,
+    Late,
     Link,
     Pair,
     Trouble,
@@ -56,9 +57,26 @@ def link_of(row: Mapping[str, Any]) -> Link:
         edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
         trouble={column: Trouble(**why) for column, why in row["trouble"].items()},
         unseen={column: _unseen(push) for column, push in row["unseen"].items()},
+        late=tuple(_late(each, row) for each in row["late"]),
         is_detached=row["detached"],
         privacy=row["privacy"],
+        is_deletion_seen=row["deletion_seen"],
+        is_erase_due=row["erase_due"],
     )
+
+
+def _late(each: Json, row: Mapping[str, Any]) -> Late:
+    return Late(
+        column=each["column"],
+        value=each["value"],
+        until=datetime.fromisoformat(each["until"]),
+        is_overtaken=_is_overtaken(each["column"], each["before"], row),
+    )
+
+
+def _is_overtaken(column: str, before: Sequence[Any] | None, row: Mapping[str, Any]) -> bool:
+    """Whether something was agreed on the column since its base was `before`."""
+    return before is not None and list(before) != [row["base"].get(column), row["base_at"].get(column)]
 
 
 def _unseen(push: Json) -> Unseen:
@@ -72,13 +90,14 @@ def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
     return Pair(
         link=link_of(row),
         customer=None if row["uuid"] is None else customer_of(row),
-        intents=tuple(_intent(each) for each in row["intents"] or ()),
+        intents=tuple(_intent(each, row) for each in row["intents"] or ()),
         fence=claim.fence,
         privacy=claim.privacy or row["privacy"],
+        hides_rows=row["hides_rows"],
     )
 
 
-def _intent(each: Json) -> Intent:
+def _intent(each: Json, row: Mapping[str, Any]) -> Intent:
     return Intent(
         id=IntentId(each["id"]),
         kind=IntentKind(each["kind"]),
@@ -87,6 +106,7 @@ def _intent(each: Json) -> Intent:
         is_overdue=each["overdue"],
         is_ahead=each["ahead"],
         reserved=each["reserved"],
+        overtaken=frozenset(c for c in each["values"] if _is_overtaken(c, each["before"].get(c), row)),
     )
 
 
@@ -120,7 +140,10 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
 
 def trouble_json(trouble: Mapping[str, Trouble]) -> Json:
     """Return troubles as the link row keeps them."""
-    return {column: {"code": why.code, "fingerprint": why.fingerprint} for column, why in trouble.items()}
+    return {
+        column: {"code": why.code, "fingerprint": why.fingerprint, **({"detail": why.detail} if why.detail else {})}
+        for column, why in trouble.items()
+    }
 
 
 def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]:

@@ -1,0 +1,62 @@
+"""Cuts a batch until what HubSpot refuses, or answers with too much, stands alone; the rest goes on."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from reconciler.adapters.gateway.answers import body_of
+from reconciler.adapters.gateway.calls import Refusal
+from reconciler.adapters.gateway.parse import refusal_of
+from reconciler.core.errors import OutcomeUnknown, TooLarge, Transient
+from reconciler.core.fields import Values
+from reconciler.core.ports import Answer, Unanswered
+
+LARGE_DELAY = 60.0
+"""Seconds until another look at what HubSpot answers with too much."""
+
+Item = TypeVar("Item")
+Part = TypeVar("Part")
+
+Write = Callable[[Sequence[int]], dict[int, Answer]]
+"""Writes the numbered items in one call; what the answer leaves out is missing in it."""
+
+
+def read_in_halves(items: Sequence[Item], read: Callable[[Sequence[Item]], Part]) -> list[Part]:
+    """Read items in one call, or in as many as it takes for each answer to be of a size that is taken."""
+    try:
+        return [read(items)]
+    except TooLarge as error:
+        if len(items) == 1:
+            raise TooLarge(error.reason, delay=LARGE_DELAY) from error
+    middle = len(items) // 2
+    return read_in_halves(items[:middle], read) + read_in_halves(items[middle:], read)
+
+
+def written(values: Sequence[Values], write: Write) -> list[Answer]:
+    """Write all items; refused as a whole, they are halved until the ones to blame stand alone."""
+    answers = _answered(list(range(len(values))), values, write)
+    return [answers.get(n, Unanswered.OMITTED) for n in range(len(values))]
+
+
+def _answered(part: list[int], values: Sequence[Values], write: Write) -> dict[int, Answer]:
+    try:
+        return write(part)
+    except Refusal as error:
+        refused = refusal_of(body_of(error))
+    if len(part) == 1:
+        return {part[0]: refused}
+    # A property that HubSpot takes from nobody: all that carry it are refused, the others go.
+    to_blame = [n for n in part if refused.suspends & values[n].keys()]
+    if to_blame:
+        return {**dict.fromkeys(to_blame, refused), **_rest([n for n in part if n not in to_blame], values, write)}
+    middle = len(part) // 2
+    return {**_answered(part[:middle], values, write), **_rest(part[middle:], values, write)}
+
+
+def _rest(part: list[int], values: Sequence[Values], write: Write) -> dict[int, Answer]:
+    """Go on with a part. What went before is answered and must be committed, whatever comes of this."""
+    try:
+        return _answered(part, values, write) if part else {}
+    except OutcomeUnknown:
+        return dict.fromkeys(part, Unanswered.UNKNOWN)
+    except Transient:
+        return dict.fromkeys(part, Unanswered.UNSENT)

@@ -1,0 +1,34 @@
+"""What Postgres says when a rule of the table's owner refuses a row. No value of the row goes any further.
+
+The server's DETAIL and the texts of triggers may hold names and numbers of people: only the rule's own name is kept.
+"""
+
+import re
+
+import psycopg
+
+from reconciler.core.errors import RowRefused
+from reconciler.core.fields import COLUMNS
+
+_ANSWERS = ("22", "23", "44", "54", "P0")
+"""Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
+
+_FUNCTION = re.compile(r'function ((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)\(')
+
+
+def is_about_a_row(error: psycopg.Error) -> bool:
+    """Whether the statement was refused for what a row holds."""
+    return (error.sqlstate or "")[:2] in _ANSWERS
+
+
+def refusal_of(error: psycopg.Error) -> RowRefused:
+    """Return the refusal by its rule's name."""
+    diag = error.diag
+    column = diag.column_name
+    rule = diag.constraint_name or column or _function_in(diag.context) or f"SQLSTATE {error.sqlstate}"
+    return RowRefused(rule, frozenset({column} & set(COLUMNS)) if column else frozenset())
+
+
+def _function_in(context: str | None) -> str | None:
+    found = _FUNCTION.search(context or "")
+    return found[1] if found else None

@@ -1,0 +1,74 @@
+"""What the database is in the way with is a cause of the system: it has a name, spends nothing and ends by itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+import pytest
+from histories import Person, count, row
+from psycopg.conninfo import make_conninfo
+from world import World
+
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.core.errors import Transient
+
+RENAME = ("alter table customer rename column company to firm", "alter table customer rename column firm to company")
+READ_ONLY = ("alter database {name} set default_transaction_read_only = on", "alter database {name} reset all")
+GRANT = ("revoke update on customer from syncer", "grant update on customer to syncer")
+
+
+@contextmanager
+def fresh(world: World, user: str | None = None) -> Iterator[World]:
+    """The same world seen by a process that connects now."""
+    before, dsn = world.parts, make_conninfo(world.dsn, **({"user": user} if user else {}))
+    with open_pool(dsn, size=4) as pool:
+        world.parts = world.rebuilt(Database(pool))
+        yield world
+    world.parts = before
+
+
+def owner(world: World, statement: str) -> None:
+    name = f'"{world.connection.info.dbname}"'
+    with psycopg.connect(world.dsn, autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute(statement.format(name=name))
+
+
+@pytest.fixture
+def syncer(world: World) -> Iterator[str]:
+    """A role of the sync's own with plain rights."""
+    world.sql("drop role if exists syncer")
+    world.sql("create role syncer login")
+    for grant in (
+        "usage on schema public, sync",
+        "all on all tables in schema sync",
+        "all on all sequences in schema sync",
+        "execute on all functions in schema sync",
+        "select, insert, update, delete on customer",
+    ):
+        world.sql(f"grant {grant} to syncer")
+    yield "syncer"
+    world.sql("drop owned by syncer")
+    world.sql("drop role syncer")
+
+
+@pytest.mark.parametrize(("statements", "cause"), [(RENAME, "schema"), (READ_ONLY, "read_only"), (GRANT, "privilege")])
+def test_a_database_in_the_way_is_named_and_spends_nothing(
+    world: World, kai: Person, syncer: str, statements: tuple[str, str], cause: str
+) -> None:
+    breaks, mends = statements
+    world.portal.edit(str(kai[1]), {"company": "there"})
+    world.event(kai[1])
+    owner(world, breaks)
+    with fresh(world, syncer) as now:
+        for _ in range(4):
+            with suppress(Transient):
+                now.parts.reconciler.drain()
+        assert {each["cause"] for each in now.parts.database.rows("causes")} == {cause}
+    owner(world, mends)
+    assert count(world, "sync.mark where attempts > 0 or delays > 0") == 0
+    with fresh(world, syncer) as now:
+        assert now.parts.database.rows("causes") == []
+        now.quiet()
+    assert row(world, kai[0])["company"] == "there"
+    world.assert_equal()

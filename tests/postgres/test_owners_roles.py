@@ -1,0 +1,148 @@
+"""The owner's other roles write customers with plain rights, and with none on what is the sync's."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from world import World
+
+from reconciler.erase import erase
+
+PLAIN = "select, insert, update, delete"
+
+
+@pytest.fixture
+def role(world: World) -> Iterator[str]:
+    """A role with plain rights on the table, and none else."""
+    name = f"app_{uuid4().hex[:8]}"
+    world.sql(f"create role {name} login")
+    world.sql(f"grant {PLAIN} on customer to {name}")
+    yield name
+    world.sql(f"drop owned by {name}")
+    world.sql(f"drop role {name}")
+
+
+@pytest.fixture
+def app(world: World, role: str) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+    with psycopg.connect(make_conninfo(world.dsn, user=role), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def preparing(world: World) -> World:
+    """A world whose server lets transactions be prepared."""
+    if world.sql("show max_prepared_transactions") == [{"max_prepared_transactions": "0"}]:
+        pytest.skip("this server prepares no transactions")
+    return world
+
+
+def edited(world: World) -> list[str]:
+    found = [column for row in world.sql("select edited from sync.dirty") for column in row["edited"]]
+    world.sql("delete from sync.dirty")
+    return found
+
+
+def test_another_role_writes_and_what_it_writes_goes_over(world: World, app: Any) -> None:
+    app.execute("insert into customer (email, firstname) values ('KÄI@example.com\t', 'Kai'), ('uwe@example.com', 'U')")
+    app.execute("update customer set company = 'Acme' where firstname = 'Kai'")
+    app.execute("delete from customer where firstname = 'U'")
+    world.quiet()
+    assert [(each.get("email"), each.get("company")) for each in world.portal.contacts] == [("käi@example.com", "Acme")]
+    world.assert_fixpoint()
+
+
+def test_another_role_writes_after_somebody_was_erased_and_not_the_erased_address(world: World, app: Any) -> None:
+    world.insert(email="kai@example.com")
+    world.quiet()
+    assert erase(world.parts, "kai@example.com")
+    app.execute("insert into customer (email) values ('uwe@example.com')")
+    app.execute("update customer set email = 'u@example.com' where email = 'uwe@example.com'")
+    with pytest.raises(psycopg.errors.CheckViolation, match="this address was erased"):
+        app.execute("insert into customer (email) values ('KAI@example.com ')")
+    with pytest.raises(psycopg.errors.CheckViolation, match="this address was erased"):
+        app.execute("update customer set email = 'kai@example.com\r' where email = 'u@example.com'")
+    app.execute("delete from customer where email = 'u@example.com'")
+    world.quiet()
+    assert world.portal.contacts == []
+
+
+@pytest.mark.parametrize("way", ["session", "local", "option"])
+def test_another_role_does_not_escape_by_calling_itself_the_sync(world: World, role: str, app: Any, way: str) -> None:
+    with psycopg.connect(make_conninfo(world.dsn, user=role, options="-c sync.own=on")) as connection:
+        writer = connection if way == "option" else app
+        with writer.transaction():
+            if way != "option":
+                writer.execute(f"set {way} sync.own = on")
+            writer.execute("insert into customer (email) values ('kai@example.com')")
+            assert edited(world) == []
+            writer.execute("update customer set company = 'Acme'")
+    assert edited(world) == ["email", "company"]
+    app.execute("set sync.own = on")
+    with pytest.raises(psycopg.errors.CheckViolation, match="written by the sync only"):
+        app.execute("update customer set contactid = 7")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select value from sync.secret",
+        "select sync.hash_of('kai@example.com')",
+        "select sync.erase(gen_random_uuid())",
+        "select sync.forget_tombstone('kai@example.com')",
+        "insert into sync.dirty (uuid) values (gen_random_uuid())",
+    ],
+)
+def test_another_role_reaches_nothing_of_the_syncs(world: World, app: Any, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(statement)
+
+
+def test_the_salt_is_nobodys_even_where_the_schema_may_be_read(world: World, role: str, app: Any) -> None:
+    world.sql(f"grant usage on schema sync to {role}")
+    world.sql(f"grant select on all tables in schema sync to {role}")
+    world.sql(f"grant execute on function sync.retry(text) to {role}")
+    world.sql_file("schema.sql")
+    assert app.execute("select count(*) from sync.tombstone").fetchone() == (0,)
+    for statement in ("select value from sync.secret", "select sync.hash_of('kai@example.com')"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(statement)
+
+
+def test_no_search_path_of_a_role_leads_the_triggers_astray(world: World, role: str, app: Any) -> None:
+    world.sql(f"create schema authorization {role}")
+    app.execute("create table dirty (uuid uuid, edited text[])")
+    app.execute("create function num_nonnulls(variadic anyarray) returns integer language sql as 'select 0'")
+    app.execute("create function hashtext(text) returns integer language plpgsql as $$ begin raise 'mine'; end $$")
+    app.execute(
+        "create function clock_timestamp() returns timestamptz language plpgsql as $$ begin raise 'mine'; end $$"
+    )
+    app.execute("create temp table dirty (uuid uuid, edited text[])")
+    app.execute(f"set search_path = pg_temp, {role}, public, pg_catalog")
+    app.execute("insert into customer (email) values ('kai@example.com')")
+    app.execute("update customer set company = 'Acme'")
+    with pytest.raises(psycopg.errors.CheckViolation, match="written by the sync only"):
+        app.execute("insert into customer (email, contactid) values ('uwe@example.com', 7)")
+    assert edited(world) == ["email", "company"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into customer (email) values ('uwe@example.com')",
+        "update customer set company = 'Acme'",
+        "delete from customer",
+    ],
+)
+def test_a_write_can_be_prepared_and_is_seen_when_it_is_committed(preparing: World, statement: str) -> None:
+    world = preparing
+    world.insert(email="kai@example.com")
+    assert edited(world) == ["email"]
+    world.sql("begin")
+    world.sql(statement)
+    world.sql("prepare transaction 'waiting'")
+    assert world.sql("select uuid from sync.dirty") == []
+    world.sql("commit prepared 'waiting'")
+    assert len(world.sql("select uuid from sync.dirty")) == 1
