@@ -1,48 +1,104 @@
 -- The customer table, what the sync remembers about it, and the views operators read.
--- Idempotent and safe on a live database: `python -m reconciler db init` applies it in one transaction.
+-- Idempotent. In one transaction it makes a new database; `python -m reconciler db init` applies it to a live one
+-- section by section, and builds the indexes on customer before, without locking it.
 
-set local lock_timeout = '5s';
 set local client_min_messages = warning;
 
--- Tables ---------------------------------------------------------------------------------------------------------
-
-create table if not exists customer (uuid uuid primary key default gen_random_uuid());
-
--- Its columns; a table that was there before gets those it lacks.
-alter table customer
-    add column if not exists uuid uuid not null default gen_random_uuid(),
-    add column if not exists email text,
-    add column if not exists firstname text,
-    add column if not exists lastname text,
-    add column if not exists phone text,
-    add column if not exists company text,
-    add column if not exists website text,
-    add column if not exists lifecyclestage text,
-    add column if not exists createdat timestamptz not null default now(),
-    add column if not exists updatedat timestamptz not null default now(),
-    add column if not exists contactid bigint,
-    add column if not exists hubspotcreatedat timestamptz,
-    add column if not exists hubspotupdatedat timestamptz,
-    add column if not exists deletedat timestamptz,
-    add column if not exists erasedat timestamptz,
-    add column if not exists mergedinto uuid;
-alter table customer
-    alter column email drop not null,
-    alter column firstname drop not null,
-    alter column lastname drop not null;
+-- The table --------------------------------------------------------------------------------------------------------
 
 do $$
+declare
+    place regnamespace;
 begin
-    if (select atttypid from pg_attribute where attrelid = 'customer'::regclass and attname = 'uuid') <> 'uuid'::regtype then
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'the encoding of this database is %, not UTF8: it cannot hold every name and address',
+            current_setting('server_encoding');
+    end if;
+    if to_regclass('customer') is null then
+        create table customer (uuid uuid primary key default gen_random_uuid());
+    end if;
+    select relnamespace into place from pg_class where oid = 'customer'::regclass and relkind in ('r', 'p');
+    if place is null then
+        raise exception 'customer is not a table';
+    end if;
+    if exists (
+        select from pg_attribute
+        where attrelid = 'customer'::regclass and attname = 'uuid' and atttypid <> 'uuid'::regtype
+    ) then
         raise exception 'customer.uuid is not of type uuid: rename that column, and another one is added';
+    end if;
+    -- From here on customer is this one, whatever else the search_path has.
+    perform set_config('search_path', format('pg_catalog, %s, pg_temp', place), true);
+end $$;
+
+-- Columns --------------------------------------------------------------------------------------------------------
+
+-- A table that was there before gets those it lacks, without a rewrite. When its rows were last edited nobody knows: an
+-- edit in HubSpot is newer than that. Where nothing is lacking nothing is locked.
+do $$
+declare
+    names text[] := (
+        select array_agg(attname) from pg_attribute
+        where attrelid = 'customer'::regclass and attnum > 0 and not attisdropped);
+begin
+    if not names @> '{uuid,email,firstname,lastname,phone,company,website,lifecyclestage,createdat,updatedat,contactid,
+            hubspotcreatedat,hubspotupdatedat,deletedat,erasedat,mergedinto}' then
+        alter table customer
+            add column if not exists uuid uuid,
+            add column if not exists email text,
+            add column if not exists firstname text,
+            add column if not exists lastname text,
+            add column if not exists phone text,
+            add column if not exists company text,
+            add column if not exists website text,
+            add column if not exists lifecyclestage text,
+            add column if not exists createdat timestamptz not null default now(),
+            add column if not exists updatedat timestamptz not null default 'epoch',
+            add column if not exists contactid bigint,
+            add column if not exists hubspotcreatedat timestamptz,
+            add column if not exists hubspotupdatedat timestamptz,
+            add column if not exists deletedat timestamptz,
+            add column if not exists erasedat timestamptz,
+            add column if not exists mergedinto uuid;
+        if not 'uuid' = any(names) then
+            alter table customer alter column uuid set default gen_random_uuid();
+        end if;
+        if not 'updatedat' = any(names) then
+            alter table customer alter column updatedat set default now();
+        end if;
+    end if;
+    if exists (
+        select from pg_attribute
+        where attrelid = 'customer'::regclass and attname in ('email', 'firstname', 'lastname') and attnotnull
+    ) then
+        alter table customer
+            alter column email drop not null,
+            alter column firstname drop not null,
+            alter column lastname drop not null;
+    end if;
+end $$;
+
+-- Keys -----------------------------------------------------------------------------------------------------------
+
+-- (`db init` fills a large table's in portions before.)
+do $$
+begin
+    if exists (
+        select from pg_attribute where attrelid = 'customer'::regclass and attname = 'uuid' and not attnotnull
+    ) then
+        update customer set uuid = gen_random_uuid() where uuid is null;
+        alter table customer alter column uuid set not null;
     end if;
     if not exists (
         select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
-        where i.indrelid = 'customer'::regclass and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = 'uuid'
+        where i.indrelid = 'customer'::regclass and a.attname = 'uuid'
+        and i.indisunique and i.indisvalid and i.indnkeyatts = 1 and i.indpred is null
     ) then
-        create unique index customer_uuid_is_unique on customer (uuid);
+        create unique index if not exists customer_uuid_is_unique on customer (uuid);
     end if;
 end $$;
+
+-- Tables ---------------------------------------------------------------------------------------------------------
 
 create schema if not exists sync;
 
@@ -111,6 +167,8 @@ alter table sync.intent
     add column if not exists before jsonb not null default '{}';
 -- Values of calls that got no answer and may still land: [{column, value, before, until}].
 alter table sync.link add column if not exists late jsonb not null default '[]';
+-- Addresses beside the present one: secondary ones, and former ones that the log has no more. Erased with the person.
+alter table sync.link add column if not exists former text[] not null default '{}';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email')) where kind = 'create';
@@ -181,11 +239,11 @@ alter table sync.tombstone add column if not exists era bigint;
 create sequence if not exists sync.era;
 -- Only a sequence that was asked says by last_value what it gave.
 select setval('sync.era', last_value) from sync.era where not is_called;
+-- The salt is made with the first hash: a dump of another database finds no other one here.
 create table if not exists sync.secret (
     name  text primary key,
     value text not null
 );
-insert into sync.secret values ('salt', md5(random()::text || clock_timestamp()::text || gen_random_uuid()::text)) on conflict do nothing;
 
 -- One row per call that may be made in a window: a call takes the row unused for longest, if that is a window ago.
 create table if not exists sync.slot (
@@ -211,7 +269,6 @@ create table if not exists sync.lane (
     lane   smallint primary key,
     wanted timestamptz not null default '-infinity'
 );
-insert into sync.lane select generate_series(0, 3) on conflict do nothing;
 
 -- HubSpot's failures in a row; while it counts as down (`since`) nobody calls it but one probe at a time.
 create table if not exists sync.outage (
@@ -220,7 +277,6 @@ create table if not exists sync.outage (
     since    timestamptz,
     probe    timestamptz not null default '-infinity'  -- when the next call may look
 );
-insert into sync.outage default values on conflict do nothing;
 alter table sync.outage
     add column if not exists cause text not null default 'unavailable',  -- one word for what the last failure was
     add column if not exists reason text not null default 'HubSpot did not answer';  -- and a sentence
@@ -294,8 +350,11 @@ create table if not exists sync.quarantine (
 
 -- Addresses ------------------------------------------------------------------------------------------------------
 
--- The lower case of letters beyond ASCII, character by character, whatever the database's locale; the same runs
--- (first:last:step:distance) as in reconciler/core/letters.py.
+-- The one canonical form of an address: blanks of every kind trimmed, lower case, character by character and whatever
+-- the database's locale; null when nothing is left. `normalise_email` in reconciler/core/fields.py gives the same, by
+-- the same runs of letters (first:last:step:distance) as in reconciler/core/letters.py.
+--
+-- Null for null, but not declared strict: its body could not take the place of the call then.
 do $$
 declare
     runs text := '
@@ -336,7 +395,9 @@ declare
         93760:93791:1:32 125184:125217:1:34
     ';
     capitals text;
-    small text;
+    small    text;
+    blanks   text;
+    dotted   text := chr(304);
 begin
     select string_agg(chr(first + n * step), '' order by first + n * step),
         string_agg(chr(first + n * step + distance), '' order by first + n * step)
@@ -346,30 +407,33 @@ begin
         from (select string_to_array(run, ':')::integer[] as part
             from regexp_split_to_table(btrim(runs, E' \n'), '\s+') run) parts
     ) each, generate_series(0, (last - first) / step) n;
+    blanks := (select string_agg(chr(code), '') from unnest(array[32, 9, 10, 11, 12, 13, 28, 29, 30, 31]) code);
     execute format(
         'create or replace function sync.lower_letters(letters text) returns text language sql '
         'immutable parallel safe return case when letters collate "C" ~ %L '
         'then translate(replace(letters, %L, %L), %L, %L) else letters end',
-        '[' || capitals || U&'\0130]', U&'\0130', U&'i\0307', capitals, small);
+        '[' || capitals || dotted || ']', dotted, 'i' || chr(775), capitals, small);
+    execute format(
+        'create or replace function sync.address(address text) returns text language sql '
+        'immutable parallel safe return nullif(case when octet_length(address) = length(address) '
+        'then btrim(lower(address collate "C"), %L) '
+        'else sync.lower_letters(btrim(lower(address collate "C"), %L)) end, %L)',
+        blanks, blanks || (
+            select string_agg(chr(code), '')
+            from (select unnest(array[133, 160, 5760, 8232, 8233, 8239, 8287, 12288])
+                union all select generate_series(8192, 8202)) codes(code)), '');
 end $$;
 
--- The one canonical form of an address: blanks of every kind trimmed, lower case; null when nothing is left.
--- `normalise_email` in reconciler/core/fields.py gives the same. Null for null; not declared strict, for then its
--- body would not take the place of the call.
-create or replace function sync.address(address text) returns text language sql immutable parallel safe
-    return case
-        when octet_length(address) = length(address)
-            then nullif(btrim(lower(address collate "C"), U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F'), '')
-        else nullif(sync.lower_letters(btrim(lower(address collate "C"),
-            U&' \0009\000A\000B\000C\000D\001C\001D\001E\001F\0085\00A0\1680\2000\2001\2002\2003\2004'
-            '\2005\2006\2007\2008\2009\200A\2028\2029\202F\205F\3000')), '')
-    end;
-
--- Indexes on customer --------------------------------------------------------------------------------------------
+-- Indexes on customer -------------------------------------------------------------------------------------------------
 
 create unique index if not exists customer_address_is_unique_among_live on customer (sync.address(email))
     where deletedat is null;
--- Up to 0.1.0 addresses had another form, which followed the database's locale: what is stored in it follows.
+create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
+create index if not exists customer_contactid on customer (contactid) where contactid is not null;
+
+-- From 0.1.0 ----------------------------------------------------------------------------------------------------------
+
+-- There addresses had another form, which followed the database's locale: what is stored in it follows.
 do $$
 begin
     if to_regclass('customer_email_is_unique_among_live') is null then return; end if;
@@ -385,8 +449,6 @@ begin
     insert into sync.mark (subject) select distinct 'e:' || address from old on conflict do nothing;
     drop index customer_email_is_unique_among_live;
 end $$;
-create index if not exists customer_mergedinto on customer (mergedinto) where mergedinto is not null;
-create index if not exists customer_contactid on customer (contactid) where contactid is not null;
 
 -- Functions ------------------------------------------------------------------------------------------------------
 
@@ -420,6 +482,12 @@ create or replace function sync.is_home(home text) returns boolean language sql 
     from sync.place() as here
 $$;
 
+create or replace function sync.make_salt() returns void language sql as $$
+    insert into sync.secret (name, value)
+    values ('salt', md5(random()::text || clock_timestamp()::text || gen_random_uuid()::text))
+    on conflict do nothing;
+$$;
+
 -- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so survives.
 create or replace function sync.mark(subjects text[], lane integer, is_private boolean default false) returns void language sql as $$
     insert into sync.mark (subject, lane, privacy)
@@ -444,7 +512,8 @@ begin
         where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0
     ) then
         raise exception 'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
-            using errcode = 'check_violation';
+            using errcode = 'check_violation',
+            hint = 'A dump is restored by the owner of schema sync with PGOPTIONS="-c sync.own=on".';
     end if;
     perform sync.refuse_erased(array(select email from new_rows where email is not null));
     insert into sync.dirty (uuid, edited)
@@ -606,7 +675,7 @@ begin
     where not exists (select from sync.alias a where a.contact = id and a.kind <> 'former') order by id
     on conflict (contact) do nothing;
     insert into sync.link (uuid)
-    select c.uuid from customer c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1
+    select c.uuid from (select uuid from customer) c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1
     on conflict (uuid) do nothing;
 
     select array_agg(r.subject), array_agg(r.uuid) into subjects, pairs from sync.resolved(picked) r;
@@ -635,21 +704,22 @@ begin
 end $$;
 
 -- The pair each subject leads to; null where it leads nowhere (an ignored or former contact, a vanished uuid).
-create or replace function sync.resolved(subjects text[]) returns table (subject text, uuid uuid) language sql stable as $$
-    select s, coalesce(l.uuid, survivor.uuid)
-    from unnest(subjects) s
-    left join sync.link l on l.contact = substr(s, 3)::bigint
-    left join sync.alias a on a.contact = substr(s, 3)::bigint and a.kind = 'merged'
+create or replace function sync.resolved(subjects text[]) returns table (subject text, uuid uuid) language sql stable
+begin atomic
+    select s.subject, coalesce(l.uuid, survivor.uuid)
+    from unnest(subjects) s(subject)
+    left join sync.link l on l.contact = substr(s.subject, 3)::bigint
+    left join sync.alias a on a.contact = substr(s.subject, 3)::bigint and a.kind = 'merged'
     left join sync.link survivor on survivor.uuid = a.uuid
-    where s like 'c:%'
+    where s.subject like 'c:%'
     union all
-    select s, case when c.mergedinto is null then l.uuid else winner.uuid end
-    from unnest(subjects) s
-    left join sync.link l on l.uuid = substr(s, 3)::uuid
+    select s.subject, case when c.mergedinto is null then l.uuid else winner.uuid end
+    from unnest(subjects) s(subject)
+    left join sync.link l on l.uuid = substr(s.subject, 3)::uuid
     left join customer c on c.uuid = l.uuid
     left join sync.link winner on winner.uuid = c.mergedinto
-    where s like 'u:%';
-$$;
+    where s.subject like 'u:%';
+end;
 
 -- The brake -------------------------------------------------------------------------------------------------------
 
@@ -788,7 +858,7 @@ create or replace function sync.retry(subject text) returns void language plpgsq
 declare
     key text := case when subject ~ '^[0-9]+$' then 'c:' || subject
                      when subject ~ '^[0-9a-fA-F-]{36}$' then 'u:' || lower(subject)
-                     else coalesce((select 'u:' || uuid from customer where sync.address(email) = sync.address(subject) and deletedat is null),
+                     else coalesce((select 'u:' || c.uuid from (select uuid, email from customer where deletedat is null) c where sync.address(c.email) = sync.address(subject)),
                                    'e:' || sync.address(subject)) end;
 begin
     update sync.link l set trouble = '{}' from sync.resolved(array[key]) r where r.uuid = l.uuid and l.trouble <> '{}';
@@ -888,16 +958,21 @@ end $$;
 -- The addresses that these people had, unless they are somebody else's by now.
 create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
     select array(
-        select sync.address(address) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') address
-        where h.uuid = any(people) and address <> ''
-        except select unnest(present)
-        except select sync.address(email) from customer where deletedat is null and uuid <> all(people)
-        except select base ->> 'email' from sync.link where alive and uuid <> all(people));
+        select address from (
+            select sync.address(each) as address from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
+            where h.uuid = any(people) and each <> ''
+            union select unnest(former) from sync.link where uuid = any(people)) had
+        where address <> all(present)
+        and not exists (select from customer c
+            where sync.address(c.email) = address and c.deletedat is null and c.uuid <> all(people))
+        and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
 
--- Who is one person with this customer, and all the addresses that they have: by closure.
-create or replace function sync.person_of(subject uuid, out people uuid[], out addresses text[])
-language plpgsql as $$
+-- Who is one person with this customer, and the addresses that they have and had: by closure.
+create or replace function sync.person_of(
+    subject uuid, out people uuid[], out addresses text[], out former text[]
+) language plpgsql as $$
+#variable_conflict use_column
 declare
     known integer := 0;
 begin
@@ -905,15 +980,18 @@ begin
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(
-            select sync.address(email) from customer where uuid = any(people) and email is not null
+            select sync.address(email) from (select uuid, email from customer) c where uuid = any(people) and email is not null
             union select base ->> 'email' from sync.link where uuid = any(people) and base ->> 'email' is not null
             union select vals ->> 'email' from sync.intent where uuid = any(people) and vals ->> 'email' is not null
             union select sync.address(v) from sync.conflict, unnest(array[kept, lost]) v where uuid = any(people) and property = 'email' and v is not null);
+        -- Under a former address only the dead are left: whoever lives with it by now is somebody else.
+        former := sync.former_addresses(people, addresses);
         people := array(
             select unnest(people)
-            union select uuid from customer where sync.address(email) = any(addresses) or mergedinto = any(people)
-            union select mergedinto from customer where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses)
+            union select uuid from (select uuid, email, mergedinto from customer) c
+                where sync.address(email) = any(addresses || person_of.former) or mergedinto = any(people)
+            union select mergedinto from (select uuid, mergedinto from customer) c where uuid = any(people) and mergedinto is not null
+            union select uuid from sync.link where base ->> 'email' = any(addresses || person_of.former)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
 end $$;
@@ -930,33 +1008,35 @@ declare
     people    uuid[];
     addresses text[];
     former    text[];
+    known     text[] := '{}';
     ids       bigint[];
     traces    text[];
-    known     text[] := '{}';
 begin
+    perform sync.make_salt();
     loop
-        select p.people, p.addresses into people, addresses from sync.person_of(subject) p;
-        former := sync.former_addresses(people, addresses);
+        select p.people, p.addresses, p.former into people, addresses, former from sync.person_of(subject) p;
         insert into sync.tombstone (hash)
         select sync.hash_of(a) from unnest(addresses || former) a on conflict do nothing;
-        -- Inserts that ended while they were asked for may have brought more: what is erased was seen after that.
         exit when announce or addresses || former <@ known;
         if sync.has_unknowing_inserts(addresses || former) then
             raise exception 'inserts are under way that may not know of the erase'
                 using errcode = 'lock_not_available';
         end if;
+        -- One that has just ended may have left more of the person: only what is found from here on is all.
         known := known || addresses || former;
     end loop;
     if announce then return; end if;
-    -- One of them may have taken an address that the person had: that is somebody else's, and keeps no tombstone.
+    -- An address that was announced and is another's by now keeps no tombstone.
     delete from sync.tombstone where hash in (
-        select sync.hash_of(email) from customer
-        where deletedat is null and sync.address(email) = any(known) and uuid <> all(people));
+        select sync.hash_of(email) from (select uuid, email from customer where deletedat is null) c
+        where sync.address(email) = any(known) and uuid <> all(people));
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
     traces := addresses || former || people::text[] || ids::text[];
-    update customer set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
-        contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp()) where uuid = any(people);
+    with erased as (select unnest(people) as uuid)
+    update customer c set email = null, firstname = null, lastname = null, phone = null, company = null, website = null, lifecyclestage = null,
+        contactid = null, deletedat = coalesce(deletedat, clock_timestamp()), erasedat = coalesce(erasedat, clock_timestamp())
+    from erased where c.uuid = erased.uuid;
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Others' logs and remembered answers may name the addresses too.
@@ -974,6 +1054,20 @@ begin
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
     return query select sync.hash_of(a), null::bigint from unnest(addresses || former) a union all select null, i from unnest(ids) i;
+end $$;
+
+-- Every function finds the same customer, whatever the search_path of the session that calls it.
+do $$
+declare
+    function regprocedure;
+begin
+    for function in
+        select oid from pg_proc
+        where pronamespace = 'sync'::regnamespace and prosqlbody is null
+        and not exists (select from unnest(proconfig) setting where setting like 'search_path=%')
+    loop
+        execute format('alter function %s set search_path from current', function);
+    end loop;
 end $$;
 
 -- Rights ---------------------------------------------------------------------------------------------------------

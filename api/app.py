@@ -246,12 +246,13 @@ class Handlers:
 
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
-        customer = _or_missing(email, self._customers.read)
-        if "HTTP_IF_MATCH" not in bottle.request.environ:
-            return customer, False
-        if not tags(bottle.request.environ, "HTTP_IF_MATCH") & {"*", etag_of(customer)}:
+        customer, environ = _or_missing(email, self._customers.read), bottle.request.environ
+        current, is_strict = {"*", etag_of(customer)}, "HTTP_IF_MATCH" in environ
+        if tags(environ, "HTTP_IF_NONE_MATCH") & current:
+            raise Answered(failure(412, "precondition_failed", "The customer is there as If-None-Match says"))
+        if is_strict and not tags(environ, "HTTP_IF_MATCH") & current:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
-        return customer, True
+        return customer, is_strict
 
     def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
         """Run a write once there is a place for it; with an Idempotency-Key, once at all: repeats get the answer."""

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reconciler import log
-from reconciler.adapters.postgres.database import AddressTaken, Busy
+from reconciler.adapters.postgres.install import Refused, install
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
@@ -21,7 +20,6 @@ from reconciler.settings import Database, InvalidSettings, Sync, load
 from reconciler.start import check_home, check_portal
 from reconciler.wiring import open_database, open_parts
 
-DOUBLES = "select sync.address(email), count(*) from customer where deletedat is null group by 1 having count(*) > 1"
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
 app = typer.Typer(
@@ -58,13 +56,13 @@ def run(context: typer.Context) -> None:
 
 @db.command("init")
 def init() -> None:
-    """Apply schema.sql: idempotent, and safe on a live database."""
-    with open_database(_settings(Database, "db")) as database:
-        try:
-            database.script(SCHEMA.read_text())
-        except AddressTaken:
-            _fail(f"several live customers have one address; find them with: {DOUBLES}", code=1)
-    print("the schema is there")
+    """Apply schema.sql: idempotent, and online on a live database."""
+    settings = _settings(Database, "db")
+    try:
+        install(settings.database_url.get_secret_value(), SCHEMA.read_text())
+    except Refused as error:
+        _fail(str(error), code=1)
+    print("schema applied")
 
 
 @app.command()
@@ -117,7 +115,7 @@ def status() -> None:
 def adopt() -> None:
     """Make this database, a copy or restored, the one that is linked with the HubSpot account; stop the other first."""
     with open_database(_settings(Database, "adopt")) as database:
-        database.run("adopt")
+        database.run("adopt_database")
         row = database.row("read_home")
     account = row["portal"] if row is not None else None
     print(f"this database is the one for HubSpot account {account or '(the first that it meets)'}")
@@ -138,14 +136,17 @@ def allow(kind: Danger, count: int) -> None:
     print(f"{count} more of {kind} may pass within a day; {woken} of {held} held records are looked at again")
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @app.command("erase")
 def erase_command(address: str) -> None:
     """Erase the person with this address on both sides, for good. Exit 1: nobody has it, or it is still due."""
-    patient = Retrying(retry=retry_if_exception_type(Busy), wait=wait_fixed(1), stop=stop_after_delay(30), reraise=True)
     settings = _settings(Sync, "erase")
     with open_parts(settings) as parts:
         try:
-            is_known = patient(erase, parts, address)
+            is_known = erase(parts, address, say=_say)
         except StillDue as error:
             _fail(f"not erased yet, the reconciler goes on with it: {error}", code=1)
         if not is_known:

@@ -13,8 +13,8 @@ from reconciler.core.ports import Lane, Subject
 from reconciler.start import check_portal
 from reconciler.wiring import Parts
 
-PATIENCE = 90.0
-"""Seconds for which the outcome is waited for: a worker that holds the record, or a create of it, is over by then."""
+PATIENCE = 180.0
+"""Seconds for which the outcome is waited for: longer than a lost claim and the deadline of a create together."""
 
 NAP = 0.5
 
@@ -27,18 +27,21 @@ def erase(
     parts: Parts,
     address: str,
     *,
+    say: Callable[[str], None] = lambda text: None,
     patience: float = PATIENCE,
     nap: Callable[[float], None] = sleep,
     clock: Callable[[], float] = monotonic,
 ) -> bool:
     """Erase everybody who has this address, living or deleted; return whether there was one.
 
+    `say` hears once that others are waited for.
+
     Raises `StillDue` when that is not over in time; `WrongPortal` if the token belongs to another account.
     """
     check_portal(parts)
     wanted = normalise_email(address) or ""
     people = {CustomerId(row["uuid"]) for row in parts.database.rows("request_erasure", address=wanted)}
-    deadline = clock() + patience
+    deadline, has_waited = clock() + patience, False
     while people:
         subjects = [Subject.customer(uuid) for uuid in sorted(people)]
         parts.marks.mark(subjects, lane=Lane.INTERACTIVE)
@@ -47,6 +50,9 @@ def erase(
             return True
         if clock() > deadline:
             raise StillDue(_why(parts))
+        if not has_waited:
+            say(f"waiting for other work on this customer, {patience:.0f} s at most")
+        has_waited = True
         nap(NAP)
     return False
 

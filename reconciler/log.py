@@ -33,7 +33,7 @@ def scrubbed(text: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return what an error is: its kind, what it is about in the schema, and its text only if that is of no record."""
+    """Return what an error is: its kind, what it is about in the schema, and a text of our own or the system's."""
     kind = type(error).__name__
     if isinstance(error, SyncError):
         return f"{kind}: {error}"

@@ -212,7 +212,9 @@ class Reconciler:
     def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Surroundings]:
         moving = [pair.contact for pair in pairs if pair.contact is not None and not pair.is_settled]
         around = self._pairs.surroundings(
-            addresses={a for a in (contact.values.get("email") for contact in moving) if a is not None},
+            addresses={
+                a for each in moving for a in (each.values.get("email"), *each.other_addresses) if a is not None
+            },
             contacts={contact.id for contact in moving},
             ours=[pair.uuid for pair in pairs],
         )
@@ -266,6 +268,8 @@ class Reconciler:
         for step in steps:
             contact_id = step.pair.link.contact_id or (step.pair.contact.id if step.pair.contact else None)
             assert contact_id is not None
+            if step.pair.contact is not None:
+                self._pairs.know_addresses(step.pair.uuid, step.pair.contact.addresses_beside)
             try:
                 self._hubspot.purge(contact_id)
             except Transient as error:

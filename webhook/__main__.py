@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -65,7 +66,8 @@ class Clerk:
         while True:
             counts = self._tally.take()
             try:
-                self._inbox.count({kind: count.times for kind, count in counts.items()}, ages=self._tally.ages(counts))
+                times = {kind: count.times for kind, count in counts.items()}
+                self._inbox.count(times, ages=partial(self._tally.ages, counts))
             except Transient as error:
                 self._tally.put_back(counts)
                 log.debug("webhook.uncounted", reason=error.reason)

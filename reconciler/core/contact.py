@@ -37,6 +37,12 @@ class Contact:
     other_addresses: frozenset[str] = frozenset()
     history: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
 
+    @property
+    def addresses_beside(self) -> frozenset[str]:
+        """The addresses that it has beside its own, and had, as far as they were read."""
+        had = {entry.value for entry in self.history.get("email", ()) if entry.value is not None}
+        return (self.other_addresses | had) - {self.values.get("email")}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:

@@ -72,6 +72,9 @@ def _erase(pair: Pair) -> Step:
     """Erase on request: HubSpot first. A create under way is waited for, or its contact would outlive its person."""
     if any(intent.kind is IntentKind.CREATE and not intent.is_overdue for intent in pair.intents):
         return Step(pair=pair, again=STALE_LOOKS[1])
+    if pair.contact is not None and not pair.contact.history and pair.link.contact_id is not None:
+        # With the contact goes the history of its addresses.
+        return Step(pair=pair, needs_history=True)
     is_there = pair.link.contact_id is not None or pair.contact is not None
     return Step(pair=pair, local=Local.ERASE, remote=Remote.PURGE if is_there else None)
 
@@ -209,7 +212,7 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "former_restored", None))
     if address is None and around.has_nameless_create:
         return Step(pair=pair, again=STALE_LOOKS[-1])
-    if address is not None and address in around.tombstoned:
+    if around.tombstoned & {address, *pair.contact.other_addresses}:
         return Step(pair=pair, local=Local.IGNORE)
     holder = around.holders.get(address) if address is not None else None
     if holder is not None and holder.uuid != pair.uuid and holder.contact_id is None:

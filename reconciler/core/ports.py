@@ -248,6 +248,9 @@ class Pairs(Protocol):
         Returns the uuids of what was left out, because others' transactions are in the way.
         """
 
+    def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
+        """Remember addresses that the contact of a customer has, or had, beside its own."""
+
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
 

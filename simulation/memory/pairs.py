@@ -154,6 +154,9 @@ class MemoryPairs:
         tables.intents[intent.id] = intent
         return Sent(intent=intent.id, write=write)
 
+    def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
+        self._tables.links[uuid].former |= set(addresses)
+
     def withdraw(self, sent: Sequence[Sent]) -> None:
         self._tables.close([each.intent for each in sent])
 
@@ -441,6 +444,8 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
     if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
         link.unseen = {}
+    if step.pair.contact is not None:
+        link.former |= step.pair.contact.addresses_beside
     link.detached = link.detached and step.local is not Local.REATTACH
     link.privacy = link.privacy or step.pair.privacy
 

@@ -40,7 +40,7 @@ def write_customers(
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
             tables.customers[uuid].stored["email"] = address
-        raise Clash("customer_email_is_unique_among_live", delay=1.0)
+        raise Clash("customer_address_is_unique_among_live", delay=1.0)
     lived = {}
     for write in writes:
         if write.uuid in passing:
@@ -115,12 +115,13 @@ def drop_placeholder(tables: Tables, contact: ContactId, owner: CustomerId) -> N
 
 def erase(tables: Tables, subject: CustomerId) -> None:
     """Erase a person by closure: every row, link, alias, log and mark with one of the addresses or ids."""
-    people, addresses = {subject}, set[str]()
+    people, addresses, former = {subject}, set[str](), set[str]()
     known = 0
     while len(people) > known:
         known = len(people)
         addresses |= _addresses_of(tables, people)
-        people |= _people_with(tables, people, addresses)
+        former = _former_addresses(tables, people) - addresses
+        people |= _people_with(tables, people, addresses | former)
     ids = {link.contact for link in tables.links.values() if link.uuid in people and link.contact is not None}
     ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
     for uuid in people & tables.customers.keys():
@@ -130,7 +131,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     for uuid in people:
         tables.links.pop(uuid, None)
         tables.close([intent.id for intent in tables.intents_of(uuid)])
-    gone = {normalise_email(address) for address in addresses}
+    gone = {normalise_email(address) for address in addresses | former}
     for loser in list(tables.losers):
         if loser.uuid in people or normalise_email(loser.lost) in gone:
             del tables.losers[loser]
@@ -142,8 +143,16 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     for key in [*(f"u:{p}" for p in people), *(f"e:{a}" for a in addresses), *(f"c:{i}" for i in ids)]:
         tables.marks.pop(key, None)
     tables.aliases.update((contact, (None, "ignored")) for contact in ids)
-    tables.tombstones |= addresses
+    tables.tombstones |= addresses | former
     tables.erased |= people
+
+
+def _former_addresses(tables: Tables, people: set[CustomerId]) -> set[str]:
+    """Return what these people had beside their address, unless it is somebody else's by now."""
+    had = {address for link in tables.links.values() if link.uuid in people for address in link.former}
+    others = {row.address for row in tables.customers.values() if row.is_alive and row.uuid not in people}
+    others |= {link.base.get("email") for link in tables.links.values() if link.alive and link.uuid not in people}
+    return had - others
 
 
 def _addresses_of(tables: Tables, people: set[CustomerId]) -> set[str]:

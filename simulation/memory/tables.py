@@ -117,6 +117,7 @@ class LinkRow:
     trouble: dict[str, Trouble] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     late: list["LateRow"] = field(default_factory=list)
+    former: set[str] = field(default_factory=set)
     detached: bool = False
     privacy: bool = False
     deleted: bool = False
@@ -335,7 +336,7 @@ class Tables:
             raise Refusal("erased_subject")
         holder = self.holder(address)
         if holder is not None and holder.uuid != uuid:
-            raise Refusal("customer_email_is_unique_among_live")
+            raise Refusal("customer_address_is_unique_among_live")
 
     # What several ports look up or do.
 

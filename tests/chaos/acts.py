@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from callers import Caller, Reply
@@ -29,8 +28,6 @@ from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
 
 Act = tuple[str, dict[str, Any]]
-
-SCHEMA = Path(__file__).parents[2] / "schema.sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +80,6 @@ class Acting:
 
     def _erase(self, address: str) -> Said:
         return Said(body=erase(self.parts, address))
-
-    def _initialise(self) -> Said:
-        self.parts.database.script(SCHEMA.read_text())
-        return Said()
 
 
 def _said(reply: Reply) -> Said:

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from reconciler.adapters.postgres.queries import statements
+import pytest
+
+from reconciler.adapters.postgres.queries import named, statements
 from reconciler.core.fields import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -32,3 +34,15 @@ def test_every_statement_is_used_and_every_use_is_one() -> None:
     used = set(re.findall(r'\.(?:rows|row|run)\(\s*"(\w+)"', code))
     used |= set(re.findall(r'statements\(\)\["(\w+)"\]', code))
     assert used == set(statements())
+
+
+@pytest.mark.parametrize("file", ["queries.sql", "install.sql"])
+def test_no_two_statements_have_one_name(file: str) -> None:
+    text = (ROOT / "reconciler" / "adapters" / "postgres" / file).read_text()
+    assert len(re.findall(r"^-- \w+: ", text, re.MULTILINE)) == len(named(file))
+
+
+def test_every_statement_of_the_installation_is_used() -> None:
+    code = (ROOT / "reconciler" / "adapters" / "postgres" / "install.py").read_text()
+    used = {one or other for one, other in re.findall(r'_rows\("(\w+)"|_statements\["(\w+)"\]', code)}
+    assert used == set(named("install.sql"))

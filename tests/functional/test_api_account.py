@@ -8,6 +8,7 @@ from systems import KAI, ApiInProcess, api_in_process
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.install import install
 from reconciler.core.errors import WrongPortal
 from reconciler.erase import erase
 
@@ -70,9 +71,9 @@ def test_nobody_is_erased_in_another_account(misled: ApiInProcess) -> None:
 
 def test_an_api_that_began_before_the_schema_was_there_works_once_it_is(world: World, empty: str) -> None:
     with open_pool(empty, size=4) as pool:
-        api = api_in_process(world, database := Database(pool))
+        api = api_in_process(world, Database(pool))
         assert api.anyone("GET", "/readyz").status == 503
         assert api.admin("POST", "/", json=KAI).status == 503
-        database.script((ROOT / "schema.sql").read_text())
+        install(empty, (ROOT / "schema.sql").read_text())
         assert api.anyone("GET", "/readyz").status == 200
         assert api.admin("POST", "/", json=KAI).status == 201

@@ -1,4 +1,4 @@
-"""What Postgres says about a row, and every other text of an unexpected error, stays out of all logs."""
+"""What Postgres says about a row, and every other text of an unexpected error, stays out of all processes' logs."""
 
 import subprocess
 import sys
@@ -120,14 +120,13 @@ def test_the_reconciler_logs_no_detail(world: World, reconciler: Path, until: Un
     assert hits(reconciler.read_text()) == []
 
 
+CAUGHT = "try: fail()\nexcept Exception as e: "
 CRASHES = {
     "the process": "fail()",
     "a thread": "import threading; t = threading.Thread(target=fail); t.start(); t.join()",
     "a finaliser": "class A:\n    def __del__(self): fail()\nA()",
-    "a library": "import logging\ntry: fail()\n"
-    "except Exception as e: logging.error('it said %s', e); logging.exception(e)",
-    "a value": "import structlog\ntry: fail()\n"
-    "except Exception as e: structlog.get_logger().error('x', said=e, exc_info=e)",
+    "a library": f"import logging\n{CAUGHT}logging.error('said %s', e); logging.exception(e)",
+    "a value": f"import structlog\n{CAUGHT}structlog.get_logger().error('x', said=e, exc_info=e)",
 }
 
 

@@ -59,7 +59,7 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "the tombstone is not asked when a contact comes in",
         "erased stays erased",
-        Edit(PLAN, "if address is not None and address in around.tombstoned:", "if False:"),
+        Edit(PLAN, "if around.tombstoned & {address, *pair.contact.other_addresses}:", "if False:"),
         Edit(
             PLAN,
             'if address in around.tombstoned:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',

@@ -235,7 +235,7 @@ def test_an_empty_listing_is_no_deletion(world: World, kai: Person) -> None:
 
 
 def test_the_lowest_lane_has_a_floor_under_constant_load(world: World) -> None:
-    world.sql("update sync.lane set wanted = now() + interval '1 hour' where lane = 0")
+    world.sql("insert into sync.lane (lane, wanted) values (0, now() + interval '1 hour')")
     rows = PostgresSlots(world.parts.database).take("all", lane=Lane.AUDIT, calls=10_000, window=10.1)
     total = count(world, "sync.slot where kind = 'all'")
     assert len(rows) == total // 20

@@ -86,6 +86,7 @@ class InPostgres(Store):
             yield
 
     def bury(self, address: str) -> None:
+        self.sql("select sync.make_salt()")
         self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)
 
     def pass_time(self, seconds: float) -> None:

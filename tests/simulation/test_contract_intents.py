@@ -214,15 +214,15 @@ def test_a_withdrawn_create_leaves_the_reservation_to_its_caller(store: Store) -
 
 def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
-    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
-    second = sent(store, pair(store, ada), values={"phone": "2"}, is_direct=True)
-    assert [each.overtaken for each in pair(store, ada).intents] == [frozenset(), frozenset()]
-    store.pairs.settle([(second, answered(1, later(5), phone="2"))])
-    (open_,) = pair(store, ada).intents
-    assert open_.overtaken == {"phone"}
     claim = claimed(store, ada)
+    sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
+    second = sent(store, loaded(store, claim), values={"phone": "2"}, is_direct=True)
+    assert [each.overtaken for each in loaded(store, claim).intents] == [frozenset(), frozenset()]
+    store.pairs.settle([(second, answered(1, later(5), phone="2"))])
+    (open_,) = loaded(store, claim).intents
+    assert open_.overtaken == {"phone"}
     store.pairs.merge([Step(pair=loaded(store, claim), closes=(open_.id,))])
     assert not store.intents()
-    (late,) = pair(store, ada).link.late
+    (late,) = loaded(store, claim).link.late
     assert (late.column, late.value, late.is_overtaken) == ("phone", "1", True)
     assert late.until == open_.at + timedelta(seconds=LANDING)

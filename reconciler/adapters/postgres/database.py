@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
 from reconciler.adapters.postgres.refusals import is_about_a_row, refusal_of
-from reconciler.core.errors import SyncError, Transient
+from reconciler.core.errors import Transient
 
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
@@ -39,7 +39,7 @@ LINE: dict[str, Any] = {
 PREPARED_AFTER = 1
 """Times a statement runs on a connection before it is prepared there."""
 
-OUR_KEYS = frozenset({"customer_email_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
+OUR_KEYS = frozenset({"customer_address_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
 """Keys of the table that the sync relies on: what they refuse is a race, and the next look sees it."""
 
 CAUSE_DELAY = 10.0
@@ -229,18 +229,6 @@ class Database:
         """Run one statement alone and return how many rows it touched."""
         with _translated(), self._bounded() as connection:
             return connection.execute(statements()[name], values).rowcount
-
-    def script(self, text: str) -> None:
-        """Run a whole script in one transaction; what it refuses in words of its own is raised in them."""
-        with _translated(), self._connection() as connection:
-            connection.deadline = None
-            try:
-                with connection.transaction():
-                    connection.execute(text.encode())
-            except errors.RaiseException as error:
-                raise SyncError(error.diag.message_primary) from error
-            finally:
-                connection.deadline = DEADLINE
 
     @contextmanager
     def own(self) -> Iterator[Work]:

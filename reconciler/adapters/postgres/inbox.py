@@ -1,6 +1,7 @@
 """Deliveries in Postgres: one statement for a whole batch of events."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 
 from reconciler.adapters.postgres.database import Database, to_json
 
@@ -21,11 +22,14 @@ class PostgresInbox:
         """Keep a body that could not be read."""
         self._database.run("quarantine", reason=reason, size=size, hash=hash_)
 
-    def count(self, times: Mapping[str, int], *, ages: Mapping[str, float]) -> None:
-        """Count what was not taken, by kind; each kind came last so many seconds ago."""
-        kinds = list(times)
-        numbers, seconds = [times[kind] for kind in kinds], [ages[kind] for kind in kinds]
-        self._database.run("count_events", kinds=kinds, times=numbers, ages=seconds)
+    def count(self, times: Mapping[str, int], *, ages: Callable[[], Mapping[str, float]]) -> None:
+        """Count what was not taken, by kind; `ages` says how many seconds ago each kind came last."""
+        # The database's time first, then the ages: a refusal must not seem later than a good delivery that followed it.
+        row = self._database.row("clock")
+        assert row is not None
+        ago, kinds = ages(), list(times)
+        last = [row["now"] - timedelta(seconds=ago[kind]) for kind in kinds]
+        self._database.run("count_events", kinds=kinds, times=[times[kind] for kind in kinds], last=last)
 
     def portal_id(self) -> int | None:
         """Return the HubSpot account this database is linked with, None before the first start."""

@@ -94,6 +94,10 @@ class PostgresPairs:
             )
         return [Sent(intent=IntentId(row["id"]), write=by_uuid[row["uuid"]]) for row in rows]
 
+    def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
+        if addresses:
+            self._database.run("know_addresses", uuid=uuid, addresses=sorted(addresses))
+
     def withdraw(self, sent: Sequence[Sent]) -> None:
         if sent:
             self._database.run("close_intents", ids=[each.intent for each in sent])
@@ -354,6 +358,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
         "privacy": step.pair.privacy,
+        "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
         "attached": step.local is Local.REATTACH,
     }
 

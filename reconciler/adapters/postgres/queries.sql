@@ -66,7 +66,7 @@ with taken as (
     where subject in (select subject from sync.mark where due <= now() and subject like 'e:%%' order by due limit %(limit)s for update skip locked)
     returning substr(subject, 3) as address, generation
 ), marked as (
-    select sync.mark(array_agg('u:' || c.uuid), 1) from taken join customer c on sync.address(c.email) = address and c.deletedat is null having count(*) > 0
+    select sync.mark(array_agg('u:' || c.uuid), 1) from taken t join customer c on sync.address(c.email) = t.address and c.deletedat is null having count(*) > 0
 )
 select address, generation from taken where (select count(*) from marked) >= 0
 
@@ -155,7 +155,7 @@ with resumed as (
 ), waiting as (
     select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
     where l.contact is not null and c.deletedat is null
-    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c) ->> r.name end, '') is distinct from l.base ->> r.name
+    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> r.name end, '') is distinct from l.base ->> r.name
 )
 select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
 
@@ -229,18 +229,18 @@ with wanted as (
             and (v.key <> 'email' or v.value = 'null' or not exists (
                 select from customer o where sync.address(o.email) = v.value #>> '{}' and o.deletedat is null and o.uuid <> c.uuid))
         ), '{}') as vals
-    from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c) as here offset 0) h
+    from wanted w join customer c using (uuid) cross join lateral (select to_jsonb(c.*) as here offset 0) h
 ), done as (
     update customer c set
         (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, p.vals) r),
+            select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, p.vals) r),
         deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
         contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
         hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
     from passing p where c.uuid = p.uuid
     returning c.uuid, c.deletedat is null as alive,
         case when %(watched)s then (
-            select coalesce(jsonb_object_agg(v.key, to_jsonb(c) -> v.key), '{}') from jsonb_each(p.vals) v
+            select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}') from jsonb_each(p.vals) v
         ) end as holds
 )
 select p.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, d.alive, d.holds, d.uuid is null as swallowed
@@ -277,7 +277,7 @@ with rules as (
     union all
     select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
     where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
-    and k.relname not in ('customer_email_is_unique_among_live', 'customer_uuid_is_unique')
+    and k.relname not in ('customer_address_is_unique_among_live', 'customer_uuid_is_unique')
     union all
     select format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull), false from pg_attribute
     where attrelid = to_regclass('customer') and attnum > 0 and not attisdropped and attgenerated = ''
@@ -334,9 +334,13 @@ update sync.link l set
         select coalesce(jsonb_agg(each), '[]') from jsonb_array_elements(l.late) each
         -- What is forgotten must have been over when the contact was read.
         where (each ->> 'until')::timestamptz > now() - interval '1 minute') else l.late end,
+    former = case when s.beside <@ l.former then l.former else array(select unnest(l.former) union select unnest(s.beside)) end,
     detached = case when s.attached then false else l.detached end, privacy = l.privacy or s.privacy
-from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean)
+from jsonb_to_recordset(%(steps)s::jsonb) as s(privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean, at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb, attached boolean, beside text[])
 where l.uuid = s.uuid
+
+-- know_addresses: remember addresses that a customer's contact has, or had, beside its own
+update sync.link set former = array(select unnest(former) union select unnest(%(addresses)s::text[])) where uuid = %(uuid)s
 
 -- close_intents: these intents are settled
 delete from sync.intent where id = any(%(ids)s::bigint[])
@@ -387,7 +391,7 @@ update sync.link l set base = jsonb_strip_nulls(l.base || w.vals) from jsonb_to_
 -- mark_overtaken: look again at living rows that do not hold what HubSpot has of them now, written between read and answer
 select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join customer c using (uuid) cross join lateral jsonb_each_text(w.vals) v
-where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c) ->> v.key end, '') is distinct from v.value having count(*) > 0
+where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
 select sync.note_era()
@@ -610,7 +614,7 @@ update sync.slot s set at = clock_timestamp() from free, unwaited where s.kind =
 select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
 
 -- want_slots: a lane waits
-update sync.lane set wanted = clock_timestamp() where lane = %(lane)s
+insert into sync.lane (lane, wanted) values (%(lane)s, clock_timestamp()) on conflict (lane) do update set wanted = excluded.wanted
 
 -- stamp_slot: a call is made now that was reserved before
 update sync.slot set at = greatest(at, clock_timestamp()) where kind = 'all' and n = %(slot)s
@@ -622,10 +626,14 @@ update sync.slot set at = '-infinity' where kind = %(kind)s and n = any(%(slots)
 update sync.slot set at = clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second' where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'
 
 -- fail_hubspot: HubSpot failed for a cause of its own; after so many in a row it counts as down, and the next probe is a pause ahead
-update sync.outage set failures = failures + 1, cause = %(cause)s, reason = %(reason)s,
-    since = case when failures + 1 >= %(after)s then coalesce(since, clock_timestamp()) else since end,
-    probe = case when failures + 1 >= %(after)s or since is not null
-        then clock_timestamp() + %(pause)s * interval '1 second' else probe end
+insert into sync.outage as o (failures, since, probe, cause, reason)
+select 1, case when is_down then clock_timestamp() end,
+    case when is_down then clock_timestamp() + %(pause)s * interval '1 second' else '-infinity' end, %(cause)s, %(reason)s
+from (select %(after)s <= 1 as is_down) first
+on conflict (one) do update set failures = o.failures + 1, cause = excluded.cause, reason = excluded.reason,
+    since = case when o.failures + 1 >= %(after)s then coalesce(o.since, clock_timestamp()) else o.since end,
+    probe = case when o.failures + 1 >= %(after)s or o.since is not null
+        then clock_timestamp() + %(pause)s * interval '1 second' else o.probe end
 
 -- recover_hubspot: HubSpot answers; of a path that it did not know, or did not let us take, only a read says so
 update sync.outage set failures = 0, since = null
@@ -703,7 +711,7 @@ delete from sync.allowance where kind = any(%(kinds)s::text[])
 select value from sync.secret where name = 'salt'
 
 -- restore_salt: the salt that the hashes of the file were made with
-update sync.secret set value = coalesce(%(salt)s, value) where name = 'salt'
+insert into sync.secret (name, value) select 'salt', %(salt)s::text where %(salt)s::text is not null on conflict (name) do update set value = excluded.value
 
 -- restore_tombstones: what was erased after the backup was made
 with stone as (
@@ -745,8 +753,8 @@ select %(uuid)s, r.email, r.firstname, r.lastname, r.phone, r.company, r.website
 
 -- change_plain: change a customer as any SQL writer would
 update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c, %(vals)s::jsonb) r)
-where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c) @> %(stored)s::jsonb)
+    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, %(vals)s::jsonb) r)
+where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c.*) @> %(stored)s::jsonb)
 
 -- remove_plain: soft-delete a customer as any SQL writer would
 update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
@@ -771,7 +779,15 @@ select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
 
 -- prune: drop what is older than anybody needs, so much at a time
-with a as (delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000)), b as (delete from sync.idempotency where at < now() - interval '1 day'),
+with a as (
+    delete from sync.history where id in (select id from sync.history where at < now() - interval '90 days' order by at limit 50000) returning uuid, changes
+), lost as (
+    select uuid, array_agg(distinct sync.address(address)) as addresses
+    from a, jsonb_array_elements_text(changes -> 'email') address where address <> '' group by uuid
+), known as (
+    update sync.link l set former = array(select unnest(l.former) union select unnest(lost.addresses))
+    from lost where l.uuid = lost.uuid
+), b as (delete from sync.idempotency where at < now() - interval '1 day'),
     c as (delete from sync.danger where at < now() - interval '1 day'), d as (delete from sync.day where day < now() - interval '60 days'), h as (delete from sync.hour where at < now() - interval '60 days'),
     e as (delete from sync.quarantine where at < now() - interval '30 days')
 delete from sync.conflict where resolved < now() - interval '90 days'
@@ -794,10 +810,10 @@ select subject, 1, subject = any(%(private)s::text[]) from durable, unnest(%(sub
 on conflict (subject) do update set
     generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane = least(sync.mark.lane, 1), privacy = sync.mark.privacy or excluded.privacy
 
--- count_events: count what was not taken; `ages` are the seconds since each kind came last
+-- count_events: count what was not taken; `last` is when each kind came last
 insert into sync.event (kind, count, at)
-select kind, times, clock_timestamp() - age * interval '1 second'
-from unnest(%(kinds)s::text[], %(times)s::bigint[], %(ages)s::float8[]) as counted (kind, times, age) order by kind
+select kind, times, last
+from unnest(%(kinds)s::text[], %(times)s::bigint[], %(last)s::timestamptz[]) as counted (kind, times, last) order by kind
 on conflict (kind) do update set
     count = sync.event.count + excluded.count, at = greatest(sync.event.at, excluded.at)
 
@@ -822,7 +838,7 @@ where home.name = 'home'
 -- claim_home: where this database is linked with its account, its home is
 insert into sync.secret (name, value) values ('home', sync.place()) on conflict (name) do nothing
 
--- adopt: this database is the one from now on, wherever it was before
+-- adopt_database: this database is the one from now on, wherever it was before
 insert into sync.secret (name, value) values ('home', sync.place())
 on conflict (name) do update set value = excluded.value
 

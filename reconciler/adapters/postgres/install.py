@@ -1,0 +1,129 @@
+"""`db init`: brings a database to schema.sql, also a large one at work, and says in words what stands in the way.
+
+A new database takes schema.sql whole. On a table that is there each section is a transaction of its own, which waits
+only briefly for a lock and then lets everybody else go first; what takes long (indexes, keys of old rows) is done
+before the section that wants it, without locking anybody out. Interrupted anywhere, the next run goes on.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors
+from psycopg.rows import DictRow, dict_row
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from reconciler.adapters.postgres.database import Busy, DatabaseDown
+from reconciler.adapters.postgres.queries import named, statements
+from reconciler.core.errors import SyncError
+
+PATIENCE = 900.0
+"""Seconds to try for a lock that others hold."""
+
+PORTION = 10
+"""Blocks of the table whose rows get a key in one transaction: who writes one of them waits for it."""
+
+_HEADER = re.compile(r"^-- (\w[^\n]*?) -{20,}$", re.MULTILINE)
+_INDEX = re.compile(r"create (?:unique )?index if not exists (\w+) on customer\b[^;]*;")
+KEY_INDEX = "create unique index if not exists customer_uuid_is_unique on customer (uuid);"
+
+
+class Refused(SyncError):
+    """The database does not take the schema; the text says why, and what to do."""
+
+
+def install(dsn: str, schema: str) -> None:
+    """Apply `schema` to the database; raise `Refused` if it cannot be, `Busy` if others held a lock all the time."""
+    with (
+        _in_words(),
+        Connection[DictRow].connect(dsn, row_factory=dict_row, autocommit=True, connect_timeout=5) as line,
+    ):
+        _Installer(line, schema).run()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (errors.RaiseException, errors.InsufficientPrivilege) as error:
+        raise Refused(error.diag.message_primary or "refused") from error
+    except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+        raise Busy("another transaction held customer all the time; run this again", delay=1.0) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseDown("database unavailable", delay=2.0) from error
+
+
+class _Installer:
+    """Walks through the sections of the schema."""
+
+    def __init__(self, line: Connection[DictRow], schema: str) -> None:
+        self._line, self._schema, self._statements = line, schema, named("install.sql")
+        head, *parts = _HEADER.split(schema)
+        self._sections = dict(zip(parts[0::2], parts[1::2], strict=True))
+        self._beginning = head + self._sections["The table"]
+        self._before: dict[str, Callable[[], None]] = {"Keys": self._fill_keys, "Indexes on customer": self._index}
+
+    def run(self) -> None:
+        if faults := [row["fault"] for row in self._rows("faults")]:
+            raise Refused("\n".join(faults))
+        if not self._rows("place"):
+            self._apply(self._schema)
+            return
+        self._take_time()
+        for name, section in self._sections.items():
+            self._before.get(name, lambda: None)()
+            self._apply(self._beginning + section)
+
+    def _take_time(self) -> None:
+        """Let what is no transaction take its time, where Postgres itself answers: a pooler's session is not ours."""
+        row = self._line.execute(statements()["backend"]).fetchone()
+        if row is not None and row["backend"] == self._line.info.backend_pid:
+            self._rows("at_leisure")
+
+    def _rows(self, name: str, /, **values: Any) -> list[DictRow]:
+        cursor = self._line.execute(self._statements[name], values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def _apply(self, text: str) -> None:
+        """Run a text in a transaction; when others are in its way for long, let them go first and try again."""
+        for attempt in Retrying(
+            retry=retry_if_exception_type((errors.LockNotAvailable, errors.DeadlockDetected)),
+            wait=wait_random(0.3, 0.9),
+            stop=stop_after_delay(PATIENCE),
+            reraise=True,
+        ):
+            with attempt, self._line.transaction():
+                self._line.execute(self._statements["in_a_while"])
+                self._line.execute(text)
+
+    def _fill_keys(self) -> None:
+        """Give old rows a key, a portion at a time, and the column its NOT NULL without a look at all rows."""
+        for row in self._rows("blocks"):
+            for first in range(0, row["blocks"] + 1, PORTION):
+                self._rows("fill_keys", first=f"({first},0)", last=f"({first + PORTION},0)")
+            self._apply(self._statements["promise_keys"])
+            self._rows("check_keys")
+            self._apply(self._statements["require_keys"])
+        if not self._rows("has_unique_key")[0]["found"]:
+            self._build(KEY_INDEX)
+
+    def _index(self) -> None:
+        """Build the indexes that the next section would build, beside the work that goes on."""
+        for match in _INDEX.finditer(self._sections["Indexes on customer"]):
+            if self._rows("index_state", name=match[1]) != [{"valid": True}]:
+                self._build(match[0])
+
+    def _build(self, statement: str) -> None:
+        """Build one index; what an interrupted or refused build leaves behind goes first."""
+        name = _INDEX.findall(statement)[0]
+        drop = f"drop index concurrently if exists {name}"
+        self._line.execute(drop)
+        try:
+            self._line.execute(statement.replace("index if", "index concurrently if"))
+        except errors.UniqueViolation as error:
+            self._line.execute(drop)
+            place = self._rows("place")[0]["name"]
+            find = self._rows("doubles", place=place)[0]["statement"]
+            raise Refused(f"several live customers have one address; find them with: {find}") from error

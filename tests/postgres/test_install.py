@@ -1,0 +1,219 @@
+"""`db init` on a table at work: online, with what stands in the way said in words."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from world import until
+
+from reconciler.adapters.postgres.install import Refused, install
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = (ROOT / "schema.sql").read_text()
+RELEASED = (Path(__file__).parent / "released" / "0.1.0.sql").read_text()
+OLD = "create table customer (id bigint generated always as identity primary key, email text not null, company text)"
+WAITING = "select query from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+BROKEN = "select indexrelid::regclass::text from pg_index where not indisvalid"
+
+
+def rows(dsn: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements, and return the rows of the last one."""
+    found: list[tuple[Any, ...]] = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement.encode())
+            found = cursor.fetchall() if cursor.description else []
+    return found
+
+
+@pytest.fixture
+def old(empty: str) -> str:
+    """A database with a table of the owner's that knows nothing of the sync."""
+    rows(empty, OLD, "insert into customer (email) select 'c' || n || '@example.com' from generate_series(1, 20000) n")
+    return empty
+
+
+@pytest.fixture
+def role(empty: str) -> Iterator[str]:
+    """The connection string of a role without rights."""
+    name = f"sync_{uuid4().hex[:8]}"
+    rows(empty, f"create role {name} login")
+    yield make_conninfo(empty, user=name)
+    rows(empty, f"reassign owned by {name} to current_user", f"drop owned by {name}", f"drop role {name}")
+
+
+@contextmanager
+def work(dsn: str) -> Iterator[list[int]]:
+    """Readers and writers at it all the while, none of whom waits for long."""
+    stop, done = threading.Event(), [0, 0]
+
+    def go(n: int, statement: str) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("set lock_timeout = '2s'")
+            while not stop.wait(0.01):
+                connection.execute(statement.encode())
+                done[n] += 1
+
+    with ThreadPoolExecutor(2) as threads:
+        at_work = [
+            threads.submit(go, 0, "select count(*) from customer where id < 10"),
+            threads.submit(go, 1, "update customer set company = company where id = 7"),
+        ]
+        try:
+            yield done
+        finally:
+            stop.set()
+        for each in at_work:
+            each.result()
+
+
+def test_a_table_at_work_takes_the_schema_without_keeping_anybody_waiting(old: str) -> None:
+    with work(old) as done, ThreadPoolExecutor(1) as threads:
+        with psycopg.connect(old) as other, psycopg.connect(old, autocommit=True) as watcher:
+            other.execute("update customer set company = 'held' where id = 8")
+            under_way = threads.submit(install, old, SCHEMA)
+            # One transaction of the owner's stays open: everybody else goes on beside the one who waits for it.
+            for _ in range(3):
+                until(lambda: watcher.execute(WAITING.encode()).fetchall())
+                before = list(done)
+                until(lambda before=before: all(now > then + 3 for now, then in zip(done, before, strict=True)))
+            assert not under_way.done()
+        under_way.result()
+    assert rows(old, BROKEN) == []
+    assert rows(old, "select count(*), count(distinct uuid), max(updatedat) from customer")[0][:2] == (20000, 20000)
+
+
+def test_indexes_are_built_beside_work_however_long_they_wait_for_an_old_transaction(old: str) -> None:
+    with psycopg.connect(old) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("set transaction isolation level repeatable read; select 1")
+        under_way = threads.submit(install, old, SCHEMA)
+        until(lambda: any("index concurrently" in query for (query,) in rows(old, WAITING)))
+        rows(old, "set lock_timeout = '2s'", "insert into customer (email) values ('new@example.com')")
+        other.commit()
+        under_way.result()
+    assert rows(old, BROKEN) == []
+
+
+def test_old_rows_are_of_unknown_age_and_new_ones_are_not(old: str) -> None:
+    install(old, SCHEMA)
+    rows(old, "insert into customer (email) values ('new@example.com')")
+    found = rows(old, "select updatedat = 'epoch', count(*) from customer group by 1 order by 1")
+    assert found == [(False, 1), (True, 20000)]
+    rows(old, "update customer set company = 'edited' where id = 1")
+    assert rows(old, "select updatedat > now() - interval '1 hour' from customer where id = 1") == [(True,)]
+
+
+def test_what_an_interrupted_build_left_is_made_anew(old: str) -> None:
+    install(old, SCHEMA)
+    rows(old, "insert into customer (email) values ('kai@example.com')")
+    rows(old, "drop index customer_address_is_unique_among_live")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        rows(
+            old,
+            "insert into customer (email) values (' KAI@example.com')",
+            "create unique index concurrently customer_address_is_unique_among_live on customer (sync.address(email)) "
+            "where deletedat is null",
+        )
+    assert rows(old, BROKEN) == [("customer_address_is_unique_among_live",)]
+    rows(old, "delete from customer where email = ' KAI@example.com'")
+    install(old, SCHEMA)
+    assert rows(old, BROKEN) == []
+
+
+def test_the_hint_about_doubles_runs_on_the_table_that_it_speaks_of(empty: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(empty)["dbname"]
+    rows(
+        empty,
+        'create schema "C R M"',
+        f'alter database "{name}" set search_path = "C R M"',
+        'create table "C R M".customer (email text)',
+        "insert into \"C R M\".customer values ('kai@example.com'), (E'KAI@example.com\\r'), ('uwe@example.com')",
+        "create table public.customer (email text, deletedat timestamptz)",
+    )
+    with pytest.raises(Refused) as refused:
+        install(empty, SCHEMA)
+    statement = str(refused.value).split("find them with: ")[1]
+    assert rows(empty, "set search_path = public", statement) == [("kai@example.com", 2)]
+    assert rows(empty, BROKEN) == []
+    rows(empty, "delete from \"C R M\".customer where email = 'kai@example.com'")
+    install(empty, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("unique", "remedy"),
+    [
+        ("alter table customer add constraint one_email unique (email)", "drop constraint one_email"),
+        ("create unique index one_email on customer (lower(email))", "drop index one_email"),
+        ("create unique index one_email on customer (email) where company is null", "drop index one_email"),
+    ],
+)
+def test_a_unique_address_that_covers_deleted_customers_is_refused(old: str, unique: str, remedy: str) -> None:
+    rows(old, unique)
+    with pytest.raises(Refused, match=remedy):
+        install(old, SCHEMA)
+    assert rows(old, "select to_regnamespace('sync')") == [(None,)]
+    rows(old, f"alter table customer {remedy}" if "constraint" in remedy else remedy)
+    install(old, SCHEMA)
+    rows(
+        old,
+        "alter table customer add column tenant text",
+        "create unique index per_tenant on customer (tenant, email)",
+        "create unique index live on customer (lower(email)) where deletedat is null",
+    )
+    install(old, SCHEMA)
+
+
+def test_missing_privileges_are_named_with_the_grants_that_mend_them(old: str, role: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(role)["user"]
+    with pytest.raises(Refused) as refused:
+        install(role, SCHEMA)
+    said = str(refused.value)
+    assert f"grant select, insert, update, delete, trigger on public.customer to {name}" in said
+    assert f"grant postgres to {name}" in said
+    assert "grant create on database" in said
+    assert rows(old, "select to_regnamespace('sync')") == [(None,)]
+    database = psycopg.conninfo.conninfo_to_dict(old)["dbname"]
+    rows(
+        old,
+        f'grant create on database "{database}" to {name}',
+        f"alter table customer owner to {name}",
+        f"grant create on schema public to {name}",
+    )
+    install(role, SCHEMA)
+    assert rows(role, "select linked from sync.status") == [(0,)]
+
+
+def test_a_new_database_takes_the_schema_whole_and_again(empty: str) -> None:
+    for _ in range(2):
+        install(empty, SCHEMA)
+    assert rows(empty, "insert into customer (email) values ('kai@example.com') returning updatedat > 'epoch'") == [
+        (True,)
+    ]
+
+
+def test_a_released_database_is_upgraded_in_place_with_its_data(empty: str) -> None:
+    rows(
+        empty,
+        RELEASED,
+        "insert into customer (email, company) values ('kai@example.com', 'Acme')",
+        "select sync.fold()",
+        'update sync.link set contact = 7, alive = true, base = \'{"email": "kai@example.com"}\'',
+    )
+    before = rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")
+    install(empty, SCHEMA)
+    assert (rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")) == before
+    assert rows(empty, "select count(*) from sync.secret where name = 'salt'") == [(1,)]
+
+
+def test_a_salt_that_was_there_stays(empty: str) -> None:
+    rows(empty, RELEASED, "insert into sync.tombstone (hash) values (sync.hash_of('kai@example.com'))")
+    install(empty, SCHEMA)
+    with pytest.raises(psycopg.errors.CheckViolation, match="erased"):
+        rows(empty, "insert into customer (email) values ('Kai@example.com')")
