@@ -234,6 +234,11 @@ create table if not exists sync.tombstone (
     hash    text primary key,
     at      timestamptz not null default now()
 );
+-- Its inserts may not know of the tombstone: transactions that began theirs in this era or an earlier one.
+alter table sync.tombstone add column if not exists era bigint;
+create sequence if not exists sync.era;
+-- Only a sequence that was asked says by last_value what it gave.
+select setval('sync.era', last_value) from sync.era where not is_called;
 -- The salt is made with the first hash: a dump of another database finds no other one here.
 create table if not exists sync.secret (
     name  text primary key,
@@ -497,8 +502,7 @@ $$;
 -- The triggers run as the owner of this schema, for any role that may write customers, whatever its search_path.
 -- They tell nobody: NOTIFY would keep transactions from being prepared and make commits wait for each other.
 
--- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody but an erase
--- that is just committing (the shared lock).
+-- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody.
 create or replace function sync.on_insert() returns trigger language plpgsql
 security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -522,9 +526,15 @@ begin
     return null;
 end $$;
 
+-- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only looked at: an erase waits
+-- for the transactions of its own era and earlier ones, and no insert ever waits for an erase.
+create or replace function sync.note_era() returns void language sql as $$
+    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
+$$;
+
 create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
 begin
-    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));
+    perform sync.note_era();
     if exists (select from sync.tombstone) and exists (
         select from sync.tombstone where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))) then
         raise exception 'this address was erased' using errcode = 'check_violation', constraint = 'erased_subject';
@@ -885,6 +895,20 @@ end $$;
 
 -- Erasing --------------------------------------------------------------------------------------------------------
 
+-- Whether transactions are open that asked for tombstones before these addresses had theirs. One whose
+-- era is not known yet was not announced: then all that are open count.
+create or replace function sync.has_unknowing_inserts(addresses text[]) returns boolean language sql as $$
+    with last as (
+        select max(coalesce(t.era, (select last_value from sync.era))) as era
+        from unnest(addresses) a left join sync.tombstone t on t.hash = sync.hash_of(a)
+    )
+    select exists (
+        select from pg_locks l, last
+        where l.locktype = 'advisory' and l.objsubid = 2 and l.classid = hashtext('sync.erase')::oid
+        and l.objid::bigint <= last.era and l.pid is distinct from pg_backend_pid()
+        and l.database = (select oid from pg_database where datname = current_database()));
+$$;
+
 -- What a JSON value says: its texts, and the words in them, as addresses are compared.
 create or replace function sync.words(said jsonb) returns setof text language sql immutable as $$
     select sync.address(part)
@@ -915,7 +939,7 @@ create or replace function sync.remember(
 declare
     gone text[];
 begin
-    -- No erase commits from here on.
+    -- An erase whose tombstones are not seen below waits for this transaction, and takes what it leaves.
     perform sync.refuse_erased('{}');
     if exists (select from sync.tombstone) then
         gone := array(select word from sync.words(answer::jsonb) word
@@ -944,21 +968,15 @@ create or replace function sync.former_addresses(people uuid[], present text[]) 
         and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
 
--- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
--- Leaves salted hashes and ignored contact ids. Goes before inserts that begin later, and gives way to those under way
--- before Postgres looks for a deadlock (after a second): a busy lock is an error, and the caller comes again.
-create or replace function sync.erase(subject uuid) returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
+-- Who is one person with this customer, and the addresses that they have and had: by closure.
+create or replace function sync.person_of(
+    subject uuid, out people uuid[], out addresses text[], out former text[]
+) language plpgsql as $$
 #variable_conflict use_column
 declare
-    people    uuid[] := array[subject];
-    addresses text[];
-    former    text[];
-    ids       bigint[];
-    traces    text[];
-    known     integer := 0;
+    known integer := 0;
 begin
-    perform pg_advisory_xact_lock(hashtext('sync.erase'));
-    perform sync.make_salt();
+    people := array[subject];
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(
@@ -971,11 +989,47 @@ begin
         people := array(
             select unnest(people)
             union select uuid from (select uuid, email, mergedinto from customer) c
-                where sync.address(email) = any(addresses || former) or mergedinto = any(people)
+                where sync.address(email) = any(addresses || person_of.former) or mergedinto = any(people)
             union select mergedinto from (select uuid, mergedinto from customer) c where uuid = any(people) and mergedinto is not null
-            union select uuid from sync.link where base ->> 'email' = any(addresses || former)
+            union select uuid from sync.link where base ->> 'email' = any(addresses || person_of.former)
             union select uuid from sync.intent where vals ->> 'email' = any(addresses));
     end loop;
+end $$;
+
+-- Erase a person: every row, link, alias, log and mark that carries one of the addresses or ids, by closure.
+-- Leaves salted hashes and ignored contact ids. Inserts that may not know of the tombstones yet are an error, as a busy
+-- row is, and the caller comes again: `announce` only leaves the tombstones, in a transaction of its own before, so that
+-- those inserts become fewer and none has to wait. Busy rows give way before Postgres looks for a deadlock (a second).
+drop function if exists sync.erase(uuid);
+create or replace function sync.erase(subject uuid, announce boolean default false)
+returns table (hash text, contact bigint) language plpgsql set lock_timeout = '500ms' as $$
+#variable_conflict use_column
+declare
+    people    uuid[];
+    addresses text[];
+    former    text[];
+    known     text[] := '{}';
+    ids       bigint[];
+    traces    text[];
+begin
+    perform sync.make_salt();
+    loop
+        select p.people, p.addresses, p.former into people, addresses, former from sync.person_of(subject) p;
+        insert into sync.tombstone (hash)
+        select sync.hash_of(a) from unnest(addresses || former) a on conflict do nothing;
+        exit when announce or addresses || former <@ known;
+        if sync.has_unknowing_inserts(addresses || former) then
+            raise exception 'inserts are under way that may not know of the erase'
+                using errcode = 'lock_not_available';
+        end if;
+        -- One that has just ended may have left more of the person: only what is found from here on is all.
+        known := known || addresses || former;
+    end loop;
+    if announce then return; end if;
+    -- An address that was announced and is another's by now keeps no tombstone.
+    delete from sync.tombstone where hash in (
+        select sync.hash_of(email) from (select uuid, email from customer where deletedat is null) c
+        where sync.address(email) = any(known) and uuid <> all(people));
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
     traces := addresses || former || people::text[] || ids::text[];
@@ -1000,7 +1054,6 @@ begin
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark where subject in (select 'u:' || p from unnest(people) p union select 'e:' || a from unnest(addresses) a union select 'c:' || i from unnest(ids) i);
     insert into sync.alias (contact, kind) select i, 'ignored' from unnest(ids) i on conflict (contact) do update set uuid = null, kind = 'ignored';
-    insert into sync.tombstone (hash) select sync.hash_of(a) from unnest(addresses || former) a on conflict do nothing;
     return query select sync.hash_of(a), null::bigint from unnest(addresses || former) a union all select null, i from unnest(ids) i;
 end $$;
 

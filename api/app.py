@@ -29,16 +29,18 @@ from api.customers import (
     shown,
 )
 from api.environ import Environ, challenge, digest, hashed, is_async, is_foreign, is_local, tags
+from api.places import Places
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
+from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.start import Account
-from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
+from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
 
 LONGEST_KEY = 255
 LARGEST = 8 * 1024 * 1024
@@ -57,6 +59,8 @@ class Services:
     account: Account
     reader: Reader
     desk: PostgresDesk
+    bodies: Bodies
+    places: Places
     tokens: Tokens
     status: Status
     issuer_key: str | None
@@ -78,7 +82,7 @@ def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
     handlers = Handlers(services)
     for route in ROUTES:
         app.route(route.path, method=route.method, callback=_guarded(route, handlers))
-    return _Shell(app)
+    return _Shell(app, services.bodies)
 
 
 def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
@@ -100,6 +104,10 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
             return _response(failure(413, "too_large", "The body is too large"), Connection="close")
         except CutOff:
             return _response(failure(400, "cut_off", "The body is not whole"), Connection="close")
+        except TooSlow:
+            return _response(failure(408, "too_slow", "The body did not come in time"), Connection="close")
+        except TooMany:
+            return _response(failure(503, "too_busy", "Too many requests are under way; come again"))
 
     return answer
 
@@ -130,7 +138,7 @@ class Handlers:
         return caller
 
     def create(self, route: Route, caller: Caller) -> Response:
-        body = parse(NewCustomer, _json(route))
+        body = parse(NewCustomer, self._body(route))
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
 
@@ -148,7 +156,7 @@ class Handlers:
         return _response(Result(200, shown(customer)), ETag=etag)
 
     def update(self, route: Route, caller: Caller, email: str) -> Response:
-        body = _json(route)
+        body = self._body(route)
         values = parse(CustomerChange, body, held=address_in(email)).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
@@ -168,7 +176,7 @@ class Handlers:
         return self._once(caller, run)
 
     def batch(self, route: Route, caller: Caller) -> Response:
-        items = _json(route)
+        items = self._body(route)
         if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
             raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
         return self._once(caller, lambda uuid, earlier: Result(207, self._batch(items, uuid, earlier)))
@@ -197,6 +205,9 @@ class Handlers:
             raise Answered(failure(400, "unknown_role", "The role is admin or user"))
         return _response(Result(200, {"token": services.tokens.issue(Role(role))}))
 
+    def live(self, route: Route, caller: None) -> Response:
+        return _response(Result(200, {"status": "ok"}))
+
     def health(self, route: Route, caller: None) -> Response:
         if not self._services.status.is_moving():
             raise Answered(failure(503, "stalled", "No data is moving"))
@@ -224,6 +235,15 @@ class Handlers:
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
         return _response(Result(200), text=docs.page(), **headers)
 
+    def _body(self, route: Route) -> Any:
+        environ = bottle.request.environ
+        kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise Answered(failure(415, "not_json", "The body must be application/json"))
+        data = self._services.bodies.read(environ, LARGEST)
+        environ["reconciler.body"] = data
+        return loads(data)
+
     def _matched(self, email: str) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
         customer, environ = _or_missing(email, self._customers.read), bottle.request.environ
@@ -235,7 +255,11 @@ class Handlers:
         return customer, is_strict
 
     def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
-        """Run a write; with an Idempotency-Key, run it once and answer repeats from memory."""
+        """Run a write once there is a place for it; with an Idempotency-Key, once at all: repeats get the answer."""
+        with self._services.places.taken():
+            return self._run(caller, run)
+
+    def _run(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
         key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
         if key is None:
             return _response(run(uuid, None))
@@ -272,15 +296,18 @@ class Handlers:
 class _Shell:
     """Everything around the routes: request ids, headers that every answer has, and the errors nobody expected."""
 
-    def __init__(self, app: bottle.Bottle) -> None:
-        self._app = app
+    def __init__(self, app: bottle.Bottle, bodies: Bodies) -> None:
+        self._app, self._bodies = app, bodies
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request_id = str(uuid4())
         environ["reconciler.request_id"] = request_id
         # Until this thread's next request: between two it says nothing.
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        return self._respond(environ).send(environ, start_response, ("X-Request-Id", request_id))
+        response = self._respond(environ)
+        if response.status >= 400:
+            self._bodies.drop(environ)
+        return response.send(environ, start_response, ("X-Request-Id", request_id))
 
     def _respond(self, environ: dict[str, Any]) -> Response:
         try:
@@ -370,15 +397,3 @@ def _outcome(result: Result) -> dict[str, Any]:
 def _identified(error: dict[str, Any]) -> dict[str, Any]:
     """Return an error with the request's id, if it has none from the request that it was first said to."""
     return {"request_id": bottle.request.environ["reconciler.request_id"], **error}
-
-
-def _json(route: Route) -> Any:
-    environ = bottle.request.environ
-    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Answered(failure(415, "not_json", "The body must be application/json"))
-    if environ.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
-        raise Answered(failure(415, "encoded", "The body must not be encoded"))
-    data = read_body(environ, LARGEST)
-    environ["reconciler.body"] = data
-    return loads(data)

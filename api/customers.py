@@ -22,6 +22,7 @@ from reconciler.write_through import (
     Creating,
     Done,
     Erased,
+    Held,
     Invalid,
     Missing,
     Outcome,
@@ -293,6 +294,8 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
             return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
         case Changed():
             return failure(412, "precondition_failed", "The customer has changed")
+        case Held():
+            return failure(503, "customer_held", "Another transaction holds this customer; come again")
         case Creating():
             return failure(503, "in_progress", "The customer is just being created in HubSpot")
         case Unknown():

@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from reconciler.wsgi import FORWARDED
+from reconciler.bodies import FORWARDED
 
 Environ = dict[str, Any]
 

@@ -14,6 +14,9 @@ from reconciler.core.contact import Customer
 REPLICA_WAIT = 0.25
 """Seconds to wait for a connection to the replica."""
 
+REPLICA_DEADLINE = 1.0
+"""Seconds in which the replica answers."""
+
 AWAY = 5.0
 """Seconds for which a replica that did not answer is not asked again."""
 

@@ -47,8 +47,10 @@ WRITE_ERRORS = {
     413: "the body is too large",
     415: "the body is not JSON, or encoded",
     422: "the idempotency key was used for another request",
+    408: "the body did not come in time",
     500: "one of the two systems failed; neither holds the change, or both will",
-    503: "the database is not available, is a copy, or belongs to another HubSpot account",
+    503: "the database is not available, is a copy, or belongs to another HubSpot account; or another transaction "
+    "holds the customer, or too much is under way",
 }
 READ_ERRORS = {
     400: "there are no query parameters",
@@ -92,6 +94,14 @@ ROUTES = (
             403: "a web page of another origin calls",
         },
         headers=("X-Issuer-Key",),
+    ),
+    Route(
+        name="live",
+        method="GET",
+        path="/livez",
+        access=Access.PUBLIC,
+        summary="Whether this process answers requests, whatever else does not work",
+        answers={200: "it does"},
     ),
     Route(
         name="health",
@@ -177,6 +187,7 @@ ROUTES = (
             412: "the customer is not as If-Match or If-None-Match says",
             422: WRITE_ERRORS[422],
             500: WRITE_ERRORS[500],
+            503: WRITE_ERRORS[503],
         },
         headers=("Idempotency-Key", "If-Match"),
     ),

@@ -125,7 +125,7 @@ def status() -> None:
 def adopt() -> None:
     """Make this database, a copy or restored, the one that is linked with the HubSpot account; stop the other first."""
     with open_database(_settings(Database, "adopt")) as database:
-        database.run("adopt")
+        database.run("adopt_database")
         row = database.row("read_home")
     account = row["portal"] if row is not None else None
     print(f"this database is the one for HubSpot account {account or '(the first that it meets)'}")

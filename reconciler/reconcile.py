@@ -56,8 +56,8 @@ FLOOR_TURN = 20
 CALLS_PER_PASS = 2
 """HubSpot calls taken from the budget before a claim: a read and, mostly, one write."""
 
-LEFT_OUT_DELAY = 1.0
-"""Seconds until another look at a pair of which a part could not be written."""
+UNSENT_DELAY = 1.0
+"""Seconds until another look at a pair whose write was not sent."""
 
 LOGGED = 10
 """Pairs of a batch that are logged one by one."""
@@ -254,10 +254,10 @@ class Reconciler:
             again(endings, step.pair.uuid, step.again)
         self._purge([s for s in steps if s.remote is Remote.PURGE], endings)
         parting = [s for s in steps if s.remote is not Remote.PURGE]
-        self._pairs.rearrange([s for s in parting if s.identity is not None or s.local in _REARRANGING])
         merging = [s for s in steps if s.identity is None and s.local not in _REARRANGING]
-        for uuid in self._pairs.merge(merging):
-            again(endings, uuid, LEFT_OUT_DELAY)
+        rearranging = [s for s in parting if s.identity is not None or s.local in _REARRANGING]
+        for uuid in self._pairs.rearrange(rearranging) | self._pairs.merge(merging):
+            leave_out(endings, uuid)
         # Deletes before updates before creates: each may free an address that the next one wants.
         self._archive([s for s in merging if s.remote is Remote.ARCHIVE], endings)
         self._update([s for s in merging if s.remote is Remote.UPDATE], endings)
@@ -276,7 +276,8 @@ class Reconciler:
                 log.warning("reconcile.erase_waits", customer=str(step.pair.uuid), reason=error.reason)
                 again(endings, step.pair.uuid, error.delay)
                 continue
-            self._pairs.rearrange([step])
+            for uuid in self._pairs.rearrange([step]):
+                leave_out(endings, uuid)
 
     def _archive(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for chunk in chunked(steps, BATCH):
@@ -301,14 +302,16 @@ class Reconciler:
         sent = {write.pair.uuid for write, _ in results}
         for write in writes:
             if write.pair.uuid not in sent:
-                again(endings, write.pair.uuid, LEFT_OUT_DELAY)
+                again(endings, write.pair.uuid, UNSENT_DELAY)
         for write, answer in results:
             self._follow_up(write, answer, endings)
 
     def _follow_up(self, write: Write, answer: Answer, endings: dict[CustomerId, Ending]) -> None:
         """Look again where HubSpot refused a part, and see who has an address that it would not give."""
         uuid = write.pair.uuid
-        if isinstance(answer, Unanswered):
+        if answer is Unanswered.HELD:
+            leave_out(endings, uuid)
+        elif isinstance(answer, Unanswered):
             # Only what HubSpot leaves out is the record's own fault.
             endings[uuid] = replace(endings[uuid], again=BUG_DELAY, spend=answer is Unanswered.OMITTED)
         elif isinstance(answer, Refused) and answer.code is Code.TAKEN:
@@ -337,12 +340,13 @@ class Reconciler:
             self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
             endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
         elif owner is not None and owner.is_busy and write.kind is IntentKind.CREATE and not owner.is_alive:
-            endings[uuid] = replace(endings[uuid], again=LEFT_OUT_DELAY)
+            endings[uuid] = replace(endings[uuid], again=UNSENT_DELAY)
         elif (
             holder is not None and write.kind is IntentKind.CREATE and _is_free(owner) and holder not in around.ignored
         ):
             former = None if owner is None or owner.is_placeholder else owner.uuid
-            self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))])
+            if self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))]):
+                leave_out(endings, uuid)
         else:
             self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
 
@@ -399,6 +403,11 @@ def again(endings: dict[CustomerId, Ending], uuid: CustomerId, delay: float | No
     if delay is not None:
         ending = endings[uuid]
         endings[uuid] = replace(ending, again=delay if ending.again is None else min(delay, ending.again))
+
+
+def leave_out(endings: dict[CustomerId, Ending], uuid: CustomerId) -> None:
+    """Look again at a pair of which a part could not be written: soon, then more and more seldom."""
+    endings[uuid] = replace(endings[uuid], again=0.0, left_out=True)
 
 
 def chunked(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

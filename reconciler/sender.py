@@ -11,7 +11,7 @@ from time import monotonic
 from reconciler.core.contact import ContactId, IntentKind
 from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import STAGE, Value
-from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Unanswered, Write, Written
+from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Settled, Unanswered, Write, Written
 
 SEND_WINDOW = 14.0
 """Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""
@@ -99,12 +99,8 @@ class Sender:
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
         self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
         answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
-        refused = self._pairs.settle(answered)
-        # An API write whose row was refused did not succeed, although HubSpot has it for a moment.
-        return [
-            (each.write, refused.get(each.write.pair.uuid, answer) if each.write.is_direct else answer)
-            for each, answer in answered
-        ]
+        settled = self._pairs.settle(answered)
+        return [(each.write, _answer(each, answer, settled)) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find out who has an address when HubSpot refuses it without saying so."""
@@ -141,6 +137,13 @@ class Sender:
                 taken.append((ended, Written(contact=replace(contact, values=values))))
         self._pairs.settle(taken)
         return ignored
+
+
+def _answer(sent: Sent, answer: Answer, settled: Settled) -> Answer:
+    if sent.intent in settled.held:
+        return Unanswered.HELD
+    # An API write whose row was refused did not succeed, although HubSpot has it for a moment.
+    return settled.refused.get(sent.write.pair.uuid, answer) if sent.write.is_direct else answer
 
 
 def contact_id(write: Write) -> ContactId:

@@ -37,7 +37,7 @@ ALIKE = 0.9
 
 _LIMIT = re.compile(r"([0-9]{1,9})(?:,([0-9]{1,3})%(?:,([0-9]{1,9})(?:,([0-9]{1,9}))?)?)?")
 
-RECEIVERS_OWN = ("/healthz", "/readyz", "/metrics")
+RECEIVERS_OWN = ("/livez", "/healthz", "/readyz", "/metrics")
 """Paths at which the webhook receiver takes no deliveries."""
 
 Seconds = Annotated[float, Field(ge=0.2, le=7 * 86400)]

@@ -6,6 +6,7 @@ settled by its open intent: both have it or neither has.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import BoundedSemaphore
 from time import monotonic
 
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
@@ -33,6 +34,9 @@ LEASE_WAIT = 2.0
 """Seconds to wait for a pair that is being worked on, before going ahead without its claim."""
 
 LEASE_NAP = 0.02
+
+MOST_WAITING = 4
+"""Writes of a process that wait for a pair at a time: however many want the same one, others find a thread."""
 
 SETTLING_LOOKS = 2
 """Looks that a create needs whose answer never came: one finds its contact, one inserts the customer."""
@@ -84,7 +88,12 @@ class Unknown:
     """HubSpot may have the customer under no address that would show it; nothing was written."""
 
 
-Outcome = Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A transaction of somebody's holds the row. Nothing was written, or HubSpot has it and the row follows."""
+
+
+Outcome = Held | Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
 
 
 class WriteThrough:
@@ -106,6 +115,7 @@ class WriteThrough:
         self._desk, self._marks, self._pairs, self._sender = desk, marks, pairs, sender
         self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
         self._pushes_deletes, self._clock = pushes_deletes, clock
+        self._waiting = BoundedSemaphore(MOST_WAITING)
 
     def create(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Outcome]:
         """Create customers under the given uuids; every draft has another address."""
@@ -178,6 +188,8 @@ class WriteThrough:
     def _created(self, write: Write, answer: Answer) -> Outcome:
         if isinstance(answer, Written):
             return Done(self._reread(write, answer))
+        if answer is Unanswered.HELD:
+            return Held()
         self._require(answer)
         assert isinstance(answer, Refused)
         if answer.code is Code.ROW:
@@ -228,6 +240,8 @@ class WriteThrough:
             return Done(self._reread(write, answer))
         if isinstance(answer, Refused) and answer.code is Code.TAKEN and write.kind is IntentKind.CREATE:
             return self._adopt(write, answer, values_of)
+        if answer is Unanswered.HELD:
+            return Held()
         self._require(answer)
         assert isinstance(answer, Refused)
         if answer.code is Code.TAKEN:
@@ -287,6 +301,8 @@ class WriteThrough:
             return Done(None)
         if isinstance(answer, Refused):
             return Invalid(answer)
+        if answer is Unanswered.HELD:
+            return Held()
         self._require(answer)
         return Done(None)
 
@@ -300,13 +316,15 @@ class WriteThrough:
             return {}
         claims = self._lease(set(uuids))
         try:
-            unclaimed = [Claim(uuid=uuid, fence=0) for uuid in uuids if uuid not in {claim.uuid for claim in claims}]
+            without = set(uuids) - {claim.uuid for claim in claims}
+            held: dict[CustomerId, Outcome] = {uuid: Held() for uuid in self._held(without)}
+            unclaimed = [Claim(uuid=uuid, fence=0) for uuid in without - held.keys()]
             pairs = self._pairs.load([*claims, *unclaimed])
             pairs = [pair for pair in pairs if pair.customer is not None and pair.customer.is_alive]
-            gone = {uuid: Missing() for uuid in uuids if uuid not in {pair.uuid for pair in pairs}}
+            gone = {uuid: Missing() for uuid in uuids if uuid not in held and uuid not in {pair.uuid for pair in pairs}}
             changed = {pair.uuid for pair in pairs if pair.uuid in given and not _is_as(pair, given[pair.uuid])}
             outcomes = work([pair for pair in pairs if pair.uuid not in changed])
-            found: dict[CustomerId, Outcome] = {**gone, **outcomes, **dict.fromkeys(changed, Changed())}
+            found: dict[CustomerId, Outcome] = {**held, **gone, **outcomes, **dict.fromkeys(changed, Changed())}
             if len(found) < len(set(uuids)):
                 raise OutcomeUnknown("a claim was lost before the call")
             return found
@@ -315,13 +333,25 @@ class WriteThrough:
 
     def _lease(self, uuids: set[CustomerId]) -> list[Claim]:
         """Lease the pairs; wait a while for the busy ones, then go without: intents and times keep that safe."""
-        claims: list[Claim] = []
-        deadline = self._clock() + LEASE_WAIT
-        while True:
-            claims += self._desk.lease(uuids - {claim.uuid for claim in claims})
-            if len(claims) == len(uuids) or self._clock() > deadline:
-                return claims
+        claims = self._desk.lease(uuids)
+        if len(claims) == len(uuids) or not self._waiting.acquire(blocking=False):
+            return claims
+        try:
+            deadline = self._clock() + LEASE_WAIT
+            while len(claims) < len(uuids) and self._clock() <= deadline:
+                self._sleep(LEASE_NAP)
+                claims += self._desk.lease(uuids - {claim.uuid for claim in claims})
+            return claims
+        finally:
+            self._waiting.release()
+
+    def _held(self, uuids: set[CustomerId]) -> set[CustomerId]:
+        """Return those whose row is held for longer than our own transactions ever hold one."""
+        held = self._desk.held(uuids) if uuids else set()
+        if held:
             self._sleep(LEASE_NAP)
+            held = self._desk.held(held)
+        return held
 
     def _contact_of(self, holder: Neighbour) -> ContactId | None:
         """Return the holder's contact id; a holder that only Postgres has is pushed first."""

@@ -1,8 +1,4 @@
-"""What both HTTP servers share under their frameworks: reading a body with a cap, answering, serving a WSGI app.
-
-The body is read here and nowhere else: the server has already undone the chunking, a framework that does it again
-answers 400 to every valid chunked request.
-"""
+"""What both HTTP servers share under their frameworks: answering, and serving a WSGI app."""
 
 import ctypes
 import os
@@ -16,10 +12,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-CHUNK = 64 * 1024
-LARGEST_DROPPED = 8 * 1024 * 1024
-FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"}
-"""What proxies say about whom they speak for."""
+from reconciler.bodies import MOST
+
+ASIDE = 24
+"""Threads beside those that work, wait for their turn or read a body: for whoever is answered at once."""
 
 HOSTLESS = {"HTTP/1.0", "HTTP/1"}
 """Versions of HTTP that need no Host header, as servers write them: some load balancers still probe by them."""
@@ -27,14 +23,6 @@ HOSTLESS = {"HTTP/1.0", "HTTP/1"}
 BACKLOG = 1024
 LARGEST_HEAD = 32 * 1024
 """Bytes the server buffers; a request's head may reach twice that."""
-
-
-class TooLarge(Exception):
-    """The body is larger than the route takes."""
-
-
-class CutOff(Exception):
-    """The body ended before its announced length."""
 
 
 class Ambiguous(Exception):
@@ -53,8 +41,6 @@ class Response(NamedTuple):
     ) -> list[bytes]:
         """Answer a WSGI request, with more headers."""
         start_response(f"{self.status} {responses[self.status]}", [*self.headers.items(), *more, *_ALWAYS])
-        if self.status >= 400:
-            _drop_body(environ)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
 
 
@@ -71,32 +57,11 @@ def refuse_ambiguous(environ: dict[str, Any]) -> None:
         raise Ambiguous
 
 
-def read_body(environ: dict[str, Any], cap: int) -> bytes:
-    """Return the whole body; raise `TooLarge` without reading further than the cap, `CutOff` if it is not whole."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit() and int(length) > cap:
-        raise TooLarge
-    stream, parts, size = environ["wsgi.input"], [], 0
-    while part := stream.read(min(CHUNK, cap + 1 - size)):
-        parts.append(part)
-        size += len(part)
-        if size > cap:
-            raise TooLarge
-    if length.isdigit() and size != int(length):
-        raise CutOff
-    return b"".join(parts)
-
-
-def _drop_body(environ: dict[str, Any]) -> None:
-    """Read what is left of a refused request's body that a proxy has buffered: unread, it would cost the answer."""
-    if environ.keys() & FORWARDED:
-        left = LARGEST_DROPPED
-        while left > 0 and (part := environ["wsgi.input"].read(CHUNK)):
-            left -= len(part)
-
-
 def serve(target: str, *, host: str, port: int, processes: int, threads: int) -> None:
-    """Serve the app that the factory `target` (module:function) returns, until a signal ends it."""
+    """Serve the app that the factory `target` (module:function) returns, until a signal ends it.
+
+    `threads` is how many requests may be at work or wait for that; bodies and what is answered at once have others.
+    """
     Granian(
         target,
         address=host,
@@ -104,7 +69,7 @@ def serve(target: str, *, host: str, port: int, processes: int, threads: int) ->
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         workers=processes,
-        blocking_threads=threads,
+        blocking_threads=threads + MOST + ASIDE,
         backlog=BACKLOG,
         factory=True,
         log_level=LogLevels.warning,

@@ -10,8 +10,9 @@ from functools import partial
 import structlog
 
 from reconciler import log as logs
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import lasting
 from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
 from reconciler.reconcile import SILENCE, Reconciler
@@ -28,6 +29,12 @@ from webhook.tally import Tally
 
 PAUSE = 5.0
 """Seconds until the worker looks again without being woken."""
+
+DRAINING = 4
+"""Connections of the worker, beside those of the deliveries."""
+
+DELIVERY_DEADLINE = 3.0
+"""Seconds in which a delivery is stored: HubSpot gives up after five."""
 
 CLERKS_PAUSE = 1.0
 """Seconds between two writings of counts, however many requests a stranger sends."""
@@ -109,15 +116,15 @@ def application() -> Callable[..., Iterable[bytes]]:
     end_with_parent()
     settings = load(Webhook)
     logs.configure(style=settings.log_format, level=settings.log_level, process="webhook")
-    pool = open_pool(secret_source("DATABASE_URL", settings.database_url), size=settings.database_pool)
-    pool.open(wait=False)
-    parts = build(settings, Database(pool))
-    return receiving(settings, parts)
+    dsn = secret_source("DATABASE_URL", settings.database_url)
+    delivering = lasting(dsn, size=settings.database_pool, deadline=DELIVERY_DEADLINE)
+    return receiving(settings, build(settings, lasting(dsn, size=DRAINING)), PostgresInbox(delivering))
 
 
-def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]:
+def receiving(settings: Webhook, parts: Parts, inbox: PostgresInbox) -> Callable[..., Iterable[bytes]]:
     """Start the worker and return the app."""
-    inbox = PostgresInbox(parts.database)
+    bodies = Bodies()
+    bodies.watch()
     secret = secret_source("HUBSPOT_CLIENT_SECRET", settings.hubspot_client_secret)
     worker = Worker(parts.reconciler)
     threading.Thread(target=worker.run, args=(Account(parts).require,), daemon=True, name="drain").start()
@@ -131,6 +138,7 @@ def receiving(settings: Webhook, parts: Parts) -> Callable[..., Iterable[bytes]]
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,
             alarm=alarm,
+            bodies=bodies,
         )
     )
 

@@ -11,7 +11,8 @@ import orjson
 import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.wsgi import Ambiguous, CutOff, Response, TooLarge, read_body, refuse_ambiguous
+from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
+from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
 from webhook.alarm import Alarm
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier
@@ -44,6 +45,7 @@ class Receiver:
     portal_id: Callable[[], int | None]
     app_id: int | None
     alarm: Alarm
+    bodies: Bodies
     clock: Callable[[], float] = time.time
 
 
@@ -56,14 +58,17 @@ def make_app(receiver: Receiver) -> Callable[..., Iterable[bytes]]:
     def deliver() -> Response:
         return _deliver(receiver, bottle.request.environ)
 
-    @app.get("/healthz")  # type: ignore[untyped-decorator]
+    @app.get(["/livez", "/healthz"])  # type: ignore[untyped-decorator]
     def health() -> Response:
         # Good all the same: without receivers no delivery could be accepted, ever.
         code = receiver.alarm.refusing
         return _answer(200, {"status": "ok"} if code is None else {"status": "refusing", "code": code})
 
     def shell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        return _respond(app, receiver, environ).send(environ, start_response)
+        response = _respond(app, receiver, environ)
+        if response.status >= 400:
+            receiver.bodies.drop(environ)
+        return response.send(environ, start_response)
 
     return shell
 
@@ -111,6 +116,10 @@ def _refusal_of(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 400, "bad_request", {"Connection": "close"}
         case TooLarge():
             return 413, "too_large", {"Connection": "close"}
+        case TooSlow():
+            return 408, "too_slow", {"Connection": "close"}
+        case TooMany():
+            return 503, "too_busy", {"Retry-After": RETRY_AFTER}
         case _:
             return 500, "internal", {}
 
@@ -125,7 +134,7 @@ def _deliver(receiver: Receiver, environ: dict[str, Any]) -> Response:
     signature = environ.get("HTTP_X_HUBSPOT_SIGNATURE_V3")
     if signature is None:
         raise Unsigned("signature_missing")
-    body = read_body(environ, LARGEST)
+    body = receiver.bodies.read(environ, LARGEST)
     timestamp = environ.get("HTTP_X_HUBSPOT_REQUEST_TIMESTAMP")
     now_ms = int(receiver.clock() * 1000)
     receiver.verifier.verify(signature=signature, timestamp=timestamp, body=body, now_ms=now_ms)

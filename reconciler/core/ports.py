@@ -5,7 +5,7 @@ Real adapters and the simulation's in-memory ones implement these; both pass the
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum, auto
 from math import inf
@@ -64,13 +64,15 @@ class Ending:
     """How a claim ends: settled, or another look after `again` seconds.
 
     `spend` counts an attempt of the record. `delayed`: a call failed that was not the record's own; after `DELAYS` in
-    a row it is looked at alone, for it may be what its batch fails on.
+    a row it is looked at alone, for it may be what its batch fails on. `left_out`: a transaction of somebody's holds
+    its row, mostly; that stops nobody else, so it is looked at beside others all the same, only more seldom.
     """
 
     claim: Claim
     again: float | None = None
     spend: bool = False
     delayed: bool = False
+    left_out: bool = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -83,7 +85,16 @@ class Ending:
         again = self.again or 0.0
         if self.delayed:
             return max(again, min(BACK_OFF**self.claim.delays, LONGEST_DELAY))
+        if self.left_out:
+            return max(again, LEFT_OUT_DELAYS[min(self.claim.delays, DELAYS - 1)])
         return max(again, BACK_OFF ** (self.claim.attempts + 1)) if self.spend else again
+
+    @property
+    def delays(self) -> int:
+        """Looks in a row, with this one, that were put off for nothing of the record's own."""
+        if self.left_out and not self.delayed:
+            return min(self.claim.delays + 1, DELAYS - 1)
+        return self.claim.delays + 1 if self.delayed else 0
 
 
 Progress = Callable[[int], None]
@@ -146,14 +157,39 @@ class Written:
 
 
 class Unanswered(Enum):
-    """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent."""
+    """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent.
+
+    `HELD`: HubSpot took it, and a transaction of somebody's holds the row that was to follow.
+    """
 
     OMITTED = auto()
     UNKNOWN = auto()
     UNSENT = auto()
+    HELD = auto()
 
 
 Answer = Written | Refused | Unanswered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The answers that the rows could not follow.
+
+    `refused`: a rule of the owner's refuses their row. HubSpot has them, and the next look puts that back.
+    `held`: a transaction of somebody's holds their row. Their intents stay open, and their customers are marked.
+    """
+
+    refused: Mapping[CustomerId, Refused] = field(default_factory=dict)
+    held: frozenset[IntentId] = frozenset()
+
+    def __or__(self, other: "Settled") -> "Settled":
+        """Return what became of both."""
+        return Settled(refused={**self.refused, **other.refused}, held=self.held | other.held)
+
+    def without(self, intents: Collection[IntentId]) -> "Settled":
+        """Return this without what was held up of these intents: they are looked at again."""
+        return replace(self, held=self.held.difference(intents))
+
 
 CALL_DEADLINE = 30.0
 """Seconds after which a HubSpot call has ended, however it ended."""
@@ -172,6 +208,9 @@ ATTEMPTS = 8
 
 DELAYS = 3
 """Looks in a row that a call failed, after which a record is looked at alone."""
+
+LEFT_OUT_DELAYS = (1.0, 8.0, 30.0)
+"""Seconds until another look at a pair that was left out for the first, the second, and any later time in a row."""
 
 LONGEST_DELAY = 600.0
 """Seconds at most between two looks at a record whose calls fail."""
@@ -203,8 +242,11 @@ class Pairs(Protocol):
         Returns the uuids of which something was left out and that want another look.
         """
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
-        """Change who is linked with whom, forget, ignore, detach or erase."""
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        """Change who is linked with whom, forget, ignore, detach or erase.
+
+        Returns the uuids of what was left out, because others' transactions are in the way.
+        """
 
     def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
         """Remember addresses that the contact of a customer has, or had, beside its own."""
@@ -218,11 +260,8 @@ class Pairs(Protocol):
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again, and mark the pairs that waited for them."""
 
-    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set.
-
-        Returns the ones whose row a rule of the owner's refused: HubSpot has them, and the next look puts that back.
-        """
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:
         """Look again at what a rule of the table's owner refused; or only if the rules are others by now."""
@@ -266,7 +305,10 @@ class Desk(Protocol):
         """Return which of these writes the table's owner would refuse a row for; nothing stays of the attempt."""
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
-        """Lease the pairs of these customers; the busy ones are left out."""
+        """Lease the pairs of these customers; the busy ones, and those whose row is held, are left out."""
+
+    def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
+        """Return those whose row a transaction of somebody's holds."""
 
     def remove(self, uuid: CustomerId) -> None:
         """Soft-delete a customer as any SQL writer would."""

@@ -215,6 +215,19 @@ class Step:
         return bool(self.pull) or self.local in (Local.DELETE, Local.REVIVE) or is_news
 
     @property
+    def rearranged(self) -> set[CustomerId]:
+        """The customers whose rows a change of who is linked with whom writes."""
+        match self.identity:
+            case Attach(_, former):
+                return {self.pair.uuid, *([] if former is None else [former])}
+            case Adopt(owner, _):
+                return {owner}
+            case Absorb() as merged:
+                return {merged.winner, merged.loser}
+            case None:
+                return {self.pair.uuid} if self.local is Local.ERASE else set()
+
+    @property
     def freed_address(self) -> Value:
         """The address that the contact had, and has no more."""
         had = self.pair.link.base.get("email")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.core.contact import CustomerId, IntentKind
+from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
 from reconciler.core.mirror import Taken, parked_by
@@ -12,8 +12,11 @@ from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_cus
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
-def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> None:
-    """Commit the answers of one call; `mirrors`: the rows take them, else the next look puts them back in HubSpot."""
+def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> set[IntentId]:
+    """Commit the answers of one call; return the intents of those that wait, for a transaction holds their row.
+
+    `mirrors`: the rows take them, else the next look puts them back in HubSpot.
+    """
     taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
         if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
@@ -22,7 +25,11 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
     taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
-    _refuse_second_owners(tables, taken)
+    held = [each for each in taken if mirrors and tables.is_held(each.write.pair.uuid)]
+    taken = [each for each in taken if each not in held]
+    _refuse_second_owners(tables, [*taken, *held])
+    for each in held:
+        _hold_up(tables, each)
     kept = [each for each in taken if each.write.pair.customer is not None]
     written, _ = write_customers(tables, [_row_write(each) for each in kept if mirrors])
     for each in taken:
@@ -59,6 +66,15 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
                 link.trouble.update(parked_by(sent.write, answer))
             tables.suspended = {**dict.fromkeys(answer.suspends, answer.code), **tables.suspended}
             tables.close([sent.intent])
+    return {each.sent.intent for each in held}
+
+
+def _hold_up(tables: Tables, each: Taken) -> None:
+    """Leave an answer to a later look; but a new contact belongs to its customer at once."""
+    if each.write.kind is IntentKind.CREATE:
+        link = tables.links[each.write.pair.uuid]
+        link.contact, link.alive = link.contact or each.contact.id, True
+    tables.mark({f"u:{each.write.pair.uuid}"}, 1)
 
 
 def _is_linkable(tables: Tables, each: Taken) -> bool:

@@ -39,11 +39,16 @@ class MemoryDesk:
         if rule is None:
             return {}
         refused = Refused(code=Code.ROW, columns=frozenset({rule.column}), text=f"{rule.column}_is_allowed")
-        return {write.pair.uuid: refused for write in writes if not rule.allows(write.values)}
+        tried = [write for write in writes if not self._tables.is_held(write.pair.uuid)]
+        return {write.pair.uuid: refused for write in tried if not rule.allows(write.values)}
 
     def lease(self, uuids: Collection[CustomerId]) -> list[Claim]:
         links = [self._tables.ensure_link(uuid) for uuid in sorted(uuids)]
-        return [lease(self._tables, link) for link in links if not self._tables.is_leased(link)]
+        free = [link for link in links if not self._tables.is_leased(link) and link.uuid not in self._tables.held]
+        return [lease(self._tables, link) for link in free]
+
+    def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
+        return self._tables.held.intersection(uuids)
 
     def remove(self, uuid: CustomerId) -> None:
         self._tables.remove(uuid)

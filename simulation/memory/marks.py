@@ -179,7 +179,7 @@ class MemoryMarks:
                 if mark is not None:
                     mark.due = due if mark.generation == generation else min(mark.due, now)
                     mark.crashes, mark.attempts = 0, mark.attempts + ending.spend
-                    mark.delays = mark.delays + 1 if ending.delayed else 0
+                    mark.delays = ending.delays
             if not ending.claim.marks:
                 subject = Subject.customer(ending.claim.uuid).key
                 mark = self._tables.marks.setdefault(subject, MarkRow(next(self._tables.numbers), due))

@@ -1,6 +1,6 @@
 """Customers and links in memory: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.mirror import Taken
 from reconciler.core.parking import parked_row
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Write, Written
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write, Written
 from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
@@ -182,19 +182,32 @@ class MemoryPairs:
                 link.trouble = kept
                 self._tables.mark({f"u:{link.uuid}"}, 2)
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
-        rule = self._tables.rule
-        broken = [] if rule is None else [(s, a) for s, a in answered if isinstance(a, Written) and _breaks(rule, s, a)]
-        answers.settle(self._tables, [each for each in answered if each not in broken])
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        broken = [(sent, answer) for sent, answer in answered if self._is_refused(sent, answer)]
+        held = answers.settle(self._tables, [each for each in answered if each not in broken])
         for each in broken:
             answers.settle(self._tables, [each], mirrors=False)
+        rule = self._tables.rule
         columns = frozenset() if rule is None else frozenset({rule.column})
-        return {sent.write.pair.uuid: Refused(code=Code.ROW, columns=columns) for sent, _ in broken}
+        refused = {sent.write.pair.uuid: Refused(code=Code.ROW, columns=columns) for sent, _ in broken}
+        return Settled(refused=refused, held=frozenset(held))
+
+    def _is_refused(self, sent: Sent, answer: Answer) -> bool:
+        """Whether the row that an answer is mirrored into would break the owner's rule."""
+        rule = self._tables.rule
+        if rule is None or not isinstance(answer, Written) or self._tables.is_held(sent.write.pair.uuid):
+            return False
+        if sent.write.pair.customer is None:
+            return not rule.allows(answer.contact.values)
+        return not rule.allows(Taken(sent, answer.contact).columns)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         rule = self._tables.rule
         if rule is not None:
-            steps = [s if rule.allows(s.pull) else parked_row(s, _told(rule)) for s in steps]
+            steps = [
+                s if rule.allows(s.pull) or self._tables.is_held(s.pair.uuid) else parked_row(s, _told(rule))
+                for s in steps
+            ]
         changing = [step for step in steps if step.changes_anything]
         ours = [step for step in changing if self._is_ours(step)]
         left_out = {step.pair.uuid for step in changing} - {step.pair.uuid for step in ours}
@@ -210,8 +223,9 @@ class MemoryPairs:
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         tables = self._tables
         touched = [step for step in steps if step.touches_customer]
-        released = _released(tables, touched)
-        writes = [_row_write(step, is_released=step.pair.uuid in released) for step in touched]
+        free = [step for step in touched if not tables.is_held(step.pair.uuid)]
+        released = _released(tables, free)
+        writes = [_row_write(step, is_released=step.pair.uuid in released) for step in free]
         written, lived = write_customers(tables, writes, released)
         for step in steps:
             tables.log(step.pair.uuid, step.conflicts)
@@ -228,10 +242,11 @@ class MemoryPairs:
         tables.wake_waiting([step.freed_address for step in steps])
         return left_out
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        left_out = {step.pair.uuid for step in steps if step.rearranged & self._tables.held}
         for step in steps:
             link = self._tables.links.get(step.pair.uuid)
-            if link is None or link.fence != step.pair.fence:
+            if link is None or link.fence != step.pair.fence or step.pair.uuid in left_out:
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
             self._tables.give_up(step.closes)
@@ -246,6 +261,7 @@ class MemoryPairs:
                     self._absorb(merged)
                 case None:
                     self._end(step)
+        return left_out
 
     def _attach(self, step: Step, attached: Attach) -> None:
         tables, uuid = self._tables, step.pair.uuid
@@ -436,10 +452,3 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
 
 def _told(rule: Rule) -> RowRefused:
     return RowRefused(f"{rule.column}_is_allowed", frozenset({rule.column}))
-
-
-def _breaks(rule: Rule, sent: Sent, answer: Written) -> bool:
-    """Whether the row that an answer is mirrored into would break the owner's rule."""
-    if sent.write.pair.customer is None:
-        return not rule.allows(answer.contact.values)
-    return not rule.allows(Taken(sent, answer.contact).columns)

@@ -40,7 +40,7 @@ def write_customers(
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
             tables.customers[uuid].stored["email"] = address
-        raise Clash("customer_email_is_unique_among_live", delay=1.0)
+        raise Clash("customer_address_is_unique_among_live", delay=1.0)
     lived = {}
     for write in writes:
         if write.uuid in passing:

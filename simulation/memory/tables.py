@@ -253,10 +253,15 @@ class Tables:
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
         self.handed_over: set[ContactId] = set()
+        self.held: set[CustomerId] = set()
 
     def is_ignored(self, contact: ContactId) -> bool:
         """Whether it is an erased person's."""
         return self.aliases.get(contact, (None, ""))[1] == "ignored"
+
+    def is_held(self, uuid: CustomerId) -> bool:
+        """Whether a transaction of somebody's holds the row."""
+        return uuid in self.held and uuid in self.customers
 
     def new_uuid(self) -> CustomerId:
         """Return a uuid that was never used."""
@@ -331,7 +336,7 @@ class Tables:
             raise Refusal("erased_subject")
         holder = self.holder(address)
         if holder is not None and holder.uuid != uuid:
-            raise Refusal("customer_email_is_unique_among_live")
+            raise Refusal("customer_address_is_unique_among_live")
 
     # What several ports look up or do.
 

@@ -11,12 +11,13 @@ from callers import Caller, Reply
 from deliveries import URL
 from systems import documented
 
-from api.__main__ import services
+from api.__main__ import Beside, services
 from api.app import make_app
 from api.auth import Role
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError
 from reconciler.erase import erase
 from reconciler.settings import Api, load
@@ -45,7 +46,7 @@ class Acting:
     def __init__(self, environment: Mapping[str, str], database: Database) -> None:
         settings = load(Api, environment)
         self.parts = wiring.build(settings, database, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
-        served = services(settings, self.parts)
+        served = services(settings, self.parts, Beside(reads=database, health=database))
         served.account.look()
         self._api = Caller(make_app(served), documented, Authorization=f"Bearer {served.tokens.issue(Role.ADMIN)}")
         self._receiver = Caller(make_receiver(_receiver(self.parts, environment["HUBSPOT_CLIENT_SECRET"])))
@@ -94,4 +95,5 @@ def _receiver(parts: wiring.Parts, secret: str) -> Receiver:
         portal_id=inbox.portal_id,
         app_id=None,
         alarm=Alarm(time.monotonic),
+        bodies=Bodies(),
     )

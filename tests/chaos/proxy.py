@@ -30,9 +30,10 @@ class Proxy:
     """
 
     def __init__(self, upstream: Callable[[], socket.socket], random: Random, *, stall: float = 1.0) -> None:
-        self.share, self.struck = 0.0, 0
+        self.share, self.struck, self.swallows = 0.0, 0, False
         self._upstream, self._random, self._stall = upstream, random, stall
         self._open: set[socket.socket] = set()
+        self._swallowed: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._listen, daemon=True, name="proxy").start()
@@ -49,6 +50,10 @@ class Proxy:
         for each in list(self._open):
             self._end(each, reset=True)
 
+    def swallow_all(self) -> None:
+        """From now on pass nothing on of what the open connections send, in silence; new ones too, while `swallows`."""
+        self._swallowed |= self._open
+
     def _listen(self) -> None:
         with suppress(OSError):
             while True:
@@ -63,6 +68,7 @@ class Proxy:
             return
         ills = [Fate(self._random), Fate(self._random)] if self._random.random() < self.share else [None, None]
         self._open |= {near, far}
+        self._swallowed |= {near, far} if self.swallows else set()
         for source, sink, fate in ((near, far, ills[0]), (far, near, ills[1])):
             threading.Thread(target=self._pump, args=(source, sink, fate), daemon=True).start()
 
@@ -70,6 +76,8 @@ class Proxy:
         is_reset = False
         with suppress(OSError):
             while data := source.recv(CHUNK):
+                if source in self._swallowed:
+                    continue
                 if fate is None or fate.spares(len(data)):
                     sink.sendall(data)
                     continue

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from reconciler.adapters.postgres.queries import named, statements
 from reconciler.core.fields import COLUMNS
 
@@ -32,6 +34,12 @@ def test_every_statement_is_used_and_every_use_is_one() -> None:
     used = set(re.findall(r'\.(?:rows|row|run)\(\s*"(\w+)"', code))
     used |= set(re.findall(r'statements\(\)\["(\w+)"\]', code))
     assert used == set(statements())
+
+
+@pytest.mark.parametrize("file", ["queries.sql", "install.sql"])
+def test_no_two_statements_have_one_name(file: str) -> None:
+    text = (ROOT / "reconciler" / "adapters" / "postgres" / file).read_text()
+    assert len(re.findall(r"^-- \w+: ", text, re.MULTILINE)) == len(named(file))
 
 
 def test_every_statement_of_the_installation_is_used() -> None:

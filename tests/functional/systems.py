@@ -15,13 +15,14 @@ from deliveries import APP, PORTAL, SECRET, URL
 from psycopg.conninfo import make_conninfo
 from world import World
 
-from api.__main__ import services
+from api.__main__ import Beside, services
 from api.app import Services, make_app
 from api.auth import Role
 from api.routes import ROUTES
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
+from reconciler.bodies import Bodies
 from reconciler.settings import Api, load
 from webhook.__main__ import StoringInbox
 from webhook.alarm import Alarm
@@ -110,7 +111,8 @@ def documented(method: str, path: str) -> Collection[int] | None:
 
 def api_in_process(world: World, database: Database, **more: str) -> ApiInProcess:
     """Put the API together as its process does."""
-    parts = services(settings := load(Api, api_environment(world, **more)), wiring.build(settings, database))
+    settings = load(Api, api_environment(world, **more))
+    parts = services(settings, wiring.build(settings, database), Beside(reads=database, health=database))
     parts.account.look()
     return ApiInProcess.of(world, parts)
 
@@ -143,6 +145,7 @@ class Hook:
             "wake": self._wake,
             "portal_id": lambda: PORTAL,
             "alarm": Alarm(time.monotonic),
+            "bodies": Bodies(),
             "app_id": APP,
         }
         self.call = Caller(make_receiver(Receiver(**{**parts, **changes})))

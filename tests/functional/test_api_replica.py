@@ -10,9 +10,9 @@ from standbys import standby_of
 from systems import ApiInProcess, api_environment
 from world import World, until
 
-from api.__main__ import services
+from api.__main__ import Beside, services
 from reconciler import wiring
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import Database, Timely, open_pool
 from reconciler.settings import Api, load
 
 
@@ -65,15 +65,16 @@ def _is_there(dsn: str) -> bool:
 
 
 @pytest.fixture
-def reads(replica: Replica) -> Iterator[ConnectionPool[psycopg.Connection[dict[str, object]]]]:
+def reads(replica: Replica) -> Iterator[ConnectionPool[Timely]]:
     with open_pool(replica.dsn, size=2, wait=0.25) as pool:
         yield pool
 
 
 @pytest.fixture
-def api(world: World, database: Database, reads: ConnectionPool[psycopg.Connection[dict[str, object]]]) -> ApiInProcess:
+def api(world: World, database: Database, reads: ConnectionPool[Timely]) -> ApiInProcess:
     settings = load(Api, api_environment(world))
-    return ApiInProcess.of(world, services(settings, wiring.build(settings, database), Database(reads)))
+    beside = Beside(reads=database, health=database, replica=Database(reads))
+    return ApiInProcess.of(world, services(settings, wiring.build(settings, database), beside))
 
 
 KAI = {"email": "kai@example.com", "firstname": "Kai", "lastname": "K"}
@@ -112,9 +113,7 @@ def test_a_write_never_goes_by_the_replica(api: ApiInProcess, replica: Replica) 
     assert api.admin("PUT", "/kai@example.com", json={"company": "c"}, If_Match=now).status == 200
 
 
-def test_without_the_replica_the_primary_answers(
-    api: ApiInProcess, reads: ConnectionPool[psycopg.Connection[dict[str, object]]]
-) -> None:
+def test_without_the_replica_the_primary_answers(api: ApiInProcess, reads: ConnectionPool[Timely]) -> None:
     api.admin("POST", "/", json=KAI)
     reads.close()
     assert api.user("GET", "/kai@example.com").status == 200

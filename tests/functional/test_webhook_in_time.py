@@ -13,6 +13,7 @@ from systems import KAI, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.settings import Webhook, load
 from reconciler.wiring import build
 from webhook.__main__ import receiving
@@ -20,12 +21,16 @@ from webhook.__main__ import receiving
 Until = Callable[..., Any]
 
 
+def received(settings: Webhook, database: Database) -> Caller:
+    return Caller(receiving(settings, build(settings, database), PostgresInbox(database)))
+
+
 @pytest.fixture
 def receiver(world: World) -> Iterator[Caller]:
     """The receiver as its process puts it together, worker and all, on a pool that ends with the test."""
     settings = load(Webhook, webhook_environment(world, HUBSPOT_CLIENT_SECRET="old,new"))
     with open_pool(world.dsn, size=8) as pool:
-        yield Caller(receiving(settings, build(settings, Database(pool))))
+        yield received(settings, Database(pool))
 
 
 def test_what_a_person_does_in_hubspot_reaches_postgres_through_a_real_receiver(
@@ -77,7 +82,7 @@ def test_a_delivery_that_was_taken_before_the_account_was_known_is_drained_too(w
     world.portal.faults.add(action="status", status=500, path_contains="account-info", times=2)
     settings = load(Webhook, webhook_environment(world))
     with open_pool(world.dsn, size=8) as pool:
-        receiver = Caller(receiving(settings, build(settings, Database(pool))))
+        receiver = received(settings, Database(pool))
         contact = world.portal.create(KAI)
         assert receiver("POST", "/", **signed([event(contact.id, "contact.creation")])).status == 204
         until(lambda: world.customer("kai@hubspot.com"))

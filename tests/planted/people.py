@@ -92,8 +92,8 @@ PEOPLE: tuple[Fault, ...] = (
     ),
     real(
         "an erase does not shut inserts out",
-        "an erase holds a lock shared with every insert",
-        Edit(SCHEMA, "    perform pg_advisory_xact_lock_shared(hashtext('sync.erase'));\n", ""),
+        "an erase waits for the inserts that may not know of it",
+        Edit(SCHEMA, "    perform sync.note_era();\n", ""),
         tests=(
             ERASE,
             f"{RULES}::test_an_erase_does_not_pass_an_insert_under_way",

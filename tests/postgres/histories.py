@@ -11,7 +11,7 @@ import orjson
 import pytest
 from world import World, until
 
-from api.__main__ import services
+from api.__main__ import Beside, services
 from api.app import make_app
 from api.auth import Role, Tokens
 from reconciler import wiring
@@ -76,11 +76,6 @@ def trouble(world: World, uuid: Any) -> dict[str, str]:
 
 def count(world: World, what: str) -> int:
     return world.sql(f"select count(*) from {what}")[0]["count"]
-
-
-def erases_waiting(world: World) -> int:
-    """How many erases wait for their turn."""
-    return count(world, "pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and not granted")
 
 
 def expire(world: World) -> None:
@@ -161,7 +156,8 @@ class Caller:
             "SYNC_DELETES": world.settings.sync_deletes,
             "JWT_SECRET": SECRET,
         }
-        served = services(load(Api, environment), world.parts)
+        database = world.parts.database
+        served = services(load(Api, environment), world.parts, Beside(reads=database, health=database))
         served.account.look()
         self._app = make_app(served)
         self._token = Tokens(SECRET).issue(Role.ADMIN)
@@ -172,6 +168,7 @@ class Caller:
         environ = {
             "REQUEST_METHOD": method,
             "HTTP_HOST": "127.0.0.1",
+            "SERVER_PORT": "80",
             "PATH_INFO": path,
             "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(data)),

@@ -1,9 +1,7 @@
 """Erased stays erased: by command, through crashes, after a restored backup."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
 from histories import (
     CREATE,
@@ -11,7 +9,6 @@ from histories import (
     Person,
     assert_erased,
     change,
-    erases_waiting,
     expire,
     killed,
     person,
@@ -19,7 +16,7 @@ from histories import (
     traces,
 )
 from psycopg.errors import CheckViolation
-from world import World, until
+from world import World
 
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.ports import Subject
@@ -147,13 +144,3 @@ def test_an_erase_of_a_customer_whose_create_is_open_takes_the_contact_too(world
     world.sweep()
     assert_erased(world)
     assert world.portal.contacts == []
-
-
-def test_an_erase_goes_before_inserts_that_begin_later(world: World, kai: Person) -> None:
-    with psycopg.connect(world.dsn) as application, ThreadPoolExecutor(1) as operator:
-        application.execute("insert into customer (email) values ('uwe@example.com')")
-        done = operator.submit(erase, world.parts, "kai@example.com")
-        until(lambda: erases_waiting(world))
-        application.commit()
-        assert done.result()
-    assert_erased(world)

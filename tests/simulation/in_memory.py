@@ -1,6 +1,7 @@
 """The store in memory, as the contract tests use it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 
 from stores import IntentState, LinkState, Loser, MarkState, Store
@@ -42,6 +43,12 @@ class InMemory(Store):
 
     def delete(self, uuid: CustomerId) -> None:
         self.tables.delete(uuid)
+
+    @contextmanager
+    def held(self, uuid: CustomerId) -> Iterator[None]:
+        self.tables.held.add(uuid)
+        yield
+        self.tables.held.discard(uuid)
 
     def bury(self, address: str) -> None:
         self.tables.tombstones.add(address)

@@ -1,6 +1,7 @@
 """The store in Postgres, as the contract tests use it: people write SQL, and time passes in the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class InPostgres(Store):
     """The real store; time passes by moving the times in its tables back."""
 
     def __init__(self, dsn: str, database: Database, tombstones: Path | None = None) -> None:
+        self.dsn = dsn
         self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
         self.marks, self.pairs = PostgresMarks(database), PostgresPairs(database, tombstones=tombstones)
         self.records, self.desk = PostgresRecords(database), PostgresDesk(database)
@@ -77,7 +79,14 @@ class InPostgres(Store):
     def delete(self, uuid: CustomerId) -> None:
         self.sql("delete from customer where uuid = %s", uuid)
 
+    @contextmanager
+    def held(self, uuid: CustomerId) -> Iterator[None]:
+        with psycopg.connect(self.dsn) as user:
+            user.execute("select from customer where uuid = %s for update", [uuid])
+            yield
+
     def bury(self, address: str) -> None:
+        self.sql("select sync.make_salt()")
         self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)
 
     def pass_time(self, seconds: float) -> None:

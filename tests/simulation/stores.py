@@ -5,6 +5,7 @@ What is in it is told in one common shape, so that one suite of tests can ask bo
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -104,6 +105,10 @@ class Store(ABC):
     @abstractmethod
     def delete(self, uuid: CustomerId) -> None:
         """DELETE the row."""
+
+    @abstractmethod
+    def held(self, uuid: CustomerId) -> AbstractContextManager[None]:
+        """Have a transaction of somebody's hold the row meanwhile."""
 
     @abstractmethod
     def bury(self, address: str) -> None:

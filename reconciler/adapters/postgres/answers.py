@@ -1,28 +1,40 @@
 """Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whoever holds the claim."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
 from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
 from reconciler.adapters.postgres.table import require_all
-from reconciler.core.contact import CustomerId, IntentKind
+from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Taken, parked_by
 from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
-def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> list[CustomerId]:
-    """Commit the answers of one call in one transaction; return those who were erased while they were created.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """What is left to do: erase those who were erased while they were created; come again for the intents held up."""
 
-    `mirrors`: the rows take what was answered; else they stay, and the next look puts it back in HubSpot.
+    erased: list[CustomerId]
+    held: frozenset[IntentId]
+
+
+def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Unsettled:
+    """Commit the answers of one call in one transaction, but for those whose row somebody's transaction holds.
+
+    `mirrors`: the rows take what was answered; else they stay, held or not, and the next look puts it back in HubSpot.
     """
     written = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     erased = _erased(work, written)
-    taken = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
+    taken, held = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
+    if not mirrors:
+        taken, held = [*taken, *held], []
     refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
     moves = [_moved(each) for each in taken] + [_refused(s, why) for s, why in refused]
+    moves += [_only_linked(each) for each in held if each.write.kind is IntentKind.CREATE]
     if moves:
         work.run("move_pushed", answers=to_json(moves))
     _log_otherwise(work, taken)
@@ -38,7 +50,9 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
-    return erased
+    if held:
+        work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in held], lane=1, privacy=False)
+    return Unsettled(erased=erased, held=frozenset(each.sent.intent for each in held))
 
 
 def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
@@ -47,7 +61,7 @@ def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
     return [owners[row["contact"]] for row in rows]
 
 
-def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
+def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
     """Take new contacts from the placeholders that their own webhook made; leave out what somebody else links."""
     owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
     if not owners:
@@ -66,10 +80,11 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> list[Taken]:
     return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])
 
 
-def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
+def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
     """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself.
 
-    A reservation that was given up meanwhile is made anew: its contact is there after all.
+    The others are those whose row can be written, and those whose row is held. A reservation that was given up
+    meanwhile is made anew: its contact is there after all.
     """
     reserved = [e.write.pair.uuid for e in taken if e.write.kind is IntentKind.CREATE and e.write.pair.customer is None]
     if reserved:
@@ -78,12 +93,13 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> list[Taken]:
         {"uuid": each.write.pair.uuid, "contact": each.contact.id, "created": each.write.kind is IntentKind.CREATE}
         for each in taken
     ]
-    known = {row["uuid"] for row in work.rows("at_home", rows=to_json(rows))} if rows else set()
-    late = [each for each in taken if each.write.pair.uuid not in known]
+    held = {row["uuid"]: row["held"] for row in work.rows("at_home", rows=to_json(rows))} if rows else {}
+    late = [each for each in taken if each.write.pair.uuid not in held]
     if late:
         work.run("close_intents", ids=[each.sent.intent for each in late])
         work.run("mark", subjects=[f"c:{each.contact.id}" for each in late], lane=1, privacy=False)
-    return [each for each in taken if each.write.pair.uuid in known]
+    home = [each for each in taken if each.write.pair.uuid in held]
+    return [e for e in home if not held[e.write.pair.uuid]], [e for e in home if held[e.write.pair.uuid]]
 
 
 def _log_otherwise(work: Work, taken: Sequence[Taken]) -> None:
@@ -115,6 +131,19 @@ def _moved(each: Taken) -> dict[str, Any]:
         "alive": each.alive,
         "contact": contact.id,
         "cured": each.cured,
+        "trouble": {},
+    }
+
+
+def _only_linked(each: Taken) -> dict[str, Any]:
+    """A new contact belongs to its customer at once, whenever the row can follow: it must not be made twice."""
+    return {
+        "uuid": each.write.pair.uuid,
+        "pushed": {},
+        "ms": 0,
+        "alive": each.alive,
+        "contact": each.contact.id,
+        "cured": [],
         "trouble": {},
     }
 

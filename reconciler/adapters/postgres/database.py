@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
 from psycopg import Connection, errors
+from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -18,10 +20,26 @@ from reconciler.core.errors import Transient
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
 
+DEADLINE = 70.0
+"""Seconds in which every statement is answered: longer than Postgres itself lets one run."""
+
+SHORT_DEADLINE = 5.0
+"""The same for connecting, and for who has a caller that waits."""
+
+LINE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""What libpq is told about the line: one that is dead is known to be after 25 s without, 15 s with data under way."""
+
 PREPARED_AFTER = 1
 """Times a statement runs on a connection before it is prepared there."""
 
-OUR_KEYS = frozenset({"customer_email_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
+OUR_KEYS = frozenset({"customer_address_is_unique_among_live", "customer_uuid_is_unique", "customer_pkey"})
 """Keys of the table that the sync relies on: what they refuse is a race, and the next look sees it."""
 
 CAUSE_DELAY = 10.0
@@ -29,6 +47,7 @@ CAUSE_DELAY = 10.0
 
 Row = DictRow
 Rows = list[DictRow]
+Found = TypeVar("Found")
 
 
 class DatabaseDown(Transient):
@@ -74,15 +93,38 @@ class AddressErased(Transient):
     """The address belongs to an erased person."""
 
 
+class Silent(psycopg.OperationalError):
+    """No answer came before the deadline."""
+
+
+class Timely(Connection[DictRow]):
+    """A connection that is closed when an answer does not come in time.
+
+    A pooler's kernel goes on acknowledging what its dead process never reads: neither keepalives nor
+    tcp_user_timeout see that. Everything psycopg waits for on a connection, it waits for here.
+    """
+
+    deadline: float | None = SHORT_DEADLINE
+
+    def wait(self, gen: PQGen[Found], interval: float = 0.1, timeout: float | None = None) -> Found:
+        if timeout is not None or self.deadline is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.deadline)
+        except errors._WaitTimeout as error:
+            self.close()
+            raise Silent("no answer in time") from error
+
+
 def to_json(value: object) -> str:
     """Return a value as a JSON text for a jsonb parameter."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def open_pool(
-    dsn: str | Callable[[], str], *, size: int, wait: float = POOL_WAIT
-) -> ConnectionPool[Connection[DictRow]]:
-    """Return a pool that connects in the background; a use waits `wait` seconds at most.
+    dsn: str | Callable[[], str], *, size: int, wait: float = POOL_WAIT, deadline: float = DEADLINE
+) -> ConnectionPool[Timely]:
+    """Return a pool that connects in the background; a use waits `wait` seconds for a connection, `deadline` for it.
 
     A `dsn` that may change is asked for at each connection.
     """
@@ -96,13 +138,13 @@ def open_pool(
         reconnect_timeout=5,
         max_lifetime=1800,
         open=False,
-        connection_class=Connection[DictRow],
-        configure=_configure,
-        kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+        connection_class=Timely,
+        configure=partial(_configure, deadline=deadline),
+        kwargs={"row_factory": dict_row, "autocommit": True, "prepare_threshold": None, **LINE},
     )
 
 
-def _configure(connection: Connection[DictRow]) -> None:
+def _configure(connection: Timely, *, deadline: float) -> None:
     """Let no statement wait for ever, and let them be prepared, where Postgres itself answers.
 
     A pooler lends its sessions to many: what is set there reaches others, and prepared statements do not survive. It
@@ -113,6 +155,7 @@ def _configure(connection: Connection[DictRow]) -> None:
         connection.execute(statements()["configure"])
         connection.execute(statements()["keep_plans"])
         connection.prepare_threshold = PREPARED_AFTER
+    connection.deadline = deadline
 
 
 class Work:
@@ -139,23 +182,29 @@ class Work:
 
 
 class Database:
-    """Runs statements, each one alone or several in one transaction."""
+    """Runs statements, each one alone or several in one transaction. `is_brief`: a caller waits for the latter."""
 
-    def __init__(self, pool: ConnectionPool[Connection[DictRow]]) -> None:
+    def __init__(self, pool: ConnectionPool[Timely], *, is_brief: bool = False) -> None:
         self._pool = pool
+        self._begin = statements()["begin_own_briefly"] if is_brief else statements()["begin_own"]
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection[DictRow]]:
+    def _connection(self) -> Iterator[Timely]:
         """Borrow a connection; one that takes no writes, or whose plans are out of date, is not given back.
 
-        The next may reach the new primary, and plans for the tables as they are.
+        The next may reach the new primary, and plans for the tables as they are. Where one does not answer, the
+        others lie on the same dead line: all are made anew.
         """
-        with self._pool.connection() as connection:
-            try:
-                yield connection
-            except (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported):
-                connection.close()
-                raise
+        try:
+            with self._pool.connection() as connection:
+                try:
+                    yield connection
+                except (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported):
+                    connection.close()
+                    raise
+        except Silent:
+            self._pool.drain()
+            raise
 
     @contextmanager
     def _bounded(self) -> Iterator[Connection[DictRow]]:
@@ -186,8 +235,22 @@ class Database:
         """Open a transaction of the sync's own: durable, and not captured by the trigger."""
         with _translated(), self._connection() as connection:
             # The pool commits, or rolls back, what is open when the connection comes back.
-            connection.execute(statements()["begin_own"], prepare=False)
+            connection.execute(self._begin, prepare=False)
             yield Work(connection)
+
+
+def lasting(
+    dsn: str | Callable[[], str],
+    *,
+    size: int,
+    wait: float = POOL_WAIT,
+    deadline: float = DEADLINE,
+    is_brief: bool = False,
+) -> Database:
+    """Return a database with connections of its own, for as long as the process lives."""
+    pool = open_pool(dsn, size=size, wait=wait, deadline=deadline)
+    pool.open(wait=False)
+    return Database(pool, is_brief=is_brief)
 
 
 @contextmanager

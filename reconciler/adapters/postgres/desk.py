@@ -59,6 +59,10 @@ class PostgresDesk:
             rows = work.rows("lease", uuids=list(uuids), lease=LEASE)
         return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
 
+    def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
+        with self._database.own() as work:
+            return {CustomerId(row["uuid"]) for row in work.rows("held", uuids=list(uuids))}
+
     def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
         if not writes or not self._table.has_rules:
             return {}
@@ -83,6 +87,9 @@ class PostgresDesk:
             kept = [_row_of(write) for write in writes if write.pair.customer is not None]
             if new:
                 require_all(work.rows("insert_customers", rows=to_json(new), watched=False))
+            # A row that another transaction holds cannot be tried now, and is not waited for.
+            free = {row["uuid"] for row in work.rows("lock_customers", uuids=[row["uuid"] for row in kept])}
+            kept = [row for row in kept if row["uuid"] in free]
             if kept:
                 require_all(work.rows("write_customers", rows=to_json(kept), watched=False))
             work.run("check_constraints")

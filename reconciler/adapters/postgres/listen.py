@@ -5,9 +5,9 @@ from collections.abc import Callable
 from time import monotonic
 
 import psycopg
-from psycopg import Connection
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 
+from reconciler.adapters.postgres.database import LINE, Timely
 from reconciler.adapters.postgres.queries import statements
 
 PAUSE = 0.015
@@ -18,15 +18,15 @@ SHARE = 20
 """A look that takes long, for there is much, is followed by a pause of so many times that."""
 
 RETRY = 5.0
-"""Seconds until a lost connection is made again."""
+"""Seconds until a lost connection is made again; one that does not answer a look in time is lost, too."""
 
 
 def listen(dsn: Callable[[], str], wake: Callable[[], None], stopped: threading.Event) -> None:
     """Call `wake` whenever a customer was changed, until `stopped`; `dsn` is asked at each connection."""
     while not stopped.is_set():
         try:
-            with Connection[DictRow].connect(
-                dsn(), row_factory=dict_row, autocommit=True, prepare_threshold=None, connect_timeout=5
+            with Timely.connect(
+                dsn(), row_factory=dict_row, autocommit=True, prepare_threshold=None, **LINE
             ) as connection:
                 _prepare(connection)
                 _look(connection, wake, stopped)
@@ -34,7 +34,7 @@ def listen(dsn: Callable[[], str], wake: Callable[[], None], stopped: threading.
             stopped.wait(RETRY)
 
 
-def _prepare(connection: Connection[DictRow]) -> None:
+def _prepare(connection: Timely) -> None:
     """Hear NOTIFY and prepare the look where Postgres itself answers; a pooler lends its sessions to many."""
     row = connection.execute(statements()["backend"]).fetchone()
     if row is not None and row["backend"] == connection.info.backend_pid:
@@ -42,7 +42,7 @@ def _prepare(connection: Connection[DictRow]) -> None:
         connection.prepare_threshold = 0
 
 
-def _look(connection: Connection[DictRow], wake: Callable[[], None], stopped: threading.Event) -> None:
+def _look(connection: Timely, wake: Callable[[], None], stopped: threading.Event) -> None:
     found = monotonic()
     while not stopped.is_set():
         began = monotonic()

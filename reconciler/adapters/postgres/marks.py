@@ -61,7 +61,7 @@ class PostgresMarks:
         if not late:
             return
         marks = [
-            _mark(s, g, delay=e.delay, spent=int(e.spend), delayed=e.delayed) for e in late for s, g in e.claim.marks
+            _mark(s, g, delay=e.delay, spent=int(e.spend), delays=e.delays) for e in late for s, g in e.claim.marks
         ]
         work.run("put_off", marks=to_json(marks))
         unmarked = [e for e in late if not e.claim.marks]

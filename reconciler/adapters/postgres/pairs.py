@@ -1,10 +1,18 @@
 """Customers and links in Postgres: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random,
+)
 
 from reconciler.adapters.postgres import answers
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
@@ -15,11 +23,16 @@ from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind,
 from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values, normalised
 from reconciler.core.parking import parked_row
-from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Write
+from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Settled, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
 
 SETTLE_TRIES = 5
-"""Tries of a transaction that commits HubSpot's answers."""
+SETTLE_PATIENCE = 2.0
+"""Tries of a transaction that commits HubSpot's answers, and seconds after which there is no other."""
+
+ROW_PATIENCE = 1.0
+ROW_NAP = (0.02, 0.1)
+"""Seconds for which a caller waits for a row that somebody's transaction holds, and between two looks at it."""
 
 
 class PostgresPairs:
@@ -99,40 +112,49 @@ class PostgresPairs:
         if not only_if_rules_changed or self._table.has_new_rules():
             self._database.row("lift_refused")
 
-    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Mapping[CustomerId, Refused]:
+    def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        settled = self._settle_each(answered)
+        until = monotonic() + ROW_PATIENCE
+        # Mostly a row is held for milliseconds.
+        while (waiting := _waited_for(answered, settled)) and monotonic() < until:
+            sleep(uniform(*ROW_NAP))
+            settled = settled.without({sent.intent for sent, _ in waiting}) | self._settle_each(waiting)
+        return settled
+
+    def _settle_each(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
+        """Commit answers; one whose row Postgres refuses does not keep its neighbours back."""
         try:
-            self._settle_patiently(answered, mirrors=True)
+            return Settled(held=self._settle_surely(answered, mirrors=True))
         except RowRefused as error:
             if len(answered) == 1:
                 return self._put_back(answered[0], error)
-        else:
-            return {}
         middle = len(answered) // 2
-        return {**self.settle(answered[:middle]), **self.settle(answered[middle:])}
+        return self._settle_each(answered[:middle]) | self._settle_each(answered[middle:])
 
-    def _put_back(self, answered: tuple[Sent, Answer], error: RowRefused) -> Mapping[CustomerId, Refused]:
+    def _put_back(self, answered: tuple[Sent, Answer], error: RowRefused) -> Settled:
         """Commit an answer whose row Postgres refuses: HubSpot has it, so the base has; the next look takes it back."""
-        self._settle_patiently([answered], mirrors=False)
+        self._settle_surely([answered], mirrors=False)
         write = answered[0].write
         told = self._table.told(error, write.values)
-        return {write.pair.uuid: Refused(code=Code.ROW, columns=told.columns, text=told.rule)}
+        return Settled(refused={write.pair.uuid: Refused(code=Code.ROW, columns=told.columns, text=told.rule)})
 
-    def _settle_patiently(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> None:
+    def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> frozenset[IntentId]:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
         again = retry_if_exception_type((AddressTaken, Busy))
-        retrying = Retrying(
-            retry=again, stop=stop_after_attempt(SETTLE_TRIES), wait=wait_random(max=0.05), reraise=True
-        )
+        stop = stop_after_attempt(SETTLE_TRIES) | stop_after_delay(SETTLE_PATIENCE)
+        retrying = Retrying(retry=again, stop=stop, wait=wait_random(max=0.05), reraise=True)
         try:
-            retrying(self._settle, answered, mirrors)
+            return retrying(self._settle, answered, mirrors)
         except AddressTaken as error:
             # HubSpot has been called: what stands in the way is no refusal, the open intent settles it.
             raise Busy("an answer could not be committed", delay=1.0) from error
 
-    def _settle(self, answered: Sequence[tuple[Sent, Answer]], mirrors: bool) -> None:
+    def _settle(self, answered: Sequence[tuple[Sent, Answer]], mirrors: bool) -> frozenset[IntentId]:
         with self._database.own() as work:
-            for uuid in answers.settle(work, answered, mirrors=mirrors):
+            settled = answers.settle(work, answered, mirrors=mirrors)
+            for uuid in settled.erased:
                 self._erase(work, uuid)
+        return settled.held
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
@@ -156,20 +178,43 @@ class PostgresPairs:
             left_out = {step.pair.uuid for step in steps if step.pair.uuid not in ours}
             return left_out | _merge(work, [step for step in steps if step.pair.uuid in ours], watched=watched)
 
-    def rearrange(self, steps: Sequence[Step]) -> None:
-        for step in steps:
+    def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
+        return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
+
+    def _is_rearranged(self, step: Step) -> bool:
+        try:
+            if step.local is Local.ERASE:
+                self._announce(step)
             with self._database.own() as work:
                 if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
-                    continue
+                    return True
+                if step.rearranged and work.rows("held", uuids=sorted(step.rearranged)):
+                    return False
                 _rearrange(work, step)
                 if step.local is Local.ERASE:
                     self._erase(work, step.pair.uuid)
+        except Busy:
+            return False
+        return True
+
+    def _announce(self, step: Step) -> None:
+        """Let inserts that begin from now on know of an erase: it waits for the others, and none for it."""
+        with self._database.own() as work:
+            if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
+                return
+            work.run("announce_erase", uuid=step.pair.uuid)
+        self._database.run("begin_era")
 
     def _erase(self, work: Work, uuid: CustomerId) -> None:
         """Erase by closure; the copy outside the database is written before the transaction ends."""
         stones = work.rows("erase", uuid=uuid)
         if self._tombstones is not None:
             write_tombstones(self._tombstones, work, stones)
+
+
+def _waited_for(answered: Sequence[tuple[Sent, Answer]], settled: Settled) -> list[tuple[Sent, Answer]]:
+    """Return the answers of API writes that are held up."""
+    return [(sent, answer) for sent, answer in answered if sent.intent in settled.held and sent.write.is_direct]
 
 
 def _not_erased(work: Work, writes: Sequence[Write]) -> list[Write]:

@@ -3,6 +3,9 @@
 -- begin_own: begin a transaction of the sync's own (not captured by the trigger), durable, and patient for 5 s at most
 begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '5s'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
 
+-- begin_own_briefly: the same for a transaction that a caller waits for
+begin; set local sync.own = on; set local synchronous_commit = on; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
+
 -- begin_bounded: begin a transaction in which no statement waits for ever, where the session is not ours alone
 begin; set local lock_timeout = '1500ms'; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'; set local timezone = 'UTC'
 
@@ -30,17 +33,29 @@ select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, 
 -- claim: lease due pairs
 select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
 
--- lease: lease pairs for an API write; customers that have no link yet get the row a lease sits on
-with fresh as (
+-- lease: lease pairs for an API write whose row nobody holds; customers that have no link yet get the row a lease sits on
+with loose as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+), held as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
+), fresh as (
     insert into sync.link (uuid, lease_until, fence) select uuid, now() + %(lease)s * interval '1 second', nextval('sync.number')
-    from unnest(%(uuids)s::uuid[]) as uuid where not exists (select from sync.link l where l.uuid = uuid.uuid) order by uuid on conflict (uuid) do nothing returning uuid, fence
+    from unnest(%(uuids)s::uuid[]) as uuid where not exists (select from sync.link l where l.uuid = uuid.uuid) and uuid not in (select uuid from held)
+    order by uuid on conflict (uuid) do nothing returning uuid, fence
 ), free as (
-    select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and (lease_until is null or lease_until < now()) order by uuid for update skip locked
+    select uuid from sync.link where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from held) and (lease_until is null or lease_until < now())
+    order by uuid for update skip locked
 ), leased as (
     update sync.link l set lease_until = now() + %(lease)s * interval '1 second', fence = nextval('sync.number')
     from free where l.uuid = free.uuid returning l.uuid, l.fence
 )
 select uuid, fence from fresh union all select uuid, fence from leased
+
+-- held: customers whose row a transaction of somebody's holds
+with loose as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+)
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
 
 -- ensure_links: give customers the link row a lease sits on
 insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
@@ -65,8 +80,8 @@ delete from sync.mark m using done where m.subject = done.subject and m.generati
 
 -- put_off: make marks due later; the worker came back, so the crash is taken back
 update sync.mark m set due = case when m.generation = late.generation then clock_timestamp() + late.delay * interval '1 second' else least(m.due, clock_timestamp()) end,
-    crashes = 0, attempts = m.attempts + late.spent, delays = case when late.delayed then m.delays + 1 else 0 end
-from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint, delayed boolean)
+    crashes = 0, attempts = m.attempts + late.spent, delays = late.delays
+from jsonb_to_recordset(%(marks)s::jsonb) as late(subject text, generation bigint, delay double precision, spent smallint, delays smallint)
 where m.subject = late.subject
 
 -- mark_later: another look at pairs that no mark led to
@@ -194,7 +209,7 @@ where l.fence = s.fence and (s.at is null or l.seen is null or s.believe or l.se
 order by l.uuid for update of l
 
 -- lock_customers: lock the customers about to be written; a busy one is left for later
-select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for update skip locked
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
 
 -- release_addresses: take the addresses off the customers whose address moves, so that another can take them
 update customer c set email = null from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
@@ -262,7 +277,7 @@ with rules as (
     union all
     select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
     where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
-    and k.relname not in ('customer_email_is_unique_among_live', 'customer_uuid_is_unique')
+    and k.relname not in ('customer_address_is_unique_among_live', 'customer_uuid_is_unique')
     union all
     select format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull), false from pg_attribute
     where attrelid = to_regclass('customer') and attnum > 0 and not attisdropped and attgenerated = ''
@@ -348,8 +363,11 @@ with answer as (
 )
 update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.rest <> '{}'
 
--- at_home: of these answers, those about the contact that the link has (or gets by its create); the links are locked
-select l.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
+-- at_home: of these answers, those about the contact that the link has (or gets by its create), and whether somebody's transaction holds the row; links and rows are locked
+with loose as materialized (
+    select uuid from customer where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid)) order by uuid for no key update skip locked
+)
+select l.uuid, exists (select from customer c where c.uuid = l.uuid) and l.uuid not in (select uuid from loose) as held from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
 where l.contact = r.contact or l.contact is null and r.created order by l.uuid for update of l
 
 -- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
@@ -376,7 +394,7 @@ from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb) join custom
 where c.deletedat is null and nullif(case when v.key = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> v.key end, '') is distinct from v.value having count(*) > 0
 
 -- keep_erases_out: until this transaction ends
-select pg_advisory_xact_lock_shared(hashtext('sync.erase'))
+select sync.note_era()
 
 -- wake_waiting: links that were parked because others had these addresses (by fingerprint), which were just given up
 with waiting as (
@@ -482,6 +500,12 @@ with old as (
     insert into sync.alias (contact, uuid, kind) select contact, uuid, 'former' from old on conflict (contact) do update set uuid = excluded.uuid, kind = 'former'
 )
 update sync.link l set contact = null, alive = false, seen = null, read = null, base = '{}', base_at = '{}' from old where l.uuid = old.uuid
+
+-- announce_erase: leave the tombstones of a person who is about to be erased
+select from sync.erase(%(uuid)s, true)
+
+-- begin_era: inserts from here on know the tombstones that are there
+update sync.tombstone set era = nextval('sync.era') - 1 where era is null
 
 -- erase: erase a person by closure
 select hash, contact from sync.erase(%(uuid)s)
@@ -814,7 +838,7 @@ where home.name = 'home'
 -- claim_home: where this database is linked with its account, its home is
 insert into sync.secret (name, value) values ('home', sync.place()) on conflict (name) do nothing
 
--- adopt: this database is the one from now on, wherever it was before
+-- adopt_database: this database is the one from now on, wherever it was before
 insert into sync.secret (name, value) values ('home', sync.place())
 on conflict (name) do update set value = excluded.value
 

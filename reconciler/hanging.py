@@ -1,0 +1,47 @@
+"""Hangs up on clients whose request does not come to its end: the server has no deadline for a body of its own.
+
+Nor does it say which socket a request came by; so the process's own are looked at. (Linux; elsewhere nobody is hung
+up on.)
+"""
+
+import os
+import socket
+import stat
+import struct
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+FOLDER = Path("/proc/self/fd")
+TIMES = struct.Struct("=44xI4xI")
+"""Where Linux's tcp_info has the milliseconds since data was sent last, and since some was received."""
+
+
+def hang_up(port: int, address: str, *, count: int, waited: float) -> None:
+    """Let the server read an end of the requests of `count` clients at this address, who have let it wait so long.
+
+    They are among those who were sent nothing for so many seconds, and sent something since. If these are more, some
+    wait themselves, for an answer that takes long. Which is which cannot be told: it is left for another time.
+    """
+    with ExitStack() as stack:
+        silent = []
+        for name in os.listdir(FOLDER) if FOLDER.is_dir() else ():
+            with suppress(OSError):
+                if stat.S_ISSOCK((FOLDER / name).stat().st_mode):
+                    connection = stack.enter_context(socket.socket(fileno=os.dup(int(name))))
+                    if _is_from(connection, port, address) and _is_silent(connection, waited):
+                        silent.append(connection)
+        for connection in silent if len(silent) <= count else ():
+            with suppress(OSError):
+                # Only the reading side: they hear why.
+                connection.shutdown(socket.SHUT_RD)
+
+
+def _is_from(connection: socket.socket, port: int, address: str) -> bool:
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    return bool(connection.getsockname()[1] == port and connection.getpeername()[0] == address)
+
+
+def _is_silent(connection: socket.socket, seconds: float) -> bool:
+    sent, received = TIMES.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TIMES.size))
+    return bool(sent >= seconds * 1000 and received <= sent)

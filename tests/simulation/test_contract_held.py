@@ -1,0 +1,111 @@
+"""A row that somebody's transaction holds is left for later, and nothing else with it: the same in both stores."""
+
+from dataclasses import replace
+
+import pytest
+from scenes import answered, archived, claimed, contact, due_claims, later, linked, loaded, pair, sent
+from stores import Store
+
+from reconciler.core.contact import ContactId, CustomerId, IntentKind
+from reconciler.core.ports import DELAYS, Ending, Sent, Settled
+from reconciler.core.step import Absorb, Local, Step
+
+
+def two(store: Store) -> tuple[CustomerId, CustomerId]:
+    """Ada, whose row is going to be held, and Bob."""
+    return linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+
+
+def written(store: Store, who: CustomerId, number: int, *, is_direct: bool = False) -> Sent:
+    """A write that HubSpot is just being sent."""
+    return sent(store, pair(store, who, contact(number)), values={"phone": "1"}, is_direct=is_direct)
+
+
+def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
+    ada, bob = two(store)
+    steps = [
+        Step(pair=pair(store, who, contact(number, later(5), phone="1")), pull={"phone": "1"})
+        for who, number in ((ada, 1), (bob, 2))
+    ]
+    with store.held(ada):
+        assert store.pairs.merge(steps) == {ada}
+    assert (store.has(ada, "phone"), store.has(bob, "phone")) == (None, "1")
+    assert "phone" not in store.links()[ada].base
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Store, is_direct: bool) -> None:
+    ada, bob = two(store)
+    writes = [written(store, ada, 1, is_direct=is_direct), written(store, bob, 2, is_direct=is_direct)]
+    answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
+    with store.held(ada):
+        assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
+    assert [intent.uuid for intent in store.intents()] == [ada]
+    assert "phone" not in store.links()[ada].base
+    assert store.links()[bob].base["phone"] == "1"
+    assert store.marked()[f"u:{ada}"].is_due
+    assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
+    assert store.intents() == []
+    assert store.links()[ada].base["phone"] == "1"
+
+
+def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> None:
+    ada, _ = two(store)
+    archive = sent(store, pair(store, ada, contact(1)), IntentKind.ARCHIVE, is_direct=True)
+    with store.held(ada):
+        assert store.pairs.settle([(archive, archived(1))]).held == {archive.intent}
+    assert not store.customer(ada).is_deleted
+    assert store.links()[ada].alive
+
+
+def test_a_contact_made_for_a_held_row_is_its_contact_at_once(store: Store) -> None:
+    ada = store.insert(firstname="Ada")
+    create = sent(store, loaded(store, claimed(store, ada)), IntentKind.CREATE, values={"firstname": "Ada"})
+    with store.held(ada):
+        assert store.pairs.settle([(create, answered(1, later(5), firstname="Ada"))]).held == {create.intent}
+    link = store.links()[ada]
+    assert (link.contact, link.alive, link.base) == (1, True, {})
+
+
+def test_nobody_is_merged_or_erased_while_a_row_is_held(store: Store) -> None:
+    ada, bob = two(store)
+    mine = pair(store, bob)
+    with store.held(ada):
+        merged = Absorb(winner=bob, loser=ada, contact_id=ContactId(2))
+        assert store.pairs.rearrange([Step(pair=mine, identity=merged)]) == {bob}
+        erased = pair(store, ada)
+        assert store.pairs.rearrange([Step(pair=erased, local=Local.ERASE)]) == {ada}
+    assert store.customer(ada).merged_into is None
+    assert not store.customer(ada).is_erased
+    assert store.pairs.rearrange([Step(pair=erased, local=Local.ERASE)]) == set()
+    assert store.customer(ada).is_erased
+
+
+def test_a_held_row_is_not_leased_for_a_write(store: Store) -> None:
+    ada, bob = two(store)
+    with store.held(ada):
+        assert [claim.uuid for claim in store.desk.lease([ada, bob])] == [bob]
+        assert store.desk.held([ada, bob]) == {ada}
+    assert store.desk.held([ada, bob]) == set()
+    assert [claim.uuid for claim in store.desk.lease([ada])] == [ada]
+
+
+def test_what_is_left_out_again_and_again_is_looked_at_more_seldom_and_never_alone(store: Store) -> None:
+    ada, bob = two(store)
+    pauses = []
+    for _ in range(DELAYS + 2):
+        for who in (ada, bob):
+            store.update(who, phone=str(len(pauses)))
+        claims = {claim.uuid: claim for claim in due_claims(store)}
+        assert claims.keys() == {ada, bob}
+        assert claims[ada].attempts == 0
+        ending = Ending(claim=claims[ada], again=0.0, left_out=True)
+        pauses.append(ending.delay)
+        store.marks.finish([ending, Ending(claim=claims[bob])])
+        assert store.marked()[f"u:{ada}"].due_in == pytest.approx(pauses[-1], abs=1)
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 1
+    assert 30 <= pauses[-1] <= 60
+    settled = replace(claimed(store, ada), delays=0)
+    store.marks.finish([Ending(claim=settled)])
+    assert f"u:{ada}" not in store.marked()
