@@ -1001,7 +1001,7 @@ create or replace function sync.former_addresses(people uuid[], present text[]) 
             where h.uuid = any(people) and each <> ''
             union select unnest(former) from sync.link where uuid = any(people)) had
         where address <> all(present)
-        and not exists (select from customer c
+        and not exists (select from (select uuid, email, deletedat from customer) c
             where sync.address(c.email) = address and c.deletedat is null and c.uuid <> all(people))
         and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
