@@ -39,6 +39,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     for each in taken if not mirrors else ():
         uuid = each.write.pair.uuid
         tables.links[uuid].deleted = each.write.pair.customer is None and uuid not in tables.customers
+        tables.links[uuid].alive = False if each.is_archived else tables.links[uuid].alive
         tables.mark({f"u:{uuid}"}, 0)
     for each in kept if mirrors else ():
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))

@@ -133,8 +133,8 @@ AROUND: tuple[Fault, ...] = (
         "a refusal leaves both as they were",
         Edit(
             "reconciler/adapters/postgres/answers.py",
-            '        work.run("put_back", uuids',
-            '        "put_back".format(uuids',
+            '    work.run("put_back", uuids',
+            '    "put_back".format(uuids',
         ),
         tests=(API_RULED,),
     ),

@@ -45,8 +45,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     if mirrors:
         _mirror(work, taken)
     else:
-        orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
-        work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
+        _put_back(work, taken)
     _close(work, taken, [sent for sent, _ in refused])
     if taken:
         work.run("log_history", rows=to_json([_history(each) for each in taken]))
@@ -119,6 +118,13 @@ def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[Custo
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 trouble = each.turned_back(written.get(uuid, {}), row)
                 work.run("park", uuids=[uuid], trouble=to_json(trouble_json(trouble)))
+
+
+def _put_back(work: Work, taken: Sequence[Taken]) -> None:
+    """Let the next look take back in HubSpot what the row does not follow: what was archived is agreed to be dead."""
+    work.run("agree_dead", uuids=[each.write.pair.uuid for each in taken if each.is_archived])
+    orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
+    work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
 
 
 def _moved(each: Taken) -> dict[str, Any]:
