@@ -314,7 +314,7 @@ create table if not exists sync.allowance (
 
 create table if not exists sync.idempotency (
     key         text not null,
-    caller      text not null,  -- a hash of the token's subject
+    caller      text not null,  -- a hash of the token's subject, as the key is one: either may name a person
     request     text not null,
     uuid        uuid,
     status      smallint,
@@ -408,10 +408,12 @@ begin
             from regexp_split_to_table(btrim(runs, E' \n'), '\s+') run) parts
     ) each, generate_series(0, (last - first) / step) n;
     blanks := (select string_agg(chr(code), '') from unnest(array[32, 9, 10, 11, 12, 13, 28, 29, 30, 31]) code);
+    -- No SQL function, for its body would take the place of the call, and be copied with all letters into every plan.
     execute format(
-        'create or replace function sync.lower_letters(letters text) returns text language sql '
-        'immutable parallel safe return case when letters collate "C" ~ %L '
-        'then translate(replace(letters, %L, %L), %L, %L) else letters end',
+        'create or replace function sync.lower_letters(letters text) returns text language plpgsql '
+        'immutable strict parallel safe set search_path = pg_catalog, pg_temp as $f$ begin '
+        'if letters collate "C" ~ %L then return translate(replace(letters, %L, %L), %L, %L); end if; '
+        'return letters; end $f$',
         '[' || capitals || dotted || ']', dotted, 'i' || chr(775), capitals, small);
     execute format(
         'create or replace function sync.address(address text) returns text language sql '
@@ -502,6 +504,21 @@ $$;
 -- The triggers run as the owner of this schema, for any role that may write customers, whatever its search_path.
 -- They tell nobody: NOTIFY would keep transactions from being prepared and make commits wait for each other.
 
+-- The names of the columns that differ.
+create or replace function sync.edited(
+    was_email text, email text, was_firstname text, firstname text, was_lastname text, lastname text,
+    was_phone text, phone text, was_company text, company text, was_website text, website text,
+    was_lifecyclestage text, lifecyclestage text
+) returns text[] language sql immutable parallel safe
+    return array_remove(array[
+        case when email is distinct from was_email then 'email' end,
+        case when firstname is distinct from was_firstname then 'firstname' end,
+        case when lastname is distinct from was_lastname then 'lastname' end,
+        case when phone is distinct from was_phone then 'phone' end,
+        case when company is distinct from was_company then 'company' end,
+        case when website is distinct from was_website then 'website' end,
+        case when lifecyclestage is distinct from was_lifecyclestage then 'lifecyclestage' end], null);
+
 -- Refuse what only the sync may write, and erased addresses; note who changed. Waits for nobody.
 create or replace function sync.on_insert() returns trigger language plpgsql
 security definer set search_path = pg_catalog, pg_temp as $$
@@ -517,11 +534,8 @@ begin
     end if;
     perform sync.refuse_erased(array(select email from new_rows where email is not null));
     insert into sync.dirty (uuid, edited)
-    select uuid, array_remove(array[
-        case when email is not null then 'email' end, case when firstname is not null then 'firstname' end,
-        case when lastname is not null then 'lastname' end, case when phone is not null then 'phone' end,
-        case when company is not null then 'company' end, case when website is not null then 'website' end,
-        case when lifecyclestage is not null then 'lifecyclestage' end], null)
+    select uuid, sync.edited(null, email, null, firstname, null, lastname, null, phone, null, company,
+        null, website, null, lifecyclestage)
     from new_rows;
     return null;
 end $$;
@@ -541,33 +555,53 @@ begin
     end if;
 end $$;
 
--- No nested loops: a plan made for the first statement of a session, of one row, would be kept for one of a million.
+-- One row is what most statements change: it is compared without a join. Many are joined by a full join, which is never
+-- a nested loop: a plan made for few rows would be kept for a million.
 create or replace function sync.on_update() returns trigger language plpgsql
-security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off as $$
+security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    forbidden   bigint;
-    moved       text[];
+    is_many      boolean;
+    is_forbidden boolean;
+    is_moved     boolean;
+    subject      uuid;
+    edited       text[];
+    addresses    text[];
 begin
     if sync.is_own() then return null; end if;
-    with changed as materialized (
-        select n.uuid, n.email,
-            o.uuid is null or (n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto)
-                is distinct from (o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto) as is_forbidden,
-            (n.deletedat is null) <> (o.deletedat is null) as is_moved, array_remove(array[
-            case when n.email is distinct from o.email then 'email' end, case when n.firstname is distinct from o.firstname then 'firstname' end,
-            case when n.lastname is distinct from o.lastname then 'lastname' end, case when n.phone is distinct from o.phone then 'phone' end,
-            case when n.company is distinct from o.company then 'company' end, case when n.website is distinct from o.website then 'website' end,
-            case when n.lifecyclestage is distinct from o.lifecyclestage then 'lifecyclestage' end], null) as edited
-        from new_rows n left join old_rows o using (uuid)
-    ), captured as (
-        insert into sync.dirty (uuid, edited) select uuid, edited from changed where is_moved or edited <> '{}'
-    )
-    select count(*) filter (where is_forbidden), array_agg(email) filter (where email is not null and 'email' = any(edited))
-    into forbidden, moved from changed;
-    if forbidden > 0 then
-        raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only' using errcode = 'check_violation';
+    select exists (select from new_rows offset 1), n.uuid, array[n.email],
+        (n.uuid, n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto)
+            is distinct from (o.uuid, o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto),
+        (n.deletedat is null) <> (o.deletedat is null),
+        sync.edited(o.email, n.email, o.firstname, n.firstname, o.lastname, n.lastname, o.phone, n.phone,
+            o.company, n.company, o.website, n.website, o.lifecyclestage, n.lifecyclestage)
+    into is_many, subject, addresses, is_forbidden, is_moved, edited from new_rows n, old_rows o limit 1;
+    if is_many is null then
+        return null;
+    elsif is_many then
+        with changed as materialized (
+            select n.uuid, n.email,
+                (n.uuid, n.contactid, n.hubspotcreatedat, n.hubspotupdatedat, n.erasedat, n.mergedinto) is distinct
+                    from (o.uuid, o.contactid, o.hubspotcreatedat, o.hubspotupdatedat, o.erasedat, o.mergedinto) as odd,
+                (n.deletedat is null) <> (o.deletedat is null) as moved,
+                sync.edited(o.email, n.email, o.firstname, n.firstname, o.lastname, n.lastname, o.phone, n.phone,
+                    o.company, n.company, o.website, n.website, o.lifecyclestage, n.lifecyclestage) as names
+            from new_rows n full join old_rows o on o.uuid = n.uuid
+        ), captured as (
+            insert into sync.dirty (uuid, edited) select c.uuid, c.names from changed c
+            where not c.odd and (c.moved or c.names <> '{}')
+        )
+        select bool_or(c.odd), array_agg(c.email) filter (where c.email is not null and 'email' = any(c.names))
+        into is_forbidden, addresses from changed c;
+    elsif not is_forbidden and (is_moved or edited <> '{}') then
+        insert into sync.dirty (uuid, edited) values (subject, edited);
     end if;
-    if moved is not null then perform sync.refuse_erased(moved); end if;
+    if is_forbidden then
+        raise exception 'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            using errcode = 'check_violation';
+    end if;
+    if is_many and addresses is not null or not is_many and 'email' = any(edited) then
+        perform sync.refuse_erased(addresses);
+    end if;
     return null;
 end $$;
 
@@ -584,9 +618,16 @@ begin
     raise exception 'TRUNCATE customer is refused: the sync could not tell it from a deletion of every contact' using errcode = 'feature_not_supported';
 end $$;
 
-create or replace function sync.touch() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- Compared here and not in the trigger's condition, which is read anew for every statement.
+create or replace function sync.touch() returns trigger language plpgsql as $$
 begin
-    new.updatedat := clock_timestamp();
+    if (new.email, new.firstname, new.lastname, new.phone, new.company, new.website, new.lifecyclestage,
+            new.deletedat is null)
+        is distinct from (old.email, old.firstname, old.lastname, old.phone, old.company, old.website,
+            old.lifecyclestage, old.deletedat is null)
+    then
+        new.updatedat := pg_catalog.clock_timestamp();
+    end if;
     return new;
 end $$;
 
@@ -597,10 +638,7 @@ create or replace trigger sync_update after update on customer referencing old t
 create or replace trigger sync_delete after delete on customer referencing old table as old_rows for each statement execute function sync.on_delete();
 create or replace trigger sync_truncate before truncate on customer for each statement execute function sync.on_truncate();
 create or replace trigger sync_touch before update on customer for each row
-    when ((new.email, new.firstname, new.lastname, new.phone, new.company, new.website, new.lifecyclestage, new.deletedat is null)
-        is distinct from (old.email, old.firstname, old.lastname, old.phone, old.company, old.website, old.lifecyclestage, old.deletedat is null)
-        and new.updatedat is not distinct from old.updatedat)
-    execute function sync.touch();
+    when (new.updatedat is not distinct from old.updatedat) execute function sync.touch();
 
 -- Claiming -------------------------------------------------------------------------------------------------------
 
@@ -968,7 +1006,7 @@ create or replace function sync.former_addresses(people uuid[], present text[]) 
     select array(
         select address from unnest(sync.past_addresses(people)) address
         where address <> all(present)
-        and not exists (select from customer c
+        and not exists (select from (select uuid, email, deletedat from customer) c
             where sync.address(c.email) = address and c.deletedat is null and c.uuid <> all(people))
         and not exists (select from sync.link l where l.base ->> 'email' = address and l.alive and l.uuid <> all(people)));
 $$;
@@ -1050,8 +1088,9 @@ begin
             select from sync.conflict o where o.uuid = c.uuid and o.property = c.property and o.lost is not distinct from c.lost and o.id <> c.id);
     update sync.conflict set kept = null where sync.address(kept) = any(addresses);
     delete from sync.history h where uuid = any(people) or sync.says(h.changes::text, addresses || former);
-    -- A remembered answer that is deleted may be asked for again: what is about others stays.
-    delete from sync.idempotency i where i.uuid = any(people) or sync.says(to_json(i.key)::text, traces)
+    -- A remembered answer that is deleted may be asked for again: what is about others stays. Rows from before keys were
+    -- the subjects' answer nobody, and their keys are as they were sent.
+    delete from sync.idempotency i where i.uuid = any(people) or i.caller in ('admin', 'user')
         or json_typeof(i.body) = 'object' and sync.says(i.body::text, traces);
     update sync.idempotency i set body = sync.without(i.body, traces)
         where json_typeof(i.body) = 'array' and sync.says(i.body::text, traces);
@@ -1061,14 +1100,14 @@ begin
     return query select sync.hash_of(a), null::bigint from unnest(addresses || former) a union all select null, i from unnest(ids) i;
 end $$;
 
--- Every function finds the same customer, whatever the search_path of the session that calls it.
+-- Every function that names customer finds the same one, whatever the search_path of the session that calls it.
 do $$
 declare
     function regprocedure;
 begin
     for function in
         select oid from pg_proc
-        where pronamespace = 'sync'::regnamespace and prosqlbody is null
+        where pronamespace = 'sync'::regnamespace and prosqlbody is null and prosrc ~ '\mcustomer\M'
         and not exists (select from unnest(proconfig) setting where setting like 'search_path=%')
     loop
         execute format('alter function %s set search_path from current', function);

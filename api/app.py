@@ -28,7 +28,7 @@ from api.customers import (
     not_ours,
     shown,
 )
-from api.environ import Environ, challenge, digest, is_async, is_foreign, is_local, tags
+from api.environ import Environ, challenge, digest, hashed, is_async, is_foreign, is_local, tags
 from api.places import Places
 from api.reading import Reader
 from api.routes import ROUTES, Access, Route
@@ -265,7 +265,7 @@ class Handlers:
             return _response(run(uuid, None))
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
-        name = {"caller": caller.key, "key": key}
+        name = {"caller": caller.name, "key": hashed(key)}
         known = self._services.desk.begin(**name, request=digest(bottle.request.environ), uuid=uuid)
         match known:
             case Repeat.OTHER_REQUEST:

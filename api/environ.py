@@ -17,6 +17,11 @@ def digest(environ: Environ) -> str:
     return sha256(line + environ.get("reconciler.body", b"")).hexdigest()
 
 
+def hashed(text: str) -> str:
+    """Return a text as it is kept here: it may be of any length, and an e-mail address."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def is_async(environ: Environ) -> bool:
     """Whether the caller prefers to be answered before HubSpot has the change."""
     prefer = environ.get("HTTP_PREFER", "")

@@ -13,6 +13,7 @@ from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.audit import Audit
 from reconciler.core.brake import Danger
 from reconciler.core.errors import CopiedDatabase, SyncError
+from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane
 from reconciler.erase import StillDue, erase
 from reconciler.schedule import Schedule
@@ -68,15 +69,24 @@ def init() -> None:
 @app.command()
 def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
+    prefer: Annotated[
+        Policy | None, typer.Option(help="Who wins where a customer and a contact meet for the first time.")
+    ] = None,
 ) -> None:
-    """Bring an existing portal and an existing table together: link by address, then both ways."""
+    """Bring an existing portal and an existing table together: link by address, then both ways. Exit 1: not all went.
+
+    While it runs, a reconciler beside it decides by its own SYNC_FIRST_LINK.
+    """
     from reconciler.backfill import Backfill
 
-    with open_parts(_settings(Sync, "backfill")) as parts:
+    settings = _settings(Sync, "backfill")
+    if prefer is not None:
+        settings = settings.model_copy(update={"sync_first_link": prefer})
+    with open_parts(settings) as parts:
         if dry_run:
             Backfill(parts).preview()
-        else:
-            Backfill(parts).run()
+        elif not Backfill(parts).run():
+            raise typer.Exit(1)
 
 
 @app.command("audit")

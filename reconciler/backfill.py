@@ -1,20 +1,24 @@
 """The first run: brings an existing portal and an existing table together. A killed one goes on where it stood."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.core.contact import Contact, Customer
+from reconciler.core.brake import Danger
+from reconciler.core.contact import Contact
 from reconciler.core.errors import NotNow
 from reconciler.core.ports import Lane
-from reconciler.core.step import Surroundings
+from reconciler.preview import Preview
 from reconciler.start import check_portal
 from reconciler.wiring import Parts
 
-SAMPLES = 5
+APPROVED = (Danger.CREATE, Danger.REWRITE)
+"""What a person asks for who starts a backfill: the brake does not hold it meanwhile."""
+
+HISTORY_BATCH = 50
 
 
 class Backfill:
@@ -24,64 +28,66 @@ class Backfill:
         self._parts = parts
         self._console = Console(stderr=True)
 
-    def run(self) -> None:
-        """Walk the portal and the table, then work off what that marked."""
+    def run(self) -> bool:
+        """Walk the portal and the table, work off what that marked, and sum up; return whether nothing was left out."""
         check_portal(self._parts)
-        with Progress(console=self._console) as bar:
-            walking = bar.add_task("contacts and customers met", total=None)
-            self._parts.sweep.run(Lane.BULK, lambda count: bar.advance(walking, count))
-            draining = bar.add_task("pairs made equal", total=None)
-            self._parts.crew.drain(lambda count: bar.advance(draining, count))
+        with self._parts.records.allowing(APPROVED), _bars(self._console) as bars:
+            walking = bars.add_task("contacts met", total=self._parts.hubspot.count())
+            self._parts.sweep.run(Lane.BULK, lambda count: bars.advance(walking, count))
+            bars.update(walking, total=bars.tasks[walking].completed)
+            row = self._parts.database.row("status") or {}
+            draining = bars.add_task("pairs made equal", total=row.get("marks", 0))
+            self._parts.crew.drain(lambda count: bars.advance(draining, count))
+            bars.update(draining, total=bars.tasks[draining].completed)
             if self._parts.reconciler.is_postponed:
                 raise NotNow("HubSpot takes no calls now; run this again, it goes on where it stood")
+        return self._sum_up()
 
-    def preview(self) -> "Preview":
+    def _sum_up(self) -> bool:
+        row = self._parts.database.row("status") or {}
+        left = [(each["code"], each["property"], each["count"]) for each in self._parts.database.rows("troubles")]
+        print(f"{row['linked']} pairs linked, {sum(count for *_, count in left)} records or properties left out")
+        for code, name, count in left:
+            print(f"{count:>9}  {code}  {name}")
+        if row["marks"]:
+            print(f"{row['marks']:>9}  still to be looked at: the reconciler goes on with them")
+        return not left
+
+    def preview(self, samples: int = 5) -> Preview:
         """Print what a run would do, in counts and samples of contact ids; write nothing."""
         self._parts.budget.shape()
-        preview, after, desk = Preview(), None, PostgresDesk(self._parts.database)
-        while True:
-            page = self._parts.hubspot.walk(after)
-            addresses = {a for a in (contact.values.get("email") for contact in page.contacts) if a is not None}
-            around = self._parts.pairs.surroundings(addresses=addresses, contacts=[c.id for c in page.contacts])
-            preview.count(page.contacts, around, desk.by_address(addresses))
-            after = page.after
-            if after is None:
-                break
+        preview = Preview(self._parts.rules(), samples)
+        desk, pairs = PostgresDesk(self._parts.database), self._parts.pairs
+        for contacts in self._pages():
+            addresses = {a for a in (contact.values.get("email") for contact in contacts) if a is not None}
+            around = pairs.surroundings(addresses=addresses, contacts=[c.id for c in contacts])
+            differing = preview.count(contacts, around, desk.by_address(addresses))
+            for start in range(0, len(differing), HISTORY_BATCH):
+                part = differing[start : start + HISTORY_BATCH]
+                read = self._parts.hubspot.read([contact.id for contact, _ in part], history=True)
+                preview.compare([(read[contact.id].contact or contact, customer) for contact, customer in part])
         row = self._parts.database.row("count_unmet", met=sorted(preview.met))
         preview.counts["customers to create in HubSpot"] = row["count"] if row else 0
-        for what, number in sorted(preview.counts.items()):
-            print(f"{number:>9}  {what}  {' '.join(preview.samples[what])}".rstrip())
+        print("\n".join(preview.lines()))
         return preview
 
-
-class Preview:
-    """The plan of a backfill in counts."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.samples: defaultdict[str, list[str]] = defaultdict(list)
-        self.met: set[str] = set()
-
-    def count(self, contacts: Sequence[Contact], around: Surroundings, customers: Mapping[str, Customer]) -> None:
-        """Count one page of contacts."""
-        for contact in contacts:
-            what = _verdict(contact, around, customers)
-            self.met |= {contact.values["email"] or ""} if contact.values.get("email") else set()
-            self.counts[what] += 1
-            if len(self.samples[what]) < SAMPLES:
-                self.samples[what].append(str(contact.id))
+    def _pages(self) -> Iterator[Sequence[Contact]]:
+        after = None
+        while True:
+            page = self._parts.hubspot.walk(after)
+            yield page.contacts
+            after = page.after
+            if after is None:
+                return
 
 
-def _verdict(contact: Contact, around: Surroundings, customers: Mapping[str, Customer]) -> str:
-    address = contact.values.get("email")
-    holder = around.holders.get(address) if address is not None else None
-    if contact.id in around.owners:
-        return "contacts linked already"
-    if address in around.tombstoned:
-        return "contacts of erased people to ignore"
-    if holder is None or address is None:
-        return "customers to insert"
-    if holder.contact_id is not None:
-        return "contacts to park: their address belongs to another linked customer"
-    same = customers[address].values == contact.values if address in customers else False
-    return "pairs to link, values equal" if same else "pairs to link, values to be merged"
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0:.0f}/s")
+
+
+def _bars(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console)

@@ -25,6 +25,9 @@ from reconciler.wiring import Parts
 
 PRUNE_INTERVAL = 3600.0
 SECOND_LOOK_INTERVAL = 300.0
+RULES_INTERVAL = 30.0
+"""Seconds between two looks whether the table's owner has other rules by now."""
+
 PROPERTIES_INTERVAL = 300.0
 SWEEP_LOOK = 60.0
 """Seconds between two looks whether a sweep is due."""
@@ -109,6 +112,7 @@ class Schedule:
             Job("sweep", min(settings.sweep_interval, SWEEP_LOOK), self._sweep),
             Job("prune", PRUNE_INTERVAL, self._prune),
             Job("properties", PROPERTIES_INTERVAL, self._properties),
+            Job("rules", RULES_INTERVAL, self._rules),
             Job("home", min(settings.poll_interval, HOME_CHECK), self._home),
         ]
 
@@ -178,6 +182,10 @@ class Schedule:
             log.error("reconciler.wrong_portal", reason=str(error))
             self._code = 1
             self._stopped.set()
+
+    def _rules(self, tick: Callable[[], None]) -> None:
+        lift = self._parts.pairs.lift_refused
+        self._alone("rules", RULES_INTERVAL, lambda: lift(only_if_rules_changed=True))
 
     def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:
         """Return what a long job calls at each page: it lives, and it is still the one at it."""

@@ -31,7 +31,16 @@ class Sender:
         return self._commit(sent, lambda until: self._hubspot.create([each.write.values for each in sent], until=until))
 
     def update(self, writes: Sequence[Write]) -> list[Result]:
-        """Update contacts; a lifecyclestage that HubSpot ignored is cleared and set again."""
+        """Update contacts; a lifecyclestage that HubSpot ignored is cleared and set again.
+
+        What is refused without a word about any value of it is sent in parts: only what is to blame stays behind.
+        """
+        results = self._forced(writes)
+        nameless = [write for write, answer in results if _is_nameless(write, answer)]
+        parted = [result for write in nameless for part in _halves(write) for result in self.update([part])]
+        return [result for result in results if result[0] not in nameless] + parted
+
+    def _forced(self, writes: Sequence[Write]) -> list[Result]:
         sent, results = self._update(writes)
         moved = [
             each
@@ -67,7 +76,7 @@ class Sender:
 
         def call(until: float) -> list[Answer]:
             answers = self._hubspot.update(edits, until=until)
-            return [_without_stage(answer, each) for answer, each in zip(answers, sent, strict=True)]
+            return [_blamed(_without_stage(answer, each), each) for answer, each in zip(answers, sent, strict=True)]
 
         return sent, self._commit(sent, call)
 
@@ -141,6 +150,27 @@ def contact_id(write: Write) -> ContactId:
     """Return the contact that the write is about."""
     assert write.pair.link.contact_id is not None
     return write.pair.link.contact_id
+
+
+def _is_nameless(write: Write, answer: Answer) -> bool:
+    """Whether HubSpot refused a record for none of the values sent. An API write is refused as a whole."""
+    if not isinstance(answer, Refused) or write.is_direct or len(write.values) < 2:
+        return False
+    is_of_record = answer.code in (Code.TAKEN, Code.GONE, Code.BLOCKED)
+    return not is_of_record and not answer.columns & write.values.keys()
+
+
+def _halves(write: Write) -> list[Write]:
+    columns = sorted(write.values)
+    parts = (columns[: len(columns) // 2], columns[len(columns) // 2 :])
+    return [replace(write, values={c: write.values[c] for c in part}, conflicts=()) for part in parts]
+
+
+def _blamed(answer: Answer, sent: Sent) -> Answer:
+    """Return a refusal of a single value as one of that value, whatever HubSpot names."""
+    if not isinstance(answer, Refused) or len(sent.write.values) != 1 or answer.code in (Code.TAKEN, Code.GONE):
+        return answer
+    return replace(answer, columns=answer.columns | sent.write.values.keys())
 
 
 def _moves_stage(write: Write) -> bool:

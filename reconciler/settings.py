@@ -102,6 +102,9 @@ class Sync(Database):
     sync_policies: dict[str, Policy] = Field(
         default={}, description="who wins a conflict, as column=policy pairs: phone=hubspot,company=manual"
     )
+    sync_first_link: Policy = Field(
+        default=Policy.NEWEST, description="who wins where a customer and a contact meet for the first time"
+    )
     tombstone_file: Path | None = Field(default=None, description="append-only copy of what was erased")
     https_proxy: SecretStr | None = Field(default=None, description="the proxy to HubSpot, maybe with a password")
     no_proxy: str = Field(default="", description="hosts that need no proxy: names, suffixes, or *")

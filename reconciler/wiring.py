@@ -43,6 +43,7 @@ class Parts:
     budget: SharedBudget
     hubspot: Gateway
     reconciler: Reconciler
+    rules: Callable[[], Rules]
     crew: Crew
     poll: Poll
     sweep: Sweep
@@ -76,13 +77,14 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
     hubspot = Gateway(base_url=url, token=token, calls=calls, now=now, way=settings.way)
+    rules = partial(_rules, settings, calls)
     reconciler = Reconciler(
         marks=marks,
         pairs=pairs,
         hubspot=hubspot,
         brakes=records,
         budget=budget,
-        rules=partial(_rules, settings, calls),
+        rules=rules,
         witness=Witness(hubspot, records),
     )
     return Parts(
@@ -93,6 +95,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         budget=budget,
         hubspot=hubspot,
         reconciler=reconciler,
+        rules=rules,
         crew=Crew(reconciler, settings.hubspot_threads),
         poll=Poll(
             hubspot=hubspot,
@@ -117,6 +120,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
 def _rules(settings: Sync, calls: Calls) -> Rules:
     return Rules(
         policies=settings.policies,
+        first_link=settings.sync_first_link,
         deletes_inbound=settings.sync_deletes in ("both", "inbound"),
         deletes_outbound=settings.sync_deletes in ("both", "outbound"),
         skew=calls.skew.value,

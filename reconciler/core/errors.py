@@ -135,6 +135,7 @@ class Code(StrEnum):
     BLOCKED = "address_blocked"
     REFUSED = "refused"
     ROW = "row_refused"
+    REQUIRED = "property_required"
 
 
 OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})
@@ -145,13 +146,15 @@ OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})
 class Refused:
     """HubSpot said no to one record. `columns` are the ones it named; `holder` the contact that has the address.
 
-    `text` is HubSpot's own message: for the API's answer only, never stored or logged.
+    `text` is HubSpot's own message: for the API's answer only, never stored or logged. `detail` are its words about
+    properties that were not sent: no value stands in them.
     """
 
     code: Code
     columns: frozenset[str] = frozenset()
     holder: ContactId | None = None
     text: str = ""
+    detail: str = ""
 
     @property
     def suspends(self) -> frozenset[str]:

@@ -13,7 +13,10 @@ class Judge:
         self._pair, self._customer, self._rules = pair, customer, rules
 
     def __call__(self, column: str, mine: Value, theirs: Value) -> Verdict:
-        match self._rules.policies[column]:
+        policy = self._rules.policies[column]
+        if policy is Policy.NEWEST and not self._pair.link.base:
+            policy = self._rules.first_link
+        match policy:
             case Policy.HUBSPOT:
                 return Verdict.REMOTE
             case Policy.POSTGRES:

@@ -372,10 +372,9 @@ def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]
 
 def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
     """Leave out what HubSpot refused before and has not changed since, and what it takes from nobody at the moment."""
-    values = {column: value for column, value in values.items() if column not in around.suspended}
-    if _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(values)):
-        return {}
-    return {column: value for column, value in values.items() if not _is_parked(pair, column, value)}
+    free = {c: v for c, v in values.items() if c not in around.suspended and not _is_parked(pair, c, v)}
+    is_refused = _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(free))
+    return {} if is_refused else free
 
 
 def _is_parked(pair: Pair, column: str, value: Value) -> bool:

@@ -30,9 +30,12 @@ ROWS_HIDDEN = "rows_hidden"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The owner's choices. `skew` is HubSpot's clock minus the database's."""
+    """The owner's choices. `first_link` says who wins where a pair has no base yet; `skew` is HubSpot's clock minus the
+    database's.
+    """
 
     policies: Mapping[str, Policy]
+    first_link: Policy = Policy.NEWEST
     deletes_inbound: bool = True
     deletes_outbound: bool = True
     skew: timedelta = timedelta()
@@ -263,4 +266,7 @@ def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
     if refused.code is Code.TAKEN and "email" in values:
         named = {"email": values["email"]}
     parked = named or {RECORD: digest(values)}
-    return {c: Trouble(code=refused.code, fingerprint=fingerprint(c, value)) for c, value in parked.items()}
+    return {
+        column: Trouble(code=refused.code, fingerprint=fingerprint(column, value), detail=refused.detail)
+        for column, value in parked.items()
+    }

@@ -16,8 +16,10 @@ def test_every_mapped_column_stands_in_the_schema_and_its_triggers() -> None:
     table = schema.split("alter table customer\n")[1].split(";")[0]
     for column in COLUMNS:
         assert re.search(rf"^\s+add column if not exists {column} text,$", table, re.MULTILINE)
-        assert schema.count(f"'{column}' end") == 2
-        assert f"new.{column}" in schema.split("trigger sync_touch")[1]
+        assert schema.count(f"case when {column} is distinct from was_{column} then '{column}' end") == 1
+        assert schema.count(f"o.{column}, n.{column}") == 2
+        assert f"null, {column}" in schema.split("function sync.on_insert")[1]
+        assert f"new.{column}" in schema.split("function sync.touch")[1]
 
 
 def test_every_statement_that_lists_columns_lists_them_all() -> None:

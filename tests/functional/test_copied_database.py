@@ -219,6 +219,7 @@ def test_a_role_with_few_rights_sees_the_same_place(world: World) -> None:
     with psycopg.connect(world.dsn, autocommit=True) as connection:
         connection.execute(f'create role "{role}"')
         connection.execute(f'grant usage on schema sync to "{role}"')
+        connection.execute(f'grant execute on all functions in schema sync to "{role}"')
         connection.execute(f'set role "{role}"')
         assert connection.execute("select sync.place()").fetchone() == (here["place"],)
         connection.execute("reset role")

@@ -64,12 +64,6 @@ def hits(text: str) -> list[str]:
     return [line for line in text.splitlines() if any(word in line.lower() for word in TELLING)]
 
 
-def bugs(text: str) -> list[dict[str, Any]]:
-    """The lines of a log that tell of an error that nobody expected."""
-    lines = [orjson.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return [line for line in lines if "exception" in line]
-
-
 @pytest.mark.parametrize("owner", OWNERS)
 def test_the_api_logs_no_detail(world: World, tmp_path: Path, owner: str) -> None:
     world.connection.execute(OWNERS[owner])
@@ -79,8 +73,6 @@ def test_the_api_logs_no_detail(world: World, tmp_path: Path, owner: str) -> Non
             body = {**PERSON, "email": f"{prefer}.canary@hubspot.com"}
             assert ask(api.port, "POST", "/", orjson.dumps(body), **who, Prefer=prefer)[0] >= 400
     assert hits(api.log) == []
-    if owner != "a unique phone":
-        assert bugs(api.log)
 
 
 @pytest.mark.parametrize("style", ["json", "console"])
@@ -116,7 +108,7 @@ def reconciler(world: World, tmp_path: Path) -> Iterator[Path]:
 def test_the_reconciler_logs_no_detail(world: World, reconciler: Path, until: Until, owner: str) -> None:
     world.connection.execute(OWNERS[owner])
     world.portal.create({**PERSON, "email": "other.canary@hubspot.com"})
-    until(lambda: bugs(reconciler.read_text()))
+    until(lambda: world.sql("select 1 from sync.parked where code = 'row_refused'"))
     assert hits(reconciler.read_text()) == []
 
 
@@ -167,7 +159,7 @@ def test_a_table_that_cannot_be_used_is_still_told_in_words(empty: str) -> None:
         check=False,
     )
     assert ran.returncode == 1
-    assert ran.stderr.startswith("failed: customer.uuid is not of type uuid")
+    assert ran.stderr.startswith("customer.uuid is not of type uuid")
 
 
 def test_an_error_is_told_by_its_kind_its_place_and_what_it_is_about(dsn: str) -> None:

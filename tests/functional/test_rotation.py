@@ -68,6 +68,13 @@ def change(guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     return to
 
 
+CAPTURED = (
+    "create schema if not exists sync; create table if not exists sync.dirty (); "
+    "grant usage on schema sync to app; grant select on sync.dirty to app"
+)
+"""What a listener looks at."""
+
+
 @pytest.mark.parametrize("form", [url, pairs])
 def test_the_database_is_found_among_several_hosts(
     change: Callable[..., None], guarded: str, form: Any, until: Callable[..., None]
@@ -82,8 +89,9 @@ def test_the_database_is_found_among_several_hosts(
         assert database.row("clock")
     dsn = secret_source("DATABASE_URL", settings.database_url)
     listener = Thread(target=listen, args=(dsn, woken.set, stopped), daemon=True)
-    listener.start()
     with psycopg.connect(guarded, autocommit=True) as operator:
+        operator.execute(CAPTURED)
+        listener.start()
         until(lambda: operator.execute("notify sync_dirty") and woken.wait(0.1))
     stopped.set()
     listener.join()
@@ -114,9 +122,10 @@ def test_what_waits_for_changes_comes_back_with_the_new_password(
     settings, stopped, woken = load(DatabaseSettings), Event(), Event()
     dsn = secret_source("DATABASE_URL", settings.database_url)
     listener = Thread(target=listen, args=(dsn, woken.set, stopped), daemon=True)
-    listener.start()
     with psycopg.connect(guarded, autocommit=True) as operator:
-        listens = "select 1 from pg_stat_activity where usename = 'app' and query = 'listen sync_dirty'"
+        operator.execute(CAPTURED)
+        listener.start()
+        listens = "select 1 from pg_stat_activity where usename = 'app' and query like '%sync.dirty%'"
         until(lambda: operator.execute(listens).fetchone())
         change(PASSWORDS[1], url)
         until(lambda: operator.execute("notify sync_dirty") and woken.wait(0.1))

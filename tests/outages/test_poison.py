@@ -94,7 +94,9 @@ def test_poison_of_later_edits_is_parked_and_the_others_pass(world: World, hours
     hours.notice()
     assert good(world) == RECORDS - RECORDS // SHARE
     assert sum(each["count"] for each in parked(world)) == RECORDS // SHARE
-    assert len(hours.calls) <= dear(RECORDS), f"{len(hours.calls)} calls"
+    # A record that is refused without a word about its values is sent in two parts.
+    most = dear(RECORDS) + 2 * RECORDS // SHARE
+    assert len(hours.calls) <= most, f"{len(hours.calls)} calls"
     assert_audited(world, parked=RECORDS // SHARE)
     world.portal.faults.clear()
     world.sql("update customer set company = 'cured' where company like %s", f"{MARK}%")

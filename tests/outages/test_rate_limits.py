@@ -142,7 +142,7 @@ class Crowd:
     def _work(self) -> None:
         while not self._stopped.is_set():
             with self._parts.budget.reserve(Lane.BULK, 1):
-                self._parts.hubspot.portal_id()
+                self._parts.hubspot.account()
 
 
 def test_who_waits_for_an_answer_goes_before_a_backlog(world: World, database: Database, stack: ExitStack) -> None:

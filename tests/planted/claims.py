@@ -121,8 +121,8 @@ CLAIMS: tuple[Fault, ...] = (
         "the sync's own writes are not captured",
         Edit(
             SCHEMA,
-            "    is_captured boolean;\nbegin\n    if sync.is_own() then return null; end if;\n",
-            "    is_captured boolean;\nbegin\n    if sync.is_own() then\n"
+            "    addresses    text[];\nbegin\n    if sync.is_own() then return null; end if;\n",
+            "    addresses    text[];\nbegin\n    if sync.is_own() then\n"
             "        insert into sync.dirty (uuid) select uuid from new_rows;\n        return null;\n    end if;\n",
         ),
         tests=(f"{RULES}::test_what_the_sync_writes_itself_is_no_news",),

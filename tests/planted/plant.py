@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import absence
 import bases
 import beings
 import calls
@@ -40,6 +41,7 @@ FAULTS: tuple[Fault, ...] = (
     *late.LATE,
     *bases.BASES,
     *people.PEOPLE,
+    *absence.AROUND,
 )
 LEFT_BEHIND = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
 SEEDS = int(os.environ.get("PLANTED_SEEDS", "600"))

@@ -98,3 +98,35 @@ def test_a_listing_that_is_empty_although_contacts_are_linked_is_an_error(world:
     with pytest.raises(Exception, match="lists no contact"):
         world.parts.sweep.run()
     assert world.customer("kai@example.com") is not None
+
+
+def test_a_backfill_is_held_back_by_nothing_but_deletions_and_says_what_it_left_out(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.sql("alter table customer add constraint short check (length(phone) <= 20)")
+    world.portal.load(1200, "many")
+    world.portal.create({"email": "bad@example.com", "phone": "1" * 30})
+    assert not Backfill(world.parts).run()
+    assert count(world, "customer") == 1200
+    assert "1200 pairs linked, 1 records or properties left out\n        1  row_refused  *" in capsys.readouterr().out
+    world.sql("alter table customer drop constraint short")
+    assert Backfill(world.rebuilt()).run()
+    assert count(world, "customer") == 1201
+
+
+@pytest.mark.parametrize(("prefer", "winner"), [("newest", "there"), ("hubspot", "there"), ("postgres", "here")])
+def test_an_old_row_is_not_newer_than_an_edit_in_hubspot(
+    dsn: str, database: Database, prefer: str, winner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table had no time of its own when the sync came: nobody knows when its rows were edited."""
+    with World.open(dsn, database, SYNC_FIRST_LINK=prefer) as world:
+        world.sql("alter table customer disable trigger user")
+        world.insert(email="kai@example.com", company="here", updatedat="1970-01-01")
+        world.sql("alter table customer enable trigger user")
+        world.portal.create({"email": "kai@example.com", "company": "there"})
+        side = {"there": "HubSpot", "here": "Postgres"}[winner]
+        assert Backfill(world.parts).preview().counts[f"company differs, {side} wins"] == 1
+        assert Backfill(world.parts).run()
+        world.quiet()
+        assert world.customer("kai@example.com")["company"] == winner
+        world.assert_equal()

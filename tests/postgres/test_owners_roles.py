@@ -146,3 +146,22 @@ def test_a_write_can_be_prepared_and_is_seen_when_it_is_committed(preparing: Wor
     assert world.sql("select uuid from sync.dirty") == []
     world.sql("commit prepared 'waiting'")
     assert len(world.sql("select uuid from sync.dirty")) == 1
+
+
+@pytest.mark.parametrize("names", [["kai"], ["kai", "uwe", "vera"]])
+def test_what_is_the_syncs_is_refused_and_what_changed_is_noted_in_one_row_or_many(
+    world: World, names: list[str]
+) -> None:
+    for name in names:
+        world.insert(email=f"{name}@example.com", firstname=name)
+    world.sql("delete from sync.dirty")
+    for forbidden in ("contactid = 7", "uuid = gen_random_uuid()", "erasedat = now()", "mergedinto = uuid"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="written by the sync only"):
+            world.sql(f"update customer set {forbidden}")
+    world.sql("update customer set company = company, updatedat = now()")
+    world.sql("update customer set company = 'a' where false")
+    assert world.sql("select uuid from sync.dirty") == []
+    world.sql("update customer set company = 'a', phone = '1'")
+    world.sql("update customer set deletedat = now()")
+    noted = world.sql("select edited, count(*) as n from sync.dirty group by 1 order by 1")
+    assert noted == [{"edited": [], "n": len(names)}, {"edited": ["phone", "company"], "n": len(names)}]

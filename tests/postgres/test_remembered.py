@@ -90,6 +90,16 @@ def test_an_erase_takes_what_is_remembered_under_a_former_address(world: World) 
     assert_erased(world, KAI, "old@example.com")
 
 
+def test_an_erase_takes_every_row_from_before_keys_were_the_subjects(world: World) -> None:
+    person(world, email=KAI)
+    world.sql(
+        "insert into sync.idempotency (caller, key, request, uuid, lease_until) "
+        "values ('admin', 'make-kai@example.com', 'r', gen_random_uuid(), now())"
+    )
+    assert erase(world.parts, KAI)
+    assert_erased(world, KAI)
+
+
 def test_an_erase_takes_answers_whose_text_names_the_person(world: World) -> None:
     caller = Caller(world)
     _, contact = person(world, email="uwe@example.com")

@@ -138,6 +138,12 @@ def page_in(reply: Reply) -> Page:
     return Page(contacts=contacts_in(reply), after=_following(reply), served_at=clock_of(reply))
 
 
+def total_in(reply: Reply) -> int | None:
+    """Return how many contacts a search has found."""
+    total = json_of(reply).get("total")
+    return total if isinstance(total, int) else None
+
+
 def nothing(reply: Reply) -> None:
     """Return nothing: the answer has no body. Anything but a 204 says nothing of what was done."""
     if reply.status != 204:

@@ -29,6 +29,7 @@ from reconciler.adapters.gateway.answers import (
     read_in,
     refused_by_id,
     refused_by_trace,
+    total_in,
     traced_in,
 )
 from reconciler.adapters.gateway.calls import Calls, Parsed, Refusal
@@ -240,6 +241,11 @@ class Gateway:
         body = {"filterGroups": [], "sorts": sorts, "properties": ["lastmodifieddate"], "limit": 1}
         page = self._ask(lambda **how: self._search.do_search(body, **how), page_in, Door.SEARCH)
         return max((contact.id for contact in page.contacts), default=None)
+
+    def count(self) -> int | None:
+        """Return about how many contacts there are (from the search index, which lags); None: HubSpot does not say."""
+        body = {"filterGroups": [], "sorts": [], "properties": ["lastmodifieddate"], "limit": 1}
+        return self._ask(lambda **how: self._search.do_search(body, **how), total_in, Door.SEARCH)
 
     def account(self) -> HubSpotAccount:
         """Return the account the token belongs to."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,6 +25,21 @@ _HOLDER = re.compile(r"Existing ID:\s*(\d+)|(\d+) already has that value")
 _REQUIRED_SCOPES = re.compile(r"\(requires one of \[([\w\-., ]+)\]\)")
 _NOT_VALID = "not valid: "
 _FORBIDDEN = {"READ_ONLY_VALUE", "READ_ONLY_PROPERTY", "FORBIDDEN"}
+
+
+_REQUIRED = {"MISSING_REQUIRED_PROPERTY", "MISSING_CONDITIONAL_REQUIRED_PROPERTY"}
+_WORD = re.compile(r"\w+")
+
+LONGEST_DETAIL = 500
+"""Characters of HubSpot's words that are kept."""
+
+
+class Fault(NamedTuple):
+    """What HubSpot has against one property: its code, and its words."""
+
+    name: str
+    code: str
+    words: str
 
 
 class Malformed(Exception):
@@ -103,18 +118,22 @@ def properties_of(values: Values) -> dict[str, str]:
 def refusal_of(body: Mapping[str, Any]) -> Refused:
     """Return why HubSpot refused a record; every field of its error body is optional."""
     message = str(body.get("message", ""))
-    context = body.get("context") or {}
+    context = body.get("context")
+    context = context if isinstance(context, dict) else {}
     holder = _holder(message, context)
     category = str(body.get("category", ""))
     if holder is not None or category == "CONFLICT":
         return Refused(code=Code.TAKEN, columns=frozenset({"email"}), holder=holder, text=message)
     if category == "OBJECT_NOT_FOUND":
         return Refused(code=Code.GONE, text=message)
-    faults = _faults(message, body.get("errors") or [])
-    columns = frozenset(COLUMN_OF[name] for name, _ in faults if name in COLUMN_OF)
+    faults = _faults(message, body.get("errors"))
     if category == "FORBIDDEN":
-        return Refused(code=Code.FORBIDDEN, columns=columns, text=message)
-    return Refused(code=_code({code for _, code in faults}, message), columns=columns, text=message)
+        return Refused(code=Code.FORBIDDEN, columns=_columns(faults), text=message)
+    code = _code({fault.code for fault in faults}, message)
+    if code is Code.REQUIRED:
+        return Refused(code=code, columns=_columns(faults) | _spoken_of(faults), text=message, detail=_words(faults))
+    unmapped = [fault for fault in faults if fault.name not in COLUMN_OF]
+    return Refused(code=code, columns=_columns(faults), text=message, detail=_words(unmapped))
 
 
 def scopes_in(body: Mapping[str, Any]) -> list[str]:
@@ -129,27 +148,49 @@ def scopes_in(body: Mapping[str, Any]) -> list[str]:
 
 
 def _holder(message: str, context: Mapping[str, Any]) -> ContactId | None:
-    named = context.get("existingId") or []
-    if named:
+    named = context.get("existingId")
+    if isinstance(named, list) and named and str(named[0]).isdigit():
         return ContactId(int(named[0]))
     found = _HOLDER.search(message)
     return ContactId(int(found[1] or found[2])) if found else None
 
 
-def _faults(message: str, errors: list[Json]) -> list[tuple[str, str]]:
-    """Return (property, code): from `errors`, else from the array inside the message (older bodies have only that)."""
-    named = [
-        (name, str(error.get("code", "")))
-        for error in errors
-        for name in (error.get("context") or {}).get("propertyName", ())
-    ]
+def _faults(message: str, errors: object) -> list[Fault]:
+    """Return what is wrong: from `errors`, else from the array inside the message (older bodies have only that)."""
+    found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    named = [fault for error in found for fault in _faults_of(error)]
     if named or _NOT_VALID not in message:
         return named
     try:
         inside = orjson.loads(message.split(_NOT_VALID, 1)[1])
     except orjson.JSONDecodeError:
         return []
-    return [(str(each.get("name", "")), str(each.get("error", ""))) for each in inside if isinstance(each, dict)]
+    listed = [each for each in inside if isinstance(each, dict)] if isinstance(inside, list) else []
+    return [
+        Fault(str(each.get("name", "")), str(each.get("error", "")), str(each.get("message", ""))) for each in listed
+    ]
+
+
+def _faults_of(error: Json) -> list[Fault]:
+    context = error.get("context")
+    names = context.get("propertyName") if isinstance(context, dict) else None
+    code, words = str(error.get("code", "")), str(error.get("message", ""))
+    return [Fault(str(name), code, words) for name in names] if isinstance(names, list) else []
+
+
+def _columns(faults: list[Fault]) -> frozenset[str]:
+    return frozenset(COLUMN_OF[fault.name] for fault in faults if fault.name in COLUMN_OF)
+
+
+def _spoken_of(faults: list[Fault]) -> frozenset[str]:
+    """Return the mapped columns that the words of a rule are about: what a value of theirs asks for is missing."""
+    words = {word for fault in faults for word in _WORD.findall(fault.words)}
+    return frozenset(COLUMN_OF[word] for word in words if word in COLUMN_OF)
+
+
+def _words(faults: list[Fault]) -> str:
+    """Return HubSpot's own words about properties that were not sent: no value can stand in them."""
+    return "; ".join(f"{fault.name}: {fault.words or fault.code}" for fault in faults)[:LONGEST_DETAIL]
 
 
 def _code(codes: set[str], message: str) -> Code:
@@ -157,6 +198,8 @@ def _code(codes: set[str], message: str) -> Code:
         return Code.UNKNOWN_PROPERTY
     if codes & _FORBIDDEN:
         return Code.FORBIDDEN
+    if codes & _REQUIRED:
+        return Code.REQUIRED
     if "blocklist" in message.lower() or "blocked" in message.lower():
         return Code.BLOCKED
     return Code.INVALID if codes else Code.REFUSED
