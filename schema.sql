@@ -993,13 +993,18 @@ begin
     where i.caller = its_caller and i.key = its_key;
 end $$;
 
--- The addresses that these people had, unless they are somebody else's by now.
+-- The addresses that these people ever had, as far as that is known.
+create or replace function sync.past_addresses(people uuid[]) returns text[] language sql stable as $$
+    select array(
+        select sync.address(each) from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
+        where h.uuid = any(people) and each <> ''
+        union select unnest(former) from sync.link where uuid = any(people));
+$$;
+
+-- Those that they have no more, unless they are somebody else's by now.
 create or replace function sync.former_addresses(people uuid[], present text[]) returns text[] language sql stable as $$
     select array(
-        select address from (
-            select sync.address(each) as address from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
-            where h.uuid = any(people) and each <> ''
-            union select unnest(former) from sync.link where uuid = any(people)) had
+        select address from unnest(sync.past_addresses(people)) address
         where address <> all(present)
         and not exists (select from (select uuid, email, deletedat from customer) c
             where sync.address(c.email) = address and c.deletedat is null and c.uuid <> all(people))
@@ -1067,7 +1072,7 @@ begin
     -- An address that was announced and is another's by now keeps no tombstone.
     delete from sync.tombstone where hash in (
         select sync.hash_of(email) from (select uuid, email from customer where deletedat is null) c
-        where sync.address(email) = any(known) and uuid <> all(people));
+        where sync.address(email) = any(sync.past_addresses(people)) and uuid <> all(people));
     ids := array(select contact from sync.link where uuid = any(people) and contact is not null
                  union select contact from sync.alias where uuid = any(people));
     traces := addresses || former || people::text[] || ids::text[];
