@@ -78,6 +78,7 @@ class InPostgres(Store):
         self.sql("delete from customer where uuid = %s", uuid)
 
     def bury(self, address: str) -> None:
+        self.sql("select sync.make_salt()")
         self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)
 
     def pass_time(self, seconds: float) -> None:
