@@ -7,6 +7,7 @@
 # make chaos                   real processes and Postgres, killed under load and at every step
 # make outages                 HubSpot and Postgres in trouble, for hours of virtual time
 # make fuzz                    a million forged signatures, and more
+# make older                   what touches SQL, on another Postgres: BINARIES=/usr/lib/postgresql/15/bin
 # make planted                 faults planted one at a time: the tests must catch each
 # make bench [ONLY="get walk"] figures beside their targets and physical limits; needs wrk and pgbench for some
 
@@ -15,8 +16,9 @@ BIN := .venv/bin
 READY := .venv/ready
 
 SEEDS ?= 20000
+BINARIES ?= /usr/lib/postgresql/15/bin
 
-.PHONY: setup dev test lint format record expose postman simulate chaos outages fuzz planted bench
+.PHONY: setup dev test older lint format record expose postman simulate chaos outages fuzz planted bench
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed")'
@@ -31,6 +33,9 @@ dev: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+older: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadfile --binaries $(BINARIES) -k postgres tests/postgres tests/simulation $(ARGS)
 
 simulate: $(READY)
 	$(BIN)/python -m simulation --seeds $(SEEDS)

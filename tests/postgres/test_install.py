@@ -56,7 +56,7 @@ def work(dsn: str) -> Iterator[list[int]]:
 
     def go(n: int, statement: str) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("set lock_timeout = '2s'")
+            connection.execute("set lock_timeout = '10s'")
             while not stop.wait(0.01):
                 connection.execute(statement.encode())
                 done[n] += 1
@@ -95,7 +95,7 @@ def test_indexes_are_built_beside_work_however_long_they_wait_for_an_old_transac
         other.execute("set transaction isolation level repeatable read; select 1")
         under_way = threads.submit(install, old, SCHEMA)
         until(lambda: any("index concurrently" in query for (query,) in rows(old, WAITING)))
-        rows(old, "set lock_timeout = '2s'", "insert into customer (email) values ('new@example.com')")
+        rows(old, "set lock_timeout = '10s'", "insert into customer (email) values ('new@example.com')")
         other.commit()
         under_way.result()
     assert rows(old, BROKEN) == []

@@ -32,6 +32,12 @@ def test_a_statement_that_comes_again_is_prepared(database: Database) -> None:
     assert any("sync.address(c.email)" in statement for statement in prepared(database))
 
 
+def test_no_statement_is_compiled(database: Database) -> None:
+    """A plan without its seq scan looks dear enough for it, and compiling takes longer than the statement."""
+    with database._pool.connection() as connection:
+        assert connection.execute("select current_setting('jit') as jit").fetchone() == {"jit": "off"}
+
+
 EVERY_MOMENT = """
     lease load holders owners ignored former join intend lock_steps lock_customers release_addresses write_customers
     insert_customers move_links at_home move_pushed move_pulled mark_overtaken close_intents answer_intents

@@ -15,8 +15,8 @@ select pg_backend_pid() as backend
 -- configure: let no statement of this session wait for ever
 select set_config('lock_timeout', '1500ms', false), set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false)
 
--- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too
-select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
+-- keep_plans: one plan for each statement, by key: it must be right when the tables have grown, too. What is switched off counts as dear, which would have each compiled
+select set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 
 -- mark: mark subjects due now
 select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
@@ -611,7 +611,7 @@ with unwaited as (
 update sync.slot s set at = clock_timestamp() from free, unwaited where s.kind = free.kind and s.n = free.n returning s.n
 
 -- next_slot: seconds until the next slot comes free
-select greatest(extract(epoch from min(at) + %(window)s * interval '1 second' - clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
+select greatest(extract(epoch from min(at)) + %(window)s::float8 - extract(epoch from clock_timestamp()), 0)::float8 as wait from sync.slot where kind = %(kind)s
 
 -- want_slots: a lane waits
 insert into sync.lane (lane, wanted) values (%(lane)s, clock_timestamp()) on conflict (lane) do update set wanted = excluded.wanted
