@@ -56,9 +56,13 @@ class CountingConnection:
         self._connection, self._steps = connection, steps
         self._is_alone = True
 
+    @property
+    def prepare_threshold(self) -> int | None:
+        return self._connection.prepare_threshold
+
     def execute(self, query: Any, values: Any = None, **options: Any) -> Any:
         name = name_of(query)
-        self._is_alone = self._is_alone and name != "begin_own"
+        self._is_alone = self._is_alone and name not in ("begin_own", "begin_own_briefly")
         if self._is_alone and WRITING.search(str(query)) and not BUDGET.search(str(query)):
             name = f"commit {name}"
         return self._steps.take(name, lambda: self._connection.execute(query, values, **options), self._cut)
