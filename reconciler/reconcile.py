@@ -317,6 +317,8 @@ class Reconciler:
         elif isinstance(answer, Refused) and answer.code is Code.TAKEN:
             self._resolve_holder(write, answer, endings)
         elif isinstance(answer, Refused):
+            columns = sorted(answer.columns)
+            log.warning("hubspot.refused", customer=str(uuid), code=answer.code, columns=columns, detail=answer.detail)
             again(endings, uuid, 0)
 
     def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
@@ -382,17 +384,17 @@ def _write(step: Step, kind: IntentKind) -> Write:
 
 
 def _log(steps: Sequence[Step], seconds: float) -> None:
-    """Say what was done: who and which columns, never a value."""
+    """Say what was decided, for which pairs and columns, never a value. What is refused of it has its own line."""
     writing = [step for step in steps if step.writes or step.identity is not None]
     if writing:
-        log.info("reconcile.batch", pairs=len(steps), changed=len(writing), seconds=round(seconds, 3))
+        log.info("reconcile.batch", pairs=len(steps), decided=len(writing), seconds=round(seconds, 3))
     for step in writing[:LOGGED]:
-        did = step.local or step.remote or ("update" if step.pull else type(step.identity).__name__.lower())
+        what = step.local or step.remote or ("update" if step.pull else type(step.identity).__name__.lower())
         log.info(
-            "reconcile.pair",
+            "reconcile.decided",
             customer=str(step.pair.uuid),
             contact=step.pair.link.contact_id,
-            did=did if isinstance(did, str) else did.name.lower(),
+            decision=what if isinstance(what, str) else what.name.lower(),
             to_postgres=sorted(step.pull),
             to_hubspot=sorted(step.push),
         )

@@ -289,16 +289,18 @@ class WriteThrough:
         writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
             results = self._sender.archive(writes) if writes else []
-        for pair in alone:
-            self._desk.remove(pair.uuid)
+        alone_outcomes = {pair.uuid: self._removed(pair.uuid) for pair in alone}
         outcomes = {write.pair.uuid: self._deleted(write, answer) for write, answer in results}
         held: dict[CustomerId, Outcome] = {uuid: Invalid(why) for uuid, why in refused.items()}
-        return {**held, **outcomes, **{pair.uuid: Done(None) for pair in alone}}
+        return {**held, **outcomes, **alone_outcomes}
+
+    def _removed(self, uuid: CustomerId) -> Outcome:
+        """Delete the row alone; one that is not there to be deleted was not deleted."""
+        return Done(None) if self._desk.remove(uuid) else Missing()
 
     def _deleted(self, write: Write, answer: Answer) -> Outcome:
         if isinstance(answer, Refused) and answer.code is Code.GONE:
-            self._desk.remove(write.pair.uuid)
-            return Done(None)
+            return self._removed(write.pair.uuid)
         if isinstance(answer, Refused):
             return Invalid(answer)
         if answer is Unanswered.HELD:

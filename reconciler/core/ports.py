@@ -310,8 +310,8 @@ class Desk(Protocol):
     def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
         """Return those whose row a transaction of somebody's holds."""
 
-    def remove(self, uuid: CustomerId) -> None:
-        """Soft-delete a customer as any SQL writer would."""
+    def remove(self, uuid: CustomerId) -> bool:
+        """Soft-delete a customer as any SQL writer would; return whether there was a living one."""
 
 
 class Brakes(Protocol):

@@ -50,5 +50,5 @@ class MemoryDesk:
     def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
         return self._tables.held.intersection(uuids)
 
-    def remove(self, uuid: CustomerId) -> None:
-        self._tables.remove(uuid)
+    def remove(self, uuid: CustomerId) -> bool:
+        return self._tables.remove(uuid)

@@ -289,12 +289,14 @@ class Tables:
             row.updated = self.now()
             self._capture(uuid, changed)
 
-    def remove(self, uuid: CustomerId) -> None:
-        """Set `deletedat`, if it is not set."""
+    def remove(self, uuid: CustomerId) -> bool:
+        """Set `deletedat`, if it is not set; return whether it was not."""
         row = self.customers.get(uuid)
-        if row is not None and row.is_alive:
-            row.deleted = row.updated = self.now()
-            self._capture(uuid, [])
+        if row is None or not row.is_alive:
+            return False
+        row.deleted = row.updated = self.now()
+        self._capture(uuid, [])
+        return True
 
     def restore(self, uuid: CustomerId) -> None:
         """Clear `deletedat`; raises `Refusal`."""

@@ -59,7 +59,7 @@ def test_no_log_tells_of_anybody_or_of_a_secret(life: Life) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/openapi.json", "/docs"])
 def test_no_page_that_is_open_tells_of_anybody(life: Life, path: str) -> None:
     reply = ask(life.api.port, "GET", path)
-    assert reply.status in (200, 503)
+    assert reply.status in (200, 403, 503)
     assert hits(reply.text) == []
 
 
@@ -89,7 +89,9 @@ def erased(life: Life) -> Life:
     portal, world = life.world.portal, life.world
     assert hits(dump(life)), "nothing to be found before: the search would prove nothing"
     contacts = [int(contact.id) for contact in portal.contacts]
-    life.call("PUT", f"/{PERSON['email']}", {"email": RENAMED}, 200, Idempotency_Key="rename")
+    # The database's sessions were ended: the first write may still meet one of them.
+    path = f"/{PERSON['email']}"
+    until(lambda: life.call("PUT", path, {"email": RENAMED}, 200, 503, Idempotency_Key="rename") == b"")
     life.call("PUT", f"/{PERSON['email']}", {"phone": "1"}, 404, Idempotency_Key="too late")
     life.call("PUT", f"/{RENAMED}", {"phone": "1"}, 200, Idempotency_Key=f"change-{RENAMED}")
     life.rest()

@@ -176,3 +176,18 @@ def test_a_create_whose_answer_the_owner_refuses_is_linked_and_told(world: World
     world.quiet()
     assert len(world.portal.contacts) == 1
     assert parked(world) == [{"property": "lifecyclestage", "code": "row_refused", "detail": "no_lead"}]
+
+
+def test_no_line_of_the_log_claims_a_write_that_did_not_happen(
+    world: World, kai: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.sql(SHORT)
+    world.portal.edit(str(kai[1]), {"phone": PHONE})
+    world.event(kai[1])
+    world.sql("update customer set lifecyclestage = 'no such stage'")
+    world.quiet()
+    said = capsys.readouterr().out
+    assert "row.refused" in said
+    assert "hubspot.refused" in said
+    assert "did=" not in said
+    assert PHONE not in said

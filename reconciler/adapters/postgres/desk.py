@@ -105,8 +105,8 @@ class PostgresDesk:
         stored = None if expected is None else to_json(dict(expected))
         return bool(self._database.run("change_plain", uuid=uuid, vals=to_json(dict(values)), stored=stored))
 
-    def remove(self, uuid: CustomerId) -> None:
-        self._database.run("remove_plain", uuid=uuid)
+    def remove(self, uuid: CustomerId) -> bool:
+        return bool(self._database.run("remove_plain", uuid=uuid))
 
     def begin(self, *, caller: str, key: str, request: str, uuid: CustomerId) -> Replay | Repeat | None:
         """Note that a request with this key begins; None: it is the first."""

@@ -6,6 +6,7 @@ from random import uniform
 from time import monotonic, sleep
 from typing import Any
 
+import structlog
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -25,6 +26,8 @@ from reconciler.core.fields import Values, normalised
 from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Settled, Write
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
+
+log = structlog.get_logger()
 
 SETTLE_TRIES = 5
 SETTLE_PATIENCE = 2.0
@@ -165,7 +168,11 @@ class PostgresPairs:
         except RowRefused as error:
             if len(changing) == 1:
                 (step,) = changing
-                return self.merge([parked_row(step, self._table.told(error, step.pull))])
+                refused = self._table.told(error, step.pull)
+                log.warning(
+                    "row.refused", customer=str(step.pair.uuid), rule=refused.rule, columns=sorted(refused.columns)
+                )
+                return self.merge([parked_row(step, refused)])
         # One row must not keep its neighbours back.
         middle = len(changing) // 2
         return self.merge(changing[:middle]) | self.merge(changing[middle:])
