@@ -240,6 +240,8 @@ class Handlers:
         kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             raise Answered(failure(415, "not_json", "The body must be application/json"))
+        if environ.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
+            raise Answered(failure(415, "encoded", "The body must not be encoded"))
         data = self._services.bodies.read(environ, LARGEST)
         environ["reconciler.body"] = data
         return loads(data)

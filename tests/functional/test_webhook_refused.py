@@ -15,6 +15,7 @@ from systems import api_in_process, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.settings import Webhook, load
 from reconciler.wiring import build
 from webhook.__main__ import receiving
@@ -30,7 +31,8 @@ def receiver(world: World) -> Iterator[Caller]:
     """The receiver as its process puts it together, on a pool that ends with the test."""
     settings = load(Webhook, webhook_environment(world))
     with open_pool(world.dsn, size=8) as pool:
-        yield Caller(receiving(settings, build(settings, Database(pool))))
+        database = Database(pool)
+        yield Caller(receiving(settings, build(settings, database), PostgresInbox(database)))
 
 
 def counted(world: World) -> dict[str, int]:
