@@ -14,7 +14,7 @@ from simulation.memory.marks import MemoryMarks
 from simulation.memory.pairs import MemoryPairs
 from simulation.memory.records import MemoryRecords
 from simulation.memory.slots import MemorySlots
-from simulation.memory.tables import Tables
+from simulation.memory.tables import Rule, Tables
 
 
 class InMemory(Store):
@@ -49,6 +49,12 @@ class InMemory(Store):
         self.tables.held.add(uuid)
         yield
         self.tables.held.discard(uuid)
+
+    @contextmanager
+    def forbidden(self, column: str, ending: str) -> Iterator[None]:
+        self.tables.rule = Rule(column, ending)
+        yield
+        self.tables.rule = None
 
     def bury(self, address: str) -> None:
         self.tables.tombstones.add(address)

@@ -85,6 +85,15 @@ class InPostgres(Store):
             user.execute("select from customer where uuid = %s for update", [uuid])
             yield
 
+    @contextmanager
+    def forbidden(self, column: str, ending: str) -> Iterator[None]:
+        rule = f"{column}_is_allowed"
+        self.sql(f"alter table customer add constraint {rule} check (right({column}, {len(ending)}) <> '{ending}')")
+        try:
+            yield
+        finally:
+            self.sql(f"alter table customer drop constraint {rule}")
+
     def bury(self, address: str) -> None:
         self.sql("select sync.make_salt()")
         self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)

@@ -7,7 +7,7 @@ from scenes import answered, archived, claimed, contact, due_claims, later, link
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
-from reconciler.core.ports import DELAYS, Ending, Sent, Settled
+from reconciler.core.ports import DELAYS, Ending, Sent, Settled, Write
 from reconciler.core.step import Absorb, Local, Step
 
 
@@ -19,6 +19,14 @@ def two(store: Store) -> tuple[CustomerId, CustomerId]:
 def written(store: Store, who: CustomerId, number: int, *, is_direct: bool = False) -> Sent:
     """A write that HubSpot is just being sent."""
     return sent(store, pair(store, who, contact(number)), values={"phone": "1"}, is_direct=is_direct)
+
+
+def put(store: Store, who: CustomerId, number: int, **values: str) -> Sent:
+    """An API write that HubSpot is just being sent."""
+    mine = pair(store, who, contact(number))
+    assert mine.customer is not None
+    edited = replace(mine.customer, values={**mine.customer.values, **values})
+    return sent(store, replace(mine, customer=edited), values=values, is_direct=True)
 
 
 def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
@@ -79,6 +87,33 @@ def test_nobody_is_merged_or_erased_while_a_row_is_held(store: Store) -> None:
     assert not store.customer(ada).is_erased
     assert store.pairs.rearrange([Step(pair=erased, local=Local.ERASE)]) == set()
     assert store.customer(ada).is_erased
+
+
+def test_of_one_call_the_owner_refuses_one_row_another_is_held_and_the_rest_is_settled(store: Store) -> None:
+    (ada, bob), eve = two(store), linked(store, 3, email="eve@x.org")
+    phones = {ada: "1", bob: "7", eve: "1"}
+    writes = [put(store, who, n, phone=phone) for n, (who, phone) in enumerate(phones.items(), start=1)]
+    answers = [answered(n, later(5), phone=phone) for n, phone in enumerate(phones.values(), start=1)]
+    with store.forbidden("phone", "7"), store.held(ada):
+        settled = store.pairs.settle(list(zip(writes, answers, strict=True)))
+    assert (settled.held, settled.refused.keys()) == ({writes[0].intent}, {bob})
+    assert [store.has(who, "phone") for who in phones] == [None, None, "1"]
+    assert [intent.uuid for intent in store.intents()] == [ada]
+    assert store.links()[bob].base["phone"] == "7"
+    assert {f"u:{who}" for who in (ada, bob)} <= store.marked().keys()
+
+
+def test_whether_a_held_row_would_be_refused_shows_when_it_is_free(store: Store) -> None:
+    ada, bob = two(store)
+    pairs = [pair(store, who, contact(n, later(5), phone="7")) for n, who in enumerate((ada, bob), start=1)]
+    writes = [Write(pair=each, kind=IntentKind.UPDATE, values={"phone": "7"}) for each in pairs]
+    steps = [Step(pair=each, pull={"phone": "7"}) for each in pairs]
+    with store.forbidden("phone", "7"):
+        with store.held(ada):
+            assert store.desk.rehearse(writes).keys() == {bob}
+            assert ada in store.pairs.merge(steps)
+        assert (store.links()[ada].trouble, store.links()[bob].trouble.keys()) == ({}, {"phone"})
+        assert store.desk.rehearse(writes).keys() == {ada, bob}
 
 
 def test_a_held_row_is_not_leased_for_a_write(store: Store) -> None:

@@ -12,7 +12,8 @@ from reconciler.adapters.postgres.queries import statements
 
 PAUSE = 0.015
 LONGEST = 0.2
-"""Seconds between two looks: at rest for long, a thousandth of that, and never more than this."""
+"""Seconds between two looks: at rest for long, a thousandth of that; where what was told of stays, as while Postgres
+takes no writes, a tenth of that; and never more than this."""
 
 SHARE = 20
 """A look that takes long, for there is much, is followed by a pause of so many times that."""
@@ -43,13 +44,15 @@ def _prepare(connection: Timely) -> None:
 
 
 def _look(connection: Timely, wake: Callable[[], None], stopped: threading.Event) -> None:
-    found = monotonic()
+    found = taken = monotonic()
     while not stopped.is_set():
         began = monotonic()
-        if connection.execute(statements()["has_dirty"]).fetchone():
+        if connection.execute(statements()["has_dirty"]).fetchone() is not None:
             found = began
             wake()
+        else:
+            taken = began
         now = monotonic()
-        pause = max(PAUSE, (now - began) * SHARE, min((now - found) / 1000, LONGEST))
+        pause = max(PAUSE, (now - began) * SHARE, min(max((now - found) / 1000, (found - taken) / 10), LONGEST))
         for _ in connection.notifies(timeout=pause, stop_after=1):
             wake()
