@@ -1,7 +1,7 @@
 """Faults of what a transaction writes: the base, compare-and-set, snapshots, each in memory and in SQL."""
 
 from fault import Edit, Fault, real, simulated
-from places import BASE, CONTRACT, MARKS, PAIRS, QUERIES, REAL_PAIRS, ROWS, RULES, THROUGH
+from places import BASE, CONTRACT, MARKS, MERGING, PAIRS, QUERIES, ROWS, RULES, THROUGH
 
 BASES: tuple[Fault, ...] = (
     simulated(
@@ -17,7 +17,7 @@ BASES: tuple[Fault, ...] = (
         "the base moves wholesale (SQL)",
         "the base moves column by column, never the whole object at once",
         Edit(
-            REAL_PAIRS,
+            MERGING,
             "    settled = {**step.agree, **written}\n",
             "    settled = {**(step.pair.contact.values if step.pair.contact else {}), **step.agree, **written}\n",
         ),
@@ -31,7 +31,7 @@ BASES: tuple[Fault, ...] = (
     real(
         "the base moves on a pull that did not take (SQL)",
         "a pull moves the base only with the column that it really changed",
-        Edit(REAL_PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
+        Edit(MERGING, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
         tests=(BASE,),
     ),
     simulated(

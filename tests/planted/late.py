@@ -1,7 +1,21 @@
 """Faults of what comes late: answers, claims, intents and merges that others have overtaken."""
 
 from fault import Edit, Fault, real, simulated
-from places import ANSWERS, BUDGET, CONTRACT, ERASE, JUDGE, MIRROR, PLAN, QUERIES, REAL_PAIRS, SCHEMA, STEP, WINDOWS
+from places import (
+    ANSWERS,
+    BUDGET,
+    CONTRACT,
+    ERASE,
+    JUDGE,
+    MIRROR,
+    PLAN,
+    QUERIES,
+    REAL_PAIRS,
+    REARRANGING,
+    SCHEMA,
+    STEP,
+    WINDOWS,
+)
 
 LATE: tuple[Fault, ...] = (
     real(
@@ -53,7 +67,7 @@ LATE: tuple[Fault, ...] = (
     real(
         "somebody is merged with whoever was erased meanwhile",
         "erased stays erased",
-        Edit(REAL_PAIRS, "if not _may_absorb(work, merged):", "if merged.winner == merged.loser:"),
+        Edit(REARRANGING, "if not _may_absorb(work, merged):", "if merged.winner == merged.loser:"),
         tests=(f"{CONTRACT}_links.py::test_nobody_is_merged_with_whoever_was_erased_meanwhile",),
     ),
     real(
@@ -65,13 +79,13 @@ LATE: tuple[Fault, ...] = (
     real(
         "a contact that is handed over comes without what was pushed to it unseen",
         "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
-        Edit(REAL_PAIRS, 'work.run("inherit", heir=step.pair.uuid, giver=former)', "pass"),
+        Edit(REARRANGING, 'work.run("inherit", heir=step.pair.uuid, giver=former)', "pass"),
         tests=(f"{CONTRACT}_links.py::test_what_was_pushed_unseen_to_a_contact_goes_with_it",),
     ),
     real(
         "what is on its way to a merge's loser is forgotten",
         "a remote value equal to an open intent is ours",
-        Edit(REAL_PAIRS, '    work.run("inherit", heir=merged.winner, giver=merged.loser)\n', ""),
+        Edit(REARRANGING, '    work.run("inherit", heir=merged.winner, giver=merged.loser)\n', ""),
         tests=(f"{CONTRACT}_links.py::test_what_is_on_its_way_to_a_losers_contact_reaches_the_survivor",),
     ),
     simulated(

@@ -1,7 +1,7 @@
 """Faults of what is kept and forgotten: merges, privacy, tombstones, calls, each in memory and in SQL."""
 
 from fault import Edit, Fault, real, simulated
-from places import CONTRACT, ENDS, ERASE, MERGED, PAIRS, QUERIES, REAL_PAIRS, ROWS, RULES, SCHEMA, TABLES
+from places import CONTRACT, ENDS, ERASE, MERGED, PAIRS, QUERIES, REARRANGING, ROWS, RULES, SCHEMA, TABLES
 
 PEOPLE: tuple[Fault, ...] = (
     simulated(
@@ -33,7 +33,7 @@ PEOPLE: tuple[Fault, ...] = (
     real(
         "what the loser of a merge had not sent is lost (SQL)",
         "log the loser's unpushed local edits",
-        Edit(REAL_PAIRS, '    work.run("log_unsent", loser=merged.loser)\n', ""),
+        Edit(REARRANGING, '    work.run("log_unsent", loser=merged.loser)\n', ""),
         tests=(MERGED,),
     ),
     simulated(

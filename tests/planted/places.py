@@ -16,4 +16,6 @@ RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
 )
 PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
 QUERIES, SCHEMA = "reconciler/adapters/postgres/queries.sql", "schema.sql"
-ANSWERS, REAL_PAIRS = (f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs"))
+ANSWERS, REAL_PAIRS, MERGING, REARRANGING = (
+    f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs", "merging", "rearranging")
+)

@@ -15,17 +15,16 @@ from tenacity import (
     wait_random,
 )
 
-from reconciler.adapters.postgres import answers
+from reconciler.adapters.postgres import answers, merging, rearranging
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
-from reconciler.adapters.postgres.rows import changes, conflict_rows, neighbour_of, pair_of, trouble_json, wake_waiting
-from reconciler.adapters.postgres.table import OwnersTable, require_all
+from reconciler.adapters.postgres.rows import conflict_rows, neighbour_of, pair_of
+from reconciler.adapters.postgres.table import OwnersTable
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.errors import Code, Refused, RowRefused
-from reconciler.core.fields import Values, normalised
 from reconciler.core.parking import parked_row
-from reconciler.core.ports import INTENT_DEADLINE, LANDING, LEASE, Answer, Claim, Sent, Settled, Write
-from reconciler.core.step import Absorb, Adopt, Attach, Local, Step, Surroundings
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write
+from reconciler.core.step import Local, Step, Surroundings
 
 log = structlog.get_logger()
 
@@ -180,10 +179,10 @@ class PostgresPairs:
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         watched = self._table.changes_rows
         with self._database.own() as work:
-            held = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
-            ours = {row["uuid"] for row in held}
+            locked = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
+            ours = {row["uuid"] for row in locked}
             left_out = {step.pair.uuid for step in steps if step.pair.uuid not in ours}
-            return left_out | _merge(work, [step for step in steps if step.pair.uuid in ours], watched=watched)
+            return left_out | merging.merge(work, [s for s in steps if s.pair.uuid in ours], watched=watched)
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
         return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
@@ -197,7 +196,7 @@ class PostgresPairs:
                     return True
                 if step.rearranged and work.rows("held", uuids=sorted(step.rearranged)):
                     return False
-                _rearrange(work, step)
+                rearranging.rearrange(work, step)
                 if step.local is Local.ERASE:
                     self._erase(work, step.pair.uuid)
         except Busy:
@@ -250,194 +249,3 @@ def _intent(write: Write) -> dict[str, Any]:
         if write.kind is IntentKind.CREATE and write.pair.customer is None
         else None,
     }
-
-
-def _merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
-    losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
-    if losers:
-        work.run("log_conflicts", conflicts=to_json(losers))
-    inserted, changed = _insert(work, [step for step in steps if step.local is Local.INSERT], watched=watched)
-    touched = [step for step in steps if step.touches_customer]
-    written, lived, also_changed = _update(work, touched, watched=watched)
-    written |= inserted
-    # What a trigger of the owner's made of a row is the owner's edit: the next look brings it to HubSpot.
-    left_out = {*changed, *also_changed}
-    left_out |= {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
-    left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
-    moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
-    work.run("move_links", steps=to_json(moves))
-    wake_waiting(work, [step.freed_address for step in steps])
-    closes = [intent for step in steps for intent in step.closes]
-    if closes:
-        work.run("close_unanswered", ids=closes, landing=LANDING)
-    history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
-    if history:
-        work.run("log_history", rows=to_json(history))
-    return left_out
-
-
-def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[CustomerId, Any], set[CustomerId]]:
-    if not steps:
-        return {}, set()
-    addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
-    work.run("refuse_erased", addresses=addresses)
-    rows = [_row(step, dict(step.pull)) for step in steps]
-    done = work.rows("insert_customers", rows=to_json(rows), watched=watched)
-    require_all(done)
-    written = {row["uuid"]: row["holds"] for row in done}
-    pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
-    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
-
-
-def _is_changed(holds: Values | None, values: Values) -> bool:
-    """Whether the row holds something else of these values than was written."""
-    return holds is not None and any(value != normalised(holds).get(column) for column, value in values.items())
-
-
-def _update(
-    work: Work, steps: Sequence[Step], *, watched: bool
-) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool], set[CustomerId]]:
-    """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
-    if not steps:
-        return {}, {}, set()
-    free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
-    steps = [step for step in steps if step.pair.uuid in free]
-    work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
-    released = _release(work, steps)
-    rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
-    done = work.rows("write_customers", rows=to_json(rows), watched=watched)
-    require_all(done)
-    moved = {row["uuid"] for row in done if "email" in row["written"]}
-    _give_back(work, [step for step in steps if step.pair.uuid in released - moved])
-    changed = {row["uuid"] for row in done if _is_changed(row["holds"], row["written"])}
-    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}, changed
-
-
-def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
-    """Two addresses that change hands would clash row by row: take them all off first."""
-    moving = [step for step in steps if "email" in step.pull and step.pair.customer is not None]
-    if len(moving) < 2:
-        return set()
-    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in moving if s.pair.customer]
-    return {row["uuid"] for row in work.rows("release_addresses", rows=to_json(rows))}
-
-
-def _give_back(work: Work, steps: Sequence[Step]) -> None:
-    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in steps if s.pair.customer]
-    if rows:
-        work.run("give_addresses_back", rows=to_json(rows))
-
-
-def _row(step: Step, values: dict[str, Any]) -> dict[str, Any]:
-    contact = step.pair.contact
-    return {
-        "uuid": step.pair.uuid,
-        "vals": values,
-        "contact": None if contact is None else contact.id,
-        "created": None if contact is None else contact.created_at,
-        "updated": None if contact is None else contact.updated_at,
-    }
-
-
-def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
-    assert step.pair.customer is not None
-    stored = dict(step.pair.customer.stored)
-    if is_released:
-        stored["email"] = None
-    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
-    row = _row(step, dict(step.pull))
-    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": becomes}
-
-
-def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    looks = step.pair.link.looks + 1 if step.is_stale else 0
-    settled = {**step.agree, **written}
-    return {
-        "uuid": step.pair.uuid,
-        "base": settled,
-        "alive": step.alive if whole else None,
-        "looks": looks,
-        "at": step.at,
-        "believe": step.believes and not step.is_stale,
-        "whole": whole and step.is_whole,
-        "cured": [*settled, *step.lifted, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
-        "trouble": trouble_json(step.trouble),
-        "checked": step.has_checked_unseen,
-        "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
-        "privacy": step.pair.privacy,
-        "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
-        "attached": step.local is Local.REATTACH,
-    }
-
-
-def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:
-    before = {} if step.pair.customer is None else step.pair.customer.values
-    action = "update" if step.local is None else step.local.name.lower()
-    return {
-        "uuid": step.pair.uuid,
-        "side": "postgres",
-        "action": action,
-        "changes": changes(before, written[step.pair.uuid]),
-    }
-
-
-def _rearrange(work: Work, step: Step) -> None:
-    if step.conflicts:
-        work.run("log_conflicts", conflicts=to_json(conflict_rows(step.pair.uuid, step.conflicts)))
-    if step.closes:
-        work.run("close_unanswered", ids=list(step.closes), landing=LANDING)
-    match step.identity:
-        case Attach(contact_id, former):
-            if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:
-                work.run("inherit", heir=step.pair.uuid, giver=former)
-                work.run("show_contacts", uuids=[former])
-            work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
-            link = step.pair.link
-            row = {"uuid": link.uuid, "fence": step.pair.fence, "contact": contact_id, "known": link.contact_id}
-            work.run("attach", rows=to_json([row]))
-            work.run("show_contacts", uuids=[step.pair.uuid])
-        case Adopt(owner, contact_id) if work.row("may_adopt", owner=owner) is None:
-            work.run("mark", subjects=[f"c:{contact_id}"], lane=1, privacy=False)
-        case Adopt(owner, contact_id):
-            work.run("drop_placeholder", contact=contact_id, owner=owner)
-            work.run("ensure_links", uuids=[owner])
-            work.run("adopt", contact=contact_id, owner=owner)
-            work.run("show_contacts", uuids=[owner])
-            work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)
-        case Absorb() as merged if not _may_absorb(work, merged):
-            # The other one was erased, or forgotten, meanwhile.
-            work.run("mark", subjects=[f"u:{step.pair.uuid}"], lane=1, privacy=False)
-        case Absorb() as merged:
-            _absorb(work, merged)
-        case None:
-            _end_link(work, step)
-
-
-def _may_absorb(work: Work, merged: Absorb) -> bool:
-    return len(work.rows("hold_links", uuids=[merged.winner, merged.loser], contact=merged.contact_id)) == 2
-
-
-def _absorb(work: Work, merged: Absorb) -> None:
-    names = {"winner": merged.winner, "loser": merged.loser, "contact": merged.contact_id}
-    work.run("absorb_aliases", uuids=[merged.winner, merged.loser], **names)
-    work.run("inherit", heir=merged.winner, giver=merged.loser)
-    work.run("drop_intents", uuids=[merged.loser])
-    work.run("log_unsent", loser=merged.loser)
-    work.run("absorb_loser", loser=merged.loser)
-    work.run("absorb_customer", winner=merged.winner, loser=merged.loser)
-    work.run("absorb_winner", **names)
-    work.run("show_contacts", uuids=[merged.winner])
-    work.run("mark", subjects=[f"u:{merged.winner}"], lane=1, privacy=False)
-
-
-def _end_link(work: Work, step: Step) -> None:
-    rows = to_json([{"uuid": step.pair.uuid, "fence": step.pair.fence}])
-    match step.local:
-        case Local.FORGET:
-            work.run("forget", rows=rows)
-        case Local.IGNORE:
-            work.run("ignore", rows=rows)
-        case Local.DETACH:
-            work.run("detach", rows=rows)
-        case _:
-            pass

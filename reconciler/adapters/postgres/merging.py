@@ -1,0 +1,145 @@
+"""Commits what was decided about columns and being alive: rows by compare-and-set, the base only with what took."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.adapters.postgres.database import Work, to_json
+from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
+from reconciler.adapters.postgres.table import require_all
+from reconciler.core.contact import CustomerId
+from reconciler.core.fields import Values, normalised
+from reconciler.core.ports import LANDING
+from reconciler.core.step import Local, Step
+
+
+def merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
+    """Commit the steps, whose links are locked; return those of which something was left out.
+
+    `watched`: a trigger of the owner's may make something else of a row.
+    """
+    losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
+    if losers:
+        work.run("log_conflicts", conflicts=to_json(losers))
+    inserted, changed = _insert(work, [step for step in steps if step.local is Local.INSERT], watched=watched)
+    touched = [step for step in steps if step.touches_customer]
+    written, lived, also_changed = _update(work, touched, watched=watched)
+    written |= inserted
+    # What a trigger of the owner's made of a row is the owner's edit: the next look brings it to HubSpot.
+    left_out = {*changed, *also_changed}
+    left_out |= {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
+    left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
+    moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
+    work.run("move_links", steps=to_json(moves))
+    wake_waiting(work, [step.freed_address for step in steps])
+    closes = [intent for step in steps for intent in step.closes]
+    if closes:
+        work.run("close_unanswered", ids=closes, landing=LANDING)
+    history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
+    if history:
+        work.run("log_history", rows=to_json(history))
+    return left_out
+
+
+def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[CustomerId, Any], set[CustomerId]]:
+    if not steps:
+        return {}, set()
+    addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
+    work.run("refuse_erased", addresses=addresses)
+    rows = [_row(step, dict(step.pull)) for step in steps]
+    done = work.rows("insert_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
+    written = {row["uuid"]: row["holds"] for row in done}
+    pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
+    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
+
+
+def _is_changed(holds: Values | None, values: Values) -> bool:
+    """Whether the row holds something else of these values than was written."""
+    return holds is not None and any(value != normalised(holds).get(column) for column, value in values.items())
+
+
+def _update(
+    work: Work, steps: Sequence[Step], *, watched: bool
+) -> tuple[dict[CustomerId, Any], dict[CustomerId, bool], set[CustomerId]]:
+    """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
+    if not steps:
+        return {}, {}, set()
+    free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
+    steps = [step for step in steps if step.pair.uuid in free]
+    work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
+    released = _release(work, steps)
+    rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
+    done = work.rows("write_customers", rows=to_json(rows), watched=watched)
+    require_all(done)
+    moved = {row["uuid"] for row in done if "email" in row["written"]}
+    _give_back(work, [step for step in steps if step.pair.uuid in released - moved])
+    changed = {row["uuid"] for row in done if _is_changed(row["holds"], row["written"])}
+    return {row["uuid"]: row["written"] for row in done}, {row["uuid"]: row["lived"] for row in done}, changed
+
+
+def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
+    """Two addresses that change hands would clash row by row: take them all off first."""
+    moving = [step for step in steps if "email" in step.pull and step.pair.customer is not None]
+    if len(moving) < 2:
+        return set()
+    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in moving if s.pair.customer]
+    return {row["uuid"] for row in work.rows("release_addresses", rows=to_json(rows))}
+
+
+def _give_back(work: Work, steps: Sequence[Step]) -> None:
+    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in steps if s.pair.customer]
+    if rows:
+        work.run("give_addresses_back", rows=to_json(rows))
+
+
+def _row(step: Step, values: dict[str, Any]) -> dict[str, Any]:
+    contact = step.pair.contact
+    return {
+        "uuid": step.pair.uuid,
+        "vals": values,
+        "contact": None if contact is None else contact.id,
+        "created": None if contact is None else contact.created_at,
+        "updated": None if contact is None else contact.updated_at,
+    }
+
+
+def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
+    assert step.pair.customer is not None
+    stored = dict(step.pair.customer.stored)
+    if is_released:
+        stored["email"] = None
+    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
+    row = _row(step, dict(step.pull))
+    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": becomes}
+
+
+def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    looks = step.pair.link.looks + 1 if step.is_stale else 0
+    settled = {**step.agree, **written}
+    return {
+        "uuid": step.pair.uuid,
+        "base": settled,
+        "alive": step.alive if whole else None,
+        "looks": looks,
+        "at": step.at,
+        "believe": step.believes and not step.is_stale,
+        "whole": whole and step.is_whole,
+        "cured": [*settled, *step.lifted, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
+        "trouble": trouble_json(step.trouble),
+        "checked": step.has_checked_unseen,
+        "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
+        "privacy": step.pair.privacy,
+        "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
+        "attached": step.local is Local.REATTACH,
+    }
+
+
+def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:
+    before = {} if step.pair.customer is None else step.pair.customer.values
+    action = "update" if step.local is None else step.local.name.lower()
+    return {
+        "uuid": step.pair.uuid,
+        "side": "postgres",
+        "action": action,
+        "changes": changes(before, written[step.pair.uuid]),
+    }
