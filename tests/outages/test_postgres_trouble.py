@@ -29,6 +29,11 @@ IN_TIME = 8.0
 
 LONG = "x" * 60_000
 
+END_COUNTING = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock' and query like '%%insert into sync.day%%'
+"""
+
 KILLS = int(os.environ.get("OUTAGE_KILLS", "60"))
 
 
@@ -96,6 +101,20 @@ def test_a_table_locked_by_an_operator_is_said_in_time_and_waited_out(
     pass_time(world, 120)
     assert_sound(world)
     assert world.customer("c3@example.com")["phone"] == "3"
+
+
+def test_a_session_that_ends_while_a_call_is_counted_is_no_outage_of_hubspots(world: World, api: ApiInProcess) -> None:
+    people(world, 2)
+    with psycopg.connect(world.dsn) as operator, ThreadPoolExecutor(1) as threads:
+        operator.execute("lock table sync.day in access exclusive mode")
+        write = threads.submit(api.admin, "PUT", "/c0@example.com", {"phone": "0"})
+        until(lambda: world.sql(END_COUNTING))
+        operator.rollback()
+        assert_unavailable(write.result())
+    assert world.sql("select * from sync.causes") == []
+    assert api.admin("PUT", "/c1@example.com", {"phone": "1"}).status == 200
+    pass_time(world, 120)
+    assert_sound(world)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of, scopes_in
 from reconciler.adapters.gateway.transport import NoTrust, Oversized, Rejected, Reply
 from reconciler.core.errors import (
-    NotNow,
     OutcomeUnknown,
     PathUnknown,
     QuotaSpent,
@@ -44,6 +43,9 @@ midnight of the account, and is looked for every minute); and at most, whatever 
 
 LOCKED_DELAY = 2.0
 TOKEN_DELAY = 30.0
+
+HUBSPOTS = (Unavailable, OutcomeUnknown, RateLimited, Unauthorised, ScopeMissing, PathUnknown)
+"""Failures of HubSpot's. Any other is the budget's, or our own database's while a call is counted."""
 
 _NOT_EXECUTED = {423, 477, 503}
 _REFUSALS = {400, 404, 409, 414}
@@ -143,14 +145,11 @@ class Calls:
         )
         try:
             answer: Parsed = retrying(self._once, call, door, writes, until)
-        except (NotNow, TooLate, TooLarge):
+        except TooLarge:
             raise
-        except RateLimited as error:
-            if error.delay > TEN_SECONDS_DELAY:
+        except HUBSPOTS as error:
+            if not isinstance(error, RateLimited) or error.delay > TEN_SECONDS_DELAY:
                 self._tell(partial(self._budget.failed, error, door))
-            raise
-        except Transient as error:
-            self._tell(partial(self._budget.failed, error, door))
             raise
         except Refusal:
             self._tell(partial(self._budget.answered, door))
