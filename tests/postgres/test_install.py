@@ -90,6 +90,30 @@ def test_a_table_at_work_takes_the_schema_without_keeping_anybody_waiting(old: s
     assert rows(old, "select count(*), count(distinct uuid), max(updatedat) from customer")[0][:2] == (20000, 20000)
 
 
+def test_a_row_that_moves_to_where_keys_were_given_already_gets_one_too(empty: str) -> None:
+    rows(
+        empty,
+        OLD,
+        "alter table customer alter company set storage plain, set (autovacuum_enabled = off)",
+        "insert into customer (email, company) select n, repeat('-', 960) from generate_series(1, 400) n",
+        "delete from customer where id <= 240",
+        "vacuum customer",
+        "create function wait() returns trigger language plpgsql as "
+        "'begin perform pg_advisory_xact_lock(1); return new; end'",
+        "create trigger waits before update on customer for each row when (old.id = 300) execute function wait()",
+    )
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(empty) as other:
+        other.execute("select pg_advisory_xact_lock(1)")
+        under_way = threads.submit(install, empty, SCHEMA)
+        until(lambda: rows(empty, WAITING))
+        rows(empty, "update customer set company = company where id = 390")
+        ((block, key),) = rows(empty, "select (ctid::text::point)[0], uuid from customer where id = 390")
+        assert (block < 30, key) == (True, None)
+        other.commit()
+        under_way.result()
+    assert rows(empty, "select count(*), count(distinct uuid) from customer") == [(160, 160)]
+
+
 def test_indexes_are_built_beside_work_however_long_they_wait_for_an_old_transaction(old: str) -> None:
     with psycopg.connect(old) as other, ThreadPoolExecutor(1) as threads:
         other.execute("set transaction isolation level repeatable read; select 1")

@@ -103,6 +103,7 @@ class _Installer:
         for row in self._rows("blocks"):
             for first in range(0, row["blocks"] + 1, PORTION):
                 self._rows("fill_keys", first=f"({first},0)", last=f"({first + PORTION},0)")
+            self._rows("fill_rest")
             self._apply(self._statements["promise_keys"])
             self._rows("check_keys")
             self._apply(self._statements["require_keys"])

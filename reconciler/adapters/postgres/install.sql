@@ -53,6 +53,9 @@ from pg_attribute where attrelid = to_regclass('customer') and attname = 'uuid' 
 -- fill_keys: give the rows of these blocks a key
 update customer set uuid = gen_random_uuid() where ctid >= %(first)s::text::tid and ctid < %(last)s::text::tid and uuid is null
 
+-- fill_rest: and the rows that moved while portions were done; one statement follows a row wherever it moves
+update customer set uuid = gen_random_uuid() where uuid is null
+
 -- promise_keys: no row without a key from here on
 alter table customer drop constraint if exists customer_has_uuid, add constraint customer_has_uuid check (uuid is not null) not valid
 
