@@ -50,7 +50,7 @@ def _address(text: str, info: ValidationInfo) -> str:
     return address
 
 
-def _held(text: str) -> str:
+def _of_a_row(text: str) -> str:
     """Return the canonical form of an address that a row may have."""
     address = normalise_email(text)
     if address is None:
@@ -71,7 +71,7 @@ Address = Annotated[
     AfterValidator(_address),
     Field(examples=["kai@hubspot.com"]),
 ]
-Held = Annotated[Text, AfterValidator(_held), Field(examples=["kai@hubspot.com"])]
+RowAddress = Annotated[Text, AfterValidator(_of_a_row), Field(examples=["kai@hubspot.com"])]
 
 
 class Body(BaseModel):
@@ -110,7 +110,7 @@ class BatchItem(CustomerChange):
     """One item of POST /batch: `email` says who; `new_email` changes the address."""
 
     op: Literal["create", "update", "upsert", "delete", "read"]
-    email: Held
+    email: RowAddress
     new_email: Address | None = None
 
     def change(self) -> Values:

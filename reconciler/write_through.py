@@ -223,17 +223,17 @@ class WriteThrough:
     def _update(self, pairs: Sequence[Pair], values_of: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         edited = [(_with(pair, values_of[pair.uuid]), values_of[pair.uuid]) for pair in pairs if pair.customer]
         updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
-        held: dict[CustomerId, Outcome] = {p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}
-        held |= {pair.uuid: Unknown() for pair, _ in edited if _may_have_been_created(pair)}
-        refused = self._desk.rehearse([_update_of(pair, values) for pair, values in edited if pair.uuid not in held])
-        held |= {uuid: Invalid(why) for uuid, why in refused.items()}
+        ended: dict[CustomerId, Outcome] = {p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}
+        ended |= {pair.uuid: Unknown() for pair, _ in edited if _may_have_been_created(pair)}
+        refused = self._desk.rehearse([_update_of(pair, values) for pair, values in edited if pair.uuid not in ended])
+        ended |= {uuid: Invalid(why) for uuid, why in refused.items()}
         updates = [write for write in updates if write.pair.uuid not in refused]
-        unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in held]
+        unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in ended]
         creates = [_create_of(pair) for pair in unlinked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
             results = self._sender.update(updates) if updates else []
             results += self._sender.create(creates) if creates else []
-        return {**held, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
+        return {**ended, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
 
     def _updated(self, write: Write, answer: Answer, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
@@ -291,8 +291,8 @@ class WriteThrough:
             results = self._sender.archive(writes) if writes else []
         alone_outcomes = {pair.uuid: self._removed(pair.uuid) for pair in alone}
         outcomes = {write.pair.uuid: self._deleted(write, answer) for write, answer in results}
-        held: dict[CustomerId, Outcome] = {uuid: Invalid(why) for uuid, why in refused.items()}
-        return {**held, **outcomes, **alone_outcomes}
+        ended: dict[CustomerId, Outcome] = {uuid: Invalid(why) for uuid, why in refused.items()}
+        return {**ended, **outcomes, **alone_outcomes}
 
     def _removed(self, uuid: CustomerId) -> Outcome:
         """Delete the row alone; one that is not there to be deleted was not deleted."""

@@ -5,10 +5,11 @@ import logging
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
+from structlog.types import EventDict
 
 from simulation.properties import examine
 from simulation.world import World
@@ -30,25 +31,31 @@ class Result:
 def run(seed: int, steps: int) -> Result:
     """Run one seed."""
     bugs: list[str] = []
-    structlog.configure(
-        processors=[_collector(bugs)], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
-    )
     digest = hashlib.sha256()
     world = World(seed, trace=lambda line: digest.update(line.encode()))
     try:
-        problems = examine(world, steps)
+        with _collected(bugs):
+            problems = examine(world, steps)
     except Exception:
         problems = [f"P16 {traceback.format_exc()}"]
     problems += [f"P16 {bug}" for bug in bugs]
     return Result(seed, tuple(problems), digest.hexdigest(), len(world.wire.overwritten))
 
 
-def _collector(bugs: list[str]) -> Any:
-    def collect(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def _collected(bugs: list[str]) -> Iterator[None]:
+    """Take what is logged as an error for a bug, and leave the log as it was."""
+
+    def collect(logger: object, method: str, event: EventDict) -> EventDict:
         bugs.append(f"{event.get('event')}: {traceback.format_exc()}")
         raise structlog.DropEvent
 
-    return collect
+    before = structlog.get_config()
+    structlog.configure(processors=[collect], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def run_many(seeds: range, steps: int, jobs: int) -> Iterator[list[Result]]:

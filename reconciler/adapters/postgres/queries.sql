@@ -277,7 +277,7 @@ with rules as (
     union all
     select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
     where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
-    and k.relname not in ('customer_address_is_unique_among_live', 'customer_uuid_is_unique')
+    and k.relname <> all(%(ours)s::text[])
     union all
     select format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull), false from pg_attribute
     where attrelid = to_regclass('customer') and attnum > 0 and not attisdropped and attgenerated = ''

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from time import monotonic
 
-from reconciler.adapters.postgres.database import Database, Row, to_json
+from reconciler.adapters.postgres.database import OUR_KEYS, Database, Row, to_json
 from reconciler.core.errors import RowRefused
 from reconciler.core.fields import COLUMNS, Value, Values
 
@@ -52,7 +52,7 @@ class OwnersTable:
 
     def _rules(self) -> Row:
         if monotonic() > self._until:
-            self._known = self._database.row("table_rules", columns=list(COLUMNS)) or self._known
+            self._known = self._database.row("table_rules", columns=list(COLUMNS), ours=list(OUR_KEYS)) or self._known
             self._until = monotonic() + FRESH
         return self._known
 
