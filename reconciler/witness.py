@@ -50,7 +50,7 @@ class Witness:
         self._seen["account"] = self._clock()
 
     def _has_living(self, pairs: Sequence[Pair], gone: Sequence[Pair]) -> bool:
-        """Whether a contact known to live was read well just now. The only one there is needs no other."""
+        """Whether a contact known to live was read well just now. The only one believed alive needs no other."""
         if any(pair.remote is not None and pair.remote.is_alive for pair in pairs):
             self._seen["contact"] = self._clock()
         if self._is_fresh("contact"):
@@ -58,7 +58,7 @@ class Witness:
         ids = {pair.link.contact_id for pair in gone if pair.link.contact_id is not None}
         others = self._known.living(LOOKED_AT, apart_from=ids)
         if not others:
-            return len(ids) == 1
+            return len([pair for pair in gone if pair.link.alive]) <= 1
         if any(snapshot.is_alive for snapshot in self._hubspot.read(others).values()):
             self._seen["contact"] = self._clock()
         return self._is_fresh("contact")

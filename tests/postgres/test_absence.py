@@ -171,6 +171,21 @@ def test_a_contact_that_is_purged_while_others_live_is_believed(ten: World) -> N
     assert held(ten) == 0
 
 
+def test_the_only_living_contact_is_believed_gone_beside_one_that_went_before(
+    world: World, kai: Person, uwe: Person
+) -> None:
+    world.portal.erase(uwe[1])
+    world.event(uwe[1])
+    world.quiet()
+    world.parts = world.rebuilt()  # that has seen no contact live
+    world.portal.erase(kai[1])
+    world.event(kai[1], uwe[1])
+    world.quiet()
+    assert held(world) == 0
+    assert row(world, kai[0])["deletedat"] is not None
+    world.assert_fixpoint()
+
+
 def test_a_row_deleted_where_no_trigger_saw_it_is_missing_and_held(ten: World, kai: Person) -> None:
     with ten.connection.transaction():
         ten.sql("set local session_replication_role = replica")
