@@ -1,6 +1,7 @@
 """Customers as the API sees them, and the memory of its idempotency keys."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -97,13 +98,25 @@ class PostgresDesk:
 
     def insert(self, uuid: CustomerId, values: Values) -> bool:
         """Insert a customer as any SQL writer would; the reconciler pushes it."""
-        require_all([{"swallowed": not self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values)))}])
+        with self._refusing(values):
+            require_all([{"swallowed": not self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values)))}])
         return True
 
     def change(self, uuid: CustomerId, values: Values, expected: Values | None) -> bool:
         """Change a customer as any SQL writer would; the reconciler pushes it. False: it is not as expected."""
         stored = None if expected is None else to_json(dict(expected))
-        return bool(self._database.run("change_plain", uuid=uuid, vals=to_json(dict(values)), stored=stored))
+        with self._refusing(values):
+            rows = self._database.rows("change_plain", uuid=uuid, vals=to_json(dict(values)), stored=stored)
+            require_all(rows)
+        return bool(rows)
+
+    @contextmanager
+    def _refusing(self, values: Values) -> Iterator[None]:
+        """Let a refusal by the owner's rules name the columns that it is about."""
+        try:
+            yield
+        except RowRefused as error:
+            raise self._table.told(error, values) from error
 
     def remove(self, uuid: CustomerId) -> bool:
         return bool(self._database.run("remove_plain", uuid=uuid))

@@ -751,10 +751,19 @@ select uuid, fence, subject, generation from links join marks on subject = 'u:' 
 insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage)
 select %(uuid)s, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(null::customer, %(vals)s::jsonb) r
 
--- change_plain: change a customer as any SQL writer would
-update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-    select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, %(vals)s::jsonb) r)
-where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c.*) @> %(stored)s::jsonb)
+-- change_plain: change a customer as any SQL writer would; no row: it is not as expected
+with expected as (
+    select c.uuid from customer c
+    where c.uuid = %(uuid)s and c.deletedat is null and (%(stored)s::jsonb is null or to_jsonb(c.*) @> %(stored)s::jsonb)
+    for update
+), done as (
+    update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+        select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage
+        from jsonb_populate_record(c.*, %(vals)s::jsonb) r)
+    from expected e where c.uuid = e.uuid
+    returning c.uuid
+)
+select d.uuid is null as swallowed from expected e left join done d using (uuid)
 
 -- remove_plain: soft-delete a customer as any SQL writer would
 update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
