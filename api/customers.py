@@ -295,7 +295,7 @@ def _result(outcome: Outcome, status: int = 200) -> Result:
         case Changed():
             return failure(412, "precondition_failed", "The customer has changed")
         case Held():
-            return failure(503, "customer_held", "Another transaction holds this customer; come again")
+            return failure(503, "customer_held", "This customer's row is held or hidden just now; come again")
         case Creating():
             return failure(503, "in_progress", "The customer is just being created in HubSpot")
         case Unknown():

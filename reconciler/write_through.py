@@ -90,7 +90,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A transaction of somebody's holds the row. Nothing was written, or HubSpot has it and the row follows."""
+    """The row is held by a transaction, or hidden. Nothing was written, or HubSpot has it and the row follows."""
 
 
 Outcome = Held | Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown

@@ -159,7 +159,7 @@ class Written:
 class Unanswered(Enum):
     """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent.
 
-    `HELD`: HubSpot took it, and a transaction of somebody's holds the row that was to follow.
+    `HELD`: HubSpot took it, and the row that was to follow is held by a transaction of somebody's, or hidden.
     """
 
     OMITTED = auto()
@@ -176,7 +176,8 @@ class Settled:
     """The answers that the rows could not follow.
 
     `refused`: a rule of the owner's refuses their row. HubSpot has them, and the next look puts that back.
-    `held`: a transaction of somebody's holds their row. Their intents stay open, and their customers are marked.
+    `held`: a transaction of somebody's holds their row, or it is hidden. Their intents stay open, and their customers
+    are marked.
     """
 
     refused: Mapping[CustomerId, Refused] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from simulation.memory.tables import Clash, LinkRow, Tables, later
 
 
 def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> set[IntentId]:
-    """Commit the answers of one call; return the intents of those that wait, for a transaction holds their row.
+    """Commit the answers of one call; return the intents of those that wait, for their row is out of reach.
 
     `mirrors`: the rows take them, else the next look puts them back in HubSpot.
     """

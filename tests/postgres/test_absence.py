@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from histories import Person, count, person, row
+from histories import UPDATE, Caller, Person, change, count, during, lost, person, row, settle
 from psycopg.conninfo import make_conninfo
 from world import World
 
@@ -264,6 +264,21 @@ def test_rows_that_this_role_may_not_see_are_not_deleted(narrow: World) -> None:
     narrow.quiet()
     assert len(narrow.portal.contacts) == 10
     narrow.assert_equal()
+
+
+def test_an_api_write_whose_row_is_hidden_meanwhile_is_followed_when_it_shows(narrow: World) -> None:
+    ada = narrow.customer("c1@example.com")
+    assert ada is not None
+    change(narrow, ada["uuid"], company="mine")
+    during(narrow, UPDATE, lambda: narrow.sql("alter table customer enable row level security"))
+    assert Caller(narrow).put("c1@example.com", {"company": "theirs"})[1]["code"] == "customer_held"
+    narrow.parts.reconciler.drain()
+    narrow.sql("alter table customer disable row level security")
+    settle(narrow)
+    assert row(narrow, ada["uuid"])["company"] == "theirs"
+    assert ("company", "mine") in lost(narrow)
+    narrow.assert_equal()
+    narrow.assert_fixpoint()
 
 
 def test_a_policy_that_shows_every_row_is_no_hindrance(narrow: World) -> None:

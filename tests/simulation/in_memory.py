@@ -51,6 +51,12 @@ class InMemory(Store):
         self.tables.held.discard(uuid)
 
     @contextmanager
+    def hidden(self, uuid: CustomerId) -> Iterator[None]:
+        self.tables.hide([uuid])
+        yield
+        self.tables.show()
+
+    @contextmanager
     def forbidden(self, column: str, ending: str) -> Iterator[None]:
         self.tables.rule = Rule(column, ending)
         yield

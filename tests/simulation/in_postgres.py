@@ -8,11 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from stores import IntentState, LinkState, Loser, MarkState, Store
 
 from reconciler.adapters.postgres.budget import PostgresSlots
-from reconciler.adapters.postgres.database import Database
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
@@ -25,6 +26,9 @@ HUBSPOTS_OWN = ("seen", "read")
 
 SIDE = ("history", "conflict", "tombstone", "quarantine", "dirty")
 """Tables whose times say only when something happened."""
+
+GUEST = "contract_guest"
+"""The sync's role while a row is hidden from it."""
 
 
 class InPostgres(Store):
@@ -84,6 +88,23 @@ class InPostgres(Store):
         with psycopg.connect(self.dsn) as user:
             user.execute("select from customer where uuid = %s for update", [uuid])
             yield
+
+    @contextmanager
+    def hidden(self, uuid: CustomerId) -> Iterator[None]:
+        seeing = self.pairs
+        # A superuser would see every row all the same.
+        self.sql(f"create role {GUEST} login in role current_user")
+        self.sql("alter table customer enable row level security, force row level security")
+        self.sql(f"create policy others on customer using (uuid <> '{uuid}')")
+        try:
+            with open_pool(make_conninfo(self.dsn, user=GUEST), size=2) as pool:
+                self.pairs = PostgresPairs(Database(pool))
+                yield
+        finally:
+            self.pairs = seeing
+            self.sql("drop policy others on customer")
+            self.sql("alter table customer disable row level security, no force row level security")
+            self.sql(f"drop role {GUEST}")
 
     @contextmanager
     def forbidden(self, column: str, ending: str) -> Iterator[None]:

@@ -111,6 +111,10 @@ class Store(ABC):
         """Have a transaction of somebody's hold the row meanwhile."""
 
     @abstractmethod
+    def hidden(self, uuid: CustomerId) -> AbstractContextManager[None]:
+        """Have row level security hide the row from the sync meanwhile."""
+
+    @abstractmethod
     def forbidden(self, column: str, ending: str) -> AbstractContextManager[None]:
         """Have the table's owner let no row hold this ending in that column meanwhile."""
 

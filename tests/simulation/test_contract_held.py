@@ -1,6 +1,7 @@
-"""A row that somebody's transaction holds is left for later, and nothing else with it: the same in both stores."""
+"""A row that a transaction holds, or that is hidden, is left for later, and nothing else: the same in both stores."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from scenes import answered, archived, claimed, contact, due_claims, later, linked, loaded, pair, sent
@@ -55,6 +56,38 @@ def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Sto
     assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
     assert store.intents() == []
     assert store.links()[ada].base["phone"] == "1"
+
+
+def test_an_answer_about_a_hidden_row_stays_to_be_settled_and_is_marked(store: Store) -> None:
+    ada, bob = two(store)
+    writes = [put(store, ada, 1, phone="1"), put(store, bob, 2, phone="1")]
+    answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
+    with store.hidden(ada):
+        assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
+    assert [intent.uuid for intent in store.intents()] == [ada]
+    assert "phone" not in store.links()[ada].base
+    assert (store.has(ada, "phone"), store.has(bob, "phone")) == (None, "1")
+    assert store.marked()[f"u:{ada}"].is_due
+    assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
+    assert store.has(ada, "phone") == store.links()[ada].base["phone"] == "1"
+
+
+def test_a_row_that_was_deleted_is_not_waited_for_where_others_are_hidden(store: Store) -> None:
+    ada, bob = two(store)
+    write = put(store, ada, 1, phone="1")
+    store.delete(ada)
+    with store.hidden(bob):
+        assert store.pairs.settle([(write, answered(1, later(5), phone="1"))]) == Settled()
+    assert store.intents() == []
+
+
+def test_a_new_customer_is_not_waited_for_where_others_are_hidden(store: Store) -> None:
+    ada, eve = linked(store, 1, email="ada@x.org"), CustomerId(uuid4())
+    reserved = store.desk.reserve([eve])
+    create = sent(store, loaded(store, reserved[0]), IntentKind.CREATE, values={"email": "eve@x.org"}, is_direct=True)
+    with store.hidden(ada):
+        assert store.pairs.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
+    assert store.has(eve, "email") == "eve@x.org"
 
 
 def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> None:

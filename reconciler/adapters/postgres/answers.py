@@ -23,7 +23,7 @@ class Unsettled:
 
 
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Unsettled:
-    """Commit the answers of one call in one transaction, but for those whose row somebody's transaction holds.
+    """Commit the answers of one call in one transaction, but for those whose row is held by a transaction or hidden.
 
     `mirrors`: the rows take what was answered; else they stay, held or not, and the next look puts it back in HubSpot.
     """
@@ -82,14 +82,19 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Tak
 def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
     """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself.
 
-    The others are those whose row can be written, and those whose row is held. A reservation that was given up
-    meanwhile is made anew: its contact is there after all.
+    The others are those whose row can be written, and those whose row is held or hidden. A reservation that was given
+    up meanwhile is made anew: its contact is there after all.
     """
     reserved = [e.write.pair.uuid for e in taken if e.write.kind is IntentKind.CREATE and e.write.pair.customer is None]
     if reserved:
         work.run("ensure_links", uuids=reserved)
     rows = [
-        {"uuid": each.write.pair.uuid, "contact": each.contact.id, "created": each.write.kind is IntentKind.CREATE}
+        {
+            "uuid": each.write.pair.uuid,
+            "contact": each.contact.id,
+            "created": each.write.kind is IntentKind.CREATE,
+            "known": each.write.pair.customer is not None,
+        }
         for each in taken
     ]
     held = {row["uuid"]: row["held"] for row in work.rows("at_home", rows=to_json(rows))} if rows else {}

@@ -363,11 +363,15 @@ with answer as (
 )
 update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.rest <> '{}'
 
--- at_home: of these answers, those about the contact that the link has (or gets by its create), and whether somebody's transaction holds the row; links and rows are locked
+-- at_home: of these answers, those about the contact that the link has (or gets by its create), and whether the row is to be waited for: somebody's transaction holds it, or it is hidden; links and rows are locked
 with loose as materialized (
     select uuid from customer where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid)) order by uuid for no key update skip locked
 )
-select l.uuid, exists (select from customer c where c.uuid = l.uuid) and l.uuid not in (select uuid from loose) as held from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean) join sync.link l using (uuid)
+select l.uuid, l.uuid not in (select uuid from loose) and (
+    exists (select from customer c where c.uuid = l.uuid)
+    or r.known and row_security_active('customer') and not l.deleted and not exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
+) as held
+from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, contact bigint, created boolean, known boolean) join sync.link l using (uuid)
 where l.contact = r.contact or l.contact is null and r.created order by l.uuid for update of l
 
 -- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whoever holds the claim
