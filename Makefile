@@ -1,13 +1,13 @@
 # make dev    everything at once, with no account
 # make test   the tests
 # make lint   ruff, mypy, import-linter
+# make older  what touches SQL, on another Postgres: BINARIES=/usr/lib/postgresql/15/bin
 #
 # By hand, longer than what CI runs:
 # make simulate SEEDS=100000   both sides in one thread, by seed
 # make chaos                   real processes and Postgres, killed under load and at every step
 # make outages                 HubSpot and Postgres in trouble, for hours of virtual time
 # make fuzz                    a million forged signatures, and more
-# make older                   what touches SQL, on another Postgres: BINARIES=/usr/lib/postgresql/15/bin
 # make planted                 faults planted one at a time: the tests must catch each
 # make bench [ONLY="get walk"] figures beside their targets and physical limits; needs wrk and pgbench for some
 

@@ -91,7 +91,7 @@ def backfill(
 
 @app.command("audit")
 def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark what drifts.")] = False) -> None:
-    """Compare both sides whole. Exit 0: equal, 1: drift, 2: it could not run."""
+    """Compare both sides whole. Exit 0: equal or on its way, 1: not (drift, held, parked), 2: it could not run."""
     with open_parts(_settings(Sync, "audit")) as parts:
         audit = Audit(parts.database, parts.hubspot, parts.marks)
         try:

@@ -21,7 +21,6 @@ class MemorySlots:
         self._spent: int | None = None
         self._failures, self._down, self._probe = 0, False, NEVER
         self._last: Transient = Unavailable("HubSpot did not answer")
-        self.doors: dict[Door, str] = {}
 
     def shape(self, rates: Mapping[str, int]) -> None:
         for kind, rate in rates.items():
@@ -82,10 +81,10 @@ class MemorySlots:
             self._failures, self._down = 0, False
 
     def shut(self, door: Door, error: Transient) -> None:
-        self.doors[door] = error.reason
+        """Nothing here reads it."""
 
     def open(self, door: Door) -> None:
-        self.doors.pop(door, None)
+        """Nothing here reads it."""
 
     def probe(self, pause: float) -> Pause | None:
         if not self._down:

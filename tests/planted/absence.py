@@ -95,7 +95,7 @@ AROUND: tuple[Fault, ...] = (
         Edit("reconciler/core/step.py", "sorted(held - self.trouble.keys())", "[]"),
         tests=(ABSENCE,),
     ),
-    simulated(
+    real(
         "an erase on request is forgotten when HubSpot does not confirm it",
         "an erase stays due until HubSpot has confirmed it",
         Edit(RECONCILE, "                again(endings, step.pair.uuid, error.delay)\n                continue\n", ""),
