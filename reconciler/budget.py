@@ -125,6 +125,11 @@ class SharedBudget:
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
                 self._slots.give("all", permit.slots)
 
+    @property
+    def is_looking(self) -> bool:
+        permit = self._permit.get()
+        return permit is not None and permit.is_probe
+
     def spend(self, door: Door = Door.READ) -> None:
         """Use one call, of those reserved by this thread while there are any."""
         self._knock(door)

@@ -197,6 +197,9 @@ class Reconciler:
         pairs = self._pairs.load(claims)
         visible = [pair for pair in pairs if not pair.is_hidden]
         wanted = {pair.link.contact_id for pair in visible if pair.link.contact_id is not None} - known.keys()
+        if not wanted and self._budget.is_looking:
+            # A create alone would not tell that HubSpot knows the paths of reads again.
+            wanted = self._witness.anybody()
         read = {**{i: Snapshot(contact=c) for i, c in known.items()}, **self._read(wanted)}
         lost = {address for pair in visible for address in _looked_for(pair)}
         found = self._hubspot.find(lost) if lost else {}

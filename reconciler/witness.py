@@ -9,7 +9,7 @@ from time import monotonic
 
 import structlog
 
-from reconciler.core.contact import ABSENT, GONE, Pair
+from reconciler.core.contact import ABSENT, GONE, ContactId, Pair
 from reconciler.core.errors import OtherAccount
 from reconciler.core.ports import HubSpot, Witnesses
 
@@ -39,6 +39,10 @@ class Witness:
             return list(pairs)
         log.warning("reconcile.absence_not_proven", contacts=len(gone))
         return [replace(pair, remote=ABSENT) if pair.remote is GONE else pair for pair in pairs]
+
+    def anybody(self) -> set[ContactId]:
+        """Return a contact believed to be alive, whoever it is; none where nobody is linked yet."""
+        return set(self._known.living(1, apart_from=()))
 
     def _require_account(self) -> None:
         if self._is_fresh("account"):

@@ -474,3 +474,7 @@ class Budget(Protocol):
 
         Yields whether HubSpot is down and these calls are to find out whether it is back.
         """
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether this thread's next call is the one that finds out."""

@@ -113,6 +113,22 @@ def test_a_create_waits_while_hubspot_does_not_know_its_path(ten: World) -> None
     ten.assert_equal()
 
 
+def test_customers_who_are_new_do_not_hide_that_hubspot_reads_again(ten: World) -> None:
+    """A create reads nothing, so it cannot tell whether reads are answered again."""
+    unrouted(ten, "/batch/read")
+    edit_all(ten)
+    wake(ten)
+    ten.parts.reconciler.drain()
+    assert causes(ten) == {"path_unknown"}
+    ten.sql("update sync.mark set due = now() + interval '1 minute'")
+    ten.insert(email="new@example.com")
+    ten.portal.faults.clear()
+    ten.sql("update sync.outage set probe = now()")
+    ten.parts.reconciler.drain()
+    assert ten.contact("new@example.com")
+    assert not causes(ten)
+
+
 def test_an_erase_that_hubspot_did_not_confirm_stays_due(ten: World) -> None:
     unrouted(ten, "/gdpr-delete")
     with pytest.raises(StillDue, match=REASON):
