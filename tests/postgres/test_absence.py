@@ -246,20 +246,11 @@ def test_a_row_that_was_deleted_with_the_trigger_and_came_back_is_missed_when_it
 
 
 @pytest.fixture
-def narrow(ten: World) -> Iterator[World]:
+def narrow(ten: World, syncer: str) -> Iterator[World]:
     """A sync whose role is not the table's owner, as row level security is switched on."""
-    ten.sql("drop role if exists syncer")
-    ten.sql("create role syncer login")
-    ten.sql("grant usage on schema public, sync to syncer")
-    ten.sql("grant all on all tables in schema sync to syncer")
-    ten.sql("grant all on all sequences in schema sync to syncer")
-    ten.sql("grant execute on all functions in schema sync to syncer")
-    ten.sql("grant select, insert, update, delete on customer to syncer")
-    with open_pool(make_conninfo(ten.dsn, user="syncer"), size=4) as pool:
+    with open_pool(make_conninfo(ten.dsn, user=syncer), size=4) as pool:
         ten.parts = ten.rebuilt(Database(pool))
         yield ten
-    ten.sql("drop owned by syncer")
-    ten.sql("drop role syncer")
 
 
 def test_rows_that_this_role_may_not_see_are_not_deleted(narrow: World) -> None:

@@ -14,7 +14,7 @@ from reconciler.core.errors import Transient
 
 RENAME = ("alter table customer rename column company to firm", "alter table customer rename column firm to company")
 READ_ONLY = ("alter database {name} set default_transaction_read_only = on", "alter database {name} reset all")
-GRANT = ("revoke update on customer from syncer", "grant update on customer to syncer")
+GRANT = ("revoke update on customer from {role}", "grant update on customer to {role}")
 
 
 @contextmanager
@@ -27,29 +27,11 @@ def fresh(world: World, user: str | None = None) -> Iterator[World]:
     world.parts = before
 
 
-def owner(world: World, statement: str) -> None:
+def owner(world: World, statement: str, role: str) -> None:
     name = f'"{world.connection.info.dbname}"'
     with psycopg.connect(world.dsn, autocommit=True) as connection:
         connection.execute("set default_transaction_read_only = off")
-        connection.execute(statement.format(name=name))
-
-
-@pytest.fixture
-def syncer(world: World) -> Iterator[str]:
-    """A role of the sync's own with plain rights."""
-    world.sql("drop role if exists syncer")
-    world.sql("create role syncer login")
-    for grant in (
-        "usage on schema public, sync",
-        "all on all tables in schema sync",
-        "all on all sequences in schema sync",
-        "execute on all functions in schema sync",
-        "select, insert, update, delete on customer",
-    ):
-        world.sql(f"grant {grant} to syncer")
-    yield "syncer"
-    world.sql("drop owned by syncer")
-    world.sql("drop role syncer")
+        connection.execute(statement.format(name=name, role=role))
 
 
 @pytest.mark.parametrize(("statements", "cause"), [(RENAME, "schema"), (READ_ONLY, "read_only"), (GRANT, "privilege")])
@@ -59,13 +41,13 @@ def test_a_database_in_the_way_is_named_and_spends_nothing(
     breaks, mends = statements
     world.portal.edit(str(kai[1]), {"company": "there"})
     world.event(kai[1])
-    owner(world, breaks)
+    owner(world, breaks, syncer)
     with fresh(world, syncer) as now:
         for _ in range(4):
             with suppress(Transient):
                 now.parts.reconciler.drain()
         assert {each["cause"] for each in now.parts.database.rows("causes")} == {cause}
-    owner(world, mends)
+    owner(world, mends, syncer)
     assert count(world, "sync.mark where attempts > 0 or delays > 0") == 0
     with fresh(world, syncer) as now:
         assert now.parts.database.rows("causes") == []
