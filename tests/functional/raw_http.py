@@ -47,10 +47,13 @@ def talk(
 
 
 def ask(
-    port: int, method: str, path: str, body: bytes | None = None, **headers: str
+    port: int, method: str, path: str, body: bytes | None = None, *, seconds: float = 30, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    """Send an honest request; return status, headers by lower-case name, and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    """Send an honest request; return status, headers by lower-case name, and body.
+
+    No part of the answer may take longer than these seconds.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, named)

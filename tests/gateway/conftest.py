@@ -20,7 +20,7 @@ from budgets import Unlimited
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
-from sandbox import start
+from sandbox import Sandbox, start
 
 CASSETTES = Path(__file__).parents[2] / "cassettes" / "gateway"
 HUBSPOT = "https://api.hubapi.com"
@@ -50,6 +50,12 @@ def serializer(name: str) -> Any:
 def _scrubbed(response: dict[str, Any]) -> dict[str, Any]:
     headers = {name: value for name, value in response["headers"].items() if name.lower() in KEPT_HEADERS}
     return {**response, "headers": headers}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with start(rate_per_10s=0, search_per_second=0) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the gateway makes of answers that are none, on the real socket."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,6 @@ from reconciler.core.contact import ContactId
 from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
 from reconciler.core.ports import Written
 from sandbox import Sandbox, start
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with start(rate_per_10s=0, search_per_second=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """Answers that are not of the contract's form are nobody's data: on the real socket, against the sandbox."""
 
-import ssl
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from budgets import Unlimited
+from lines import make_authority, terminator
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
@@ -28,12 +25,6 @@ from sandbox import Sandbox, start
 
 PAGE = "<html><body>That page is nowhere to be found</body></html>"
 ADA, BOB = {"email": "ada@example.com"}, {"email": "bob@example.com"}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with start(rate_per_10s=0, search_per_second=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
@@ -191,23 +182,10 @@ def test_a_refusal_in_another_form_parks_nothing_it_does_not_name(sandbox: Sandb
 
 
 @pytest.fixture
-def untrusted(tmp_path: Path) -> Iterator[str]:
-    """A server whose certificate nobody here trusts."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    options = "-x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    made = ["openssl", "req", *options.split(), "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"https://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def untrusted(sandbox: Sandbox, tmp_path: Path) -> Iterator[str]:
+    """A server whose certificate is not trusted here."""
+    with terminator(sandbox.url, make_authority(tmp_path / "authority")) as port:
+        yield f"https://localhost:{port}"
 
 
 def test_a_certificate_that_is_not_trusted_is_an_outage_with_its_reason(untrusted: str) -> None:

@@ -1,6 +1,5 @@
 """How HubSpot is reached: through a proxy, and under a certificate of an authority of one's own."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from reconciler.core.contact import ContactId
 from reconciler.core.errors import Unavailable
 from reconciler.core.ports import Written
 from reconciler.settings import InvalidSettings, Sync, load
-from sandbox import Sandbox, start
+from sandbox import Sandbox
 
 PASSWORD = "p@ss:w/rd %41"
 QUOTED = "p%40ss%3Aw%2Frd%20%2541"
-
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +28,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("tls") / "another")
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with start(rate_per_10s=0, search_per_second=0) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

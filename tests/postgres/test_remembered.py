@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from histories import Caller, assert_erased, change, count, during, person, traces
+from histories import CREATE, Caller, assert_erased, change, count, during, person, traces
 from world import World
 
-from reconciler.erase import erase
+from reconciler.erase import StillDue, erase
 
 KAI, UWE = "kai@example.com", "uwe@example.com"
 
@@ -128,13 +128,33 @@ def test_an_answer_that_comes_after_the_erase_is_not_remembered(world: World) ->
     assert (again[0]["code"], again[1]) == ("erased_subject", outcomes[1])
 
 
-def test_a_create_under_way_that_is_erased_is_not_remembered(world: World) -> None:
+def test_an_erase_during_anothers_put_does_not_let_it_run_again(world: World) -> None:
     caller = Caller(world)
     person(world, email=KAI)
     uuid, _ = person(world, email=UWE)
     during(world, "/batch/update", lambda: erase(world.parts, KAI), when="before")
-    caller.put(UWE, {"company": "1"}, idempotency_key="k")
+    assert caller.put(UWE, {"company": "1"}, idempotency_key="k")[0] == 200
     change(world, uuid, company="newer")
     world.quiet()
     caller.put(UWE, {"company": "1"}, idempotency_key="k")
     assert world.sql("select company from customer where uuid = %s", uuid)[0]["company"] == "newer"
+
+
+def test_a_create_under_way_that_is_erased_is_not_remembered(world: World) -> None:
+    caller = Caller(world)
+    said: list[str] = []
+
+    def erase_at_once() -> None:
+        try:
+            erase(world.parts, KAI, patience=0)
+        except StillDue as error:
+            said.append(error.reason)
+
+    during(world, CREATE, erase_at_once)
+    assert caller.post({"email": KAI}, idempotency_key="k")[0] == 201
+    assert said == ["the record is being worked on"]
+    world.quiet()
+    assert_erased(world, KAI)
+    assert world.portal.contacts == []
+    status, again = caller.post({"email": KAI}, idempotency_key="k")
+    assert (status, again["code"]) == (409, "erased_subject")
