@@ -3,14 +3,14 @@
 import pytest
 import running_servers
 from callers import Caller
-from raw_http import Conversation, talk
+from raw_http import talk
 from systems import ApiInProcess, ServedApi
 
 from api.app import make_app
 
 HOST = b"Host: x\r\n"
 CLOSE = b"Connection: close\r\n"
-PROBES = [("api", b"/healthz"), ("api", b"/readyz"), ("webhook", b"/healthz")]
+PROBES = [("api", b"/healthz"), ("api", b"/livez"), ("api", b"/readyz"), ("webhook", b"/healthz"), ("webhook", b"/livez")]
 LINES = {
     "HTTP/1.0 without a host": (b"%s %s HTTP/1.0\r\n", b""),
     "HTTP/1.0 with an empty host": (b"%s %s HTTP/1.0\r\n", b"Host:\r\n"),
@@ -61,9 +61,7 @@ def test_http_1_1_without_one_host_stays_refused(ports: PORTS, module: str, host
 def test_a_target_that_is_no_path_is_refused_and_not_taken_for_the_root(
     ports: PORTS, module: str, target: bytes, method: bytes
 ) -> None:
-    said: Conversation = talk(
-        ports[module], method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n"
-    )
+    said = talk(ports[module], method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n")
     assert said.statuses == [400]
 
 

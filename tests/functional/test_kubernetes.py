@@ -70,7 +70,7 @@ def test_its_receiver_takes_deliveries_at_its_url_and_answers_its_probes(world: 
         delivery = signed([event(101)], url=url)
         headers = {name: str(value) for name, value in delivery.items() if name != "data"}
         assert ask(webhook.port, "POST", urlsplit(url).path, delivery["data"], **headers)[0] == 204
-        for probe in ("startupProbe", "readinessProbe"):
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert ask(webhook.port, "GET", container[probe]["httpGet"]["path"])[0] == 200
 
 

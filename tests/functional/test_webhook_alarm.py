@@ -34,7 +34,7 @@ def refuse(alarm: Alarm, clock: Clock, *, every: float, seconds: float) -> None:
 
 def test_the_first_refused_delivery_is_told_at_once_with_its_reason(logged: Logged) -> None:
     Alarm(Clock()).refused("signature_invalid")
-    ((line),) = told(logged)
+    (line,) = told(logged)
     assert (line["level"], line["code"]) == ("warning", "signature_invalid")
 
 

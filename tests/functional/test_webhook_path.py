@@ -60,7 +60,7 @@ def test_another_method_at_the_path_is_405(make_hook: Callable[..., Hook], metho
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/health%7A", "/healthz?x=1"])
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics", "/health%7A", "/healthz?x=1"])
 def test_a_url_at_a_path_of_the_receivers_own_is_refused_at_start(world: World, path: str) -> None:
     with pytest.raises(InvalidSettings, match="HUBSPOT_WEBHOOK_URL: its path .* is the receiver's own"):
         load(Webhook, webhook_environment(world, HUBSPOT_WEBHOOK_URL=HOST + path))
