@@ -260,7 +260,7 @@ class Tables:
         return self.aliases.get(contact, (None, ""))[1] == "ignored"
 
     def is_held(self, uuid: CustomerId) -> bool:
-        """Whether the row is out of reach: a transaction of somebody's holds it, or it is hidden."""
+        """Whether the row is out of reach: another transaction holds it, or it is hidden."""
         return uuid in self.hidden or (uuid in self.held and uuid in self.customers)
 
     def new_uuid(self) -> CustomerId:

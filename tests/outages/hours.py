@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from clocks import move_back
 from world import World
 
 from reconciler import wiring
@@ -12,28 +13,12 @@ from reconciler.core.errors import Transient
 from reconciler.core.ports import Lane
 from reconciler.wiring import Parts
 
-HUBSPOTS_OWN = ("seen", "read")
-"""Times of HubSpot's clock, which does not move."""
-
-LOGS = ("history", "conflict", "tombstone", "quarantine", "dirty", "hour")
-
 TICK = 5.0
 """Seconds between two turns of a process."""
 
 
 def pass_time(world: World, seconds: float) -> None:
-    """Let time pass in the database: leases, delays, windows and whatever else waits."""
-    columns = world.sql(
-        "select table_name as name, column_name as col from information_schema.columns "
-        "join information_schema.tables using (table_schema, table_name) where table_schema = 'sync' "
-        "and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone' "
-        "and column_name <> all(%s) and table_name <> all(%s)",
-        list(HUBSPOTS_OWN),
-        list(LOGS),
-    )
-    for each in columns:
-        moved = f"{each['col']} = {each['col']} - make_interval(secs => %s)"
-        world.sql(f"update sync.{each['name']} set {moved}", seconds)
+    move_back(world.connection, seconds)
 
 
 class Process:

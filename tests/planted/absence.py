@@ -34,7 +34,7 @@ AROUND: tuple[Fault, ...] = (
         tests=(FORMS, ABSENCE),
     ),
     simulated(
-        "nobody looks whether the account is ours before a contact counts as gone",
+        "a contact counts as gone without a look whether the account is ours",
         PROOF,
         Edit("reconciler/witness.py", "if mine != account.portal:", "if False:"),
         tests=(ABSENCE,),

@@ -47,8 +47,10 @@ class InMemory(Store):
     @contextmanager
     def held(self, uuid: CustomerId) -> Iterator[None]:
         self.tables.held.add(uuid)
-        yield
-        self.tables.held.discard(uuid)
+        try:
+            yield
+        finally:
+            self.tables.held.discard(uuid)
 
     @contextmanager
     def hidden(self, uuid: CustomerId) -> Iterator[None]:
@@ -59,8 +61,10 @@ class InMemory(Store):
     @contextmanager
     def forbidden(self, column: str, ending: str) -> Iterator[None]:
         self.tables.rule = Rule(column, ending)
-        yield
-        self.tables.rule = None
+        try:
+            yield
+        finally:
+            self.tables.rule = None
 
     def bury(self, address: str) -> None:
         self.tables.tombstones.add(address)

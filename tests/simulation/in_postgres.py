@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from clocks import move_back
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from stores import IntentState, LinkState, Loser, MarkState, Store
@@ -21,15 +22,8 @@ from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import COLUMNS, Value
 
-HUBSPOTS_OWN = ("seen", "read")
-"""Times of HubSpot's clock: they do not move when time passes here."""
-
-SIDE = ("history", "conflict", "tombstone", "quarantine", "dirty")
-"""Tables whose times say only when something happened."""
-
 GUEST = "contract_guest"
 """The sync's role while a row is hidden from it."""
-
 
 class InPostgres(Store):
     """The real store; time passes by moving the times in its tables back."""
@@ -120,19 +114,7 @@ class InPostgres(Store):
         self.sql("insert into sync.tombstone (hash) values (sync.hash_of(%s))", address)
 
     def pass_time(self, seconds: float) -> None:
-        times = self.sql(
-            "select table_name as name, column_name as col from information_schema.columns "
-            "join information_schema.tables using (table_schema, table_name) where table_schema = 'sync' "
-            "and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone' "
-            "and column_name <> all(%s) and table_name <> all(%s)",
-            list(HUBSPOTS_OWN),
-            list(SIDE),
-        )
-        for each in times:
-            # Far away first: where a time is a key, none may pass over another's place.
-            for away, secs in (("interval '100000 days'", 0.0), ("-interval '100000 days'", seconds)):
-                moved = f"{each['col']} = {each['col']} + {away} - make_interval(secs => %s)"
-                self.sql(f"update sync.{each['name']} set {moved}", secs)
+        move_back(self.connection, seconds)
 
     def links(self) -> Mapping[CustomerId, LinkState]:
         rows = self.sql("select *, coalesce(lease_until >= clock_timestamp(), false) as leased from sync.link")

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import psycopg
+from clocks import move_back
 from world import COLUMN_LIST, World
 
 from reconciler import wiring
@@ -23,9 +24,6 @@ from simulation.oracle import Oracle
 from webhook.events import read
 
 Row = dict[str, Any]
-
-OWN_CLOCK = ("seen", "read")
-SIDE_TABLES = ("history", "conflict", "tombstone", "quarantine", "dirty")
 
 
 class Sides:
@@ -202,19 +200,7 @@ class Sides:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in the database."""
-        times = self.world.sql(
-            "select table_name as name, column_name as col from information_schema.columns "
-            "join information_schema.tables using (table_schema, table_name) where table_schema = 'sync' "
-            "and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone' "
-            "and column_name <> all(%s) and table_name <> all(%s)",
-            list(OWN_CLOCK),
-            list(SIDE_TABLES),
-        )
-        for each in times:
-            # Far away first: where a time is a key, none may pass over another's place.
-            for away, secs in (("interval '100000 days'", 0.0), ("-interval '100000 days'", seconds)):
-                moved = f"{each['col']} = {each['col']} + {away} - make_interval(secs => %s)"
-                self.world.sql(f"update sync.{each['name']} set {moved}", secs)
+        move_back(self.world.connection, seconds)
 
     def settle(self) -> None:
         """No more faults; everything arrives, and the sync works until nothing is left to do."""

@@ -108,7 +108,7 @@ class Store(ABC):
 
     @abstractmethod
     def held(self, uuid: CustomerId) -> AbstractContextManager[None]:
-        """Have a transaction of somebody's hold the row meanwhile."""
+        """Have another transaction hold the row meanwhile."""
 
     @abstractmethod
     def hidden(self, uuid: CustomerId) -> AbstractContextManager[None]:

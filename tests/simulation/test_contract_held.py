@@ -1,4 +1,4 @@
-"""A row that a transaction holds, or that is hidden, is left for later, and nothing else: the same in both stores."""
+"""A row that another transaction holds, or that is hidden, is left for later, and nothing else: the same in both stores."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -17,14 +17,14 @@ def two(store: Store) -> tuple[CustomerId, CustomerId]:
     return linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
 
 
-def written(store: Store, who: CustomerId, number: int, *, is_direct: bool = False) -> Sent:
+def written(store: Store, uuid: CustomerId, number: int, *, is_direct: bool = False) -> Sent:
     """A write that HubSpot is just being sent."""
-    return sent(store, pair(store, who, contact(number)), values={"phone": "1"}, is_direct=is_direct)
+    return sent(store, pair(store, uuid, contact(number)), values={"phone": "1"}, is_direct=is_direct)
 
 
-def put(store: Store, who: CustomerId, number: int, **values: str) -> Sent:
+def put(store: Store, uuid: CustomerId, number: int, **values: str) -> Sent:
     """An API write that HubSpot is just being sent."""
-    mine = pair(store, who, contact(number))
+    mine = pair(store, uuid, contact(number))
     assert mine.customer is not None
     edited = replace(mine.customer, values={**mine.customer.values, **values})
     return sent(store, replace(mine, customer=edited), values=values, is_direct=True)
@@ -33,8 +33,8 @@ def put(store: Store, who: CustomerId, number: int, **values: str) -> Sent:
 def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
     ada, bob = two(store)
     steps = [
-        Step(pair=pair(store, who, contact(number, later(5), phone="1")), pull={"phone": "1"})
-        for who, number in ((ada, 1), (bob, 2))
+        Step(pair=pair(store, uuid, contact(number, later(5), phone="1")), pull={"phone": "1"})
+        for uuid, number in ((ada, 1), (bob, 2))
     ]
     with store.held(ada):
         assert store.pairs.merge(steps) == {ada}
@@ -125,20 +125,20 @@ def test_nobody_is_merged_or_erased_while_a_row_is_held(store: Store) -> None:
 def test_of_one_call_the_owner_refuses_one_row_another_is_held_and_the_rest_is_settled(store: Store) -> None:
     (ada, bob), eve = two(store), linked(store, 3, email="eve@x.org")
     phones = {ada: "1", bob: "7", eve: "1"}
-    writes = [put(store, who, n, phone=phone) for n, (who, phone) in enumerate(phones.items(), start=1)]
+    writes = [put(store, uuid, n, phone=phone) for n, (uuid, phone) in enumerate(phones.items(), start=1)]
     answers = [answered(n, later(5), phone=phone) for n, phone in enumerate(phones.values(), start=1)]
     with store.forbidden("phone", "7"), store.held(ada):
         settled = store.pairs.settle(list(zip(writes, answers, strict=True)))
     assert (settled.held, settled.refused.keys()) == ({writes[0].intent}, {bob})
-    assert [store.has(who, "phone") for who in phones] == [None, None, "1"]
+    assert [store.has(uuid, "phone") for uuid in phones] == [None, None, "1"]
     assert [intent.uuid for intent in store.intents()] == [ada]
     assert store.links()[bob].base["phone"] == "7"
-    assert {f"u:{who}" for who in (ada, bob)} <= store.marked().keys()
+    assert {f"u:{uuid}" for uuid in (ada, bob)} <= store.marked().keys()
 
 
 def test_whether_a_held_row_would_be_refused_shows_when_it_is_free(store: Store) -> None:
     ada, bob = two(store)
-    pairs = [pair(store, who, contact(n, later(5), phone="7")) for n, who in enumerate((ada, bob), start=1)]
+    pairs = [pair(store, uuid, contact(n, later(5), phone="7")) for n, uuid in enumerate((ada, bob), start=1)]
     writes = [Write(pair=each, kind=IntentKind.UPDATE, values={"phone": "7"}) for each in pairs]
     steps = [Step(pair=each, pull={"phone": "7"}) for each in pairs]
     with store.forbidden("phone", "7"):
@@ -162,8 +162,8 @@ def test_what_is_left_out_again_and_again_is_looked_at_more_seldom_and_never_alo
     ada, bob = two(store)
     pauses = []
     for _ in range(DELAYS + 2):
-        for who in (ada, bob):
-            store.update(who, phone=str(len(pauses)))
+        for uuid in (ada, bob):
+            store.update(uuid, phone=str(len(pauses)))
         claims = {claim.uuid: claim for claim in due_claims(store)}
         assert claims.keys() == {ada, bob}
         assert claims[ada].attempts == 0
