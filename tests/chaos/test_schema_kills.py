@@ -66,7 +66,9 @@ def kill_while_it_waits(dsn: str) -> None:
     process.stderr.close()
 
 
-def test_an_old_table_is_whole_wherever_the_migration_was_killed(world: World, old_dsn: str) -> None:
+def test_an_old_table_is_whole_when_the_migration_was_killed_at_its_columns_and_at_its_indexes(
+    world: World, old_dsn: str
+) -> None:
     wanted = catalogue(world.dsn)
     for held in (
         "lock table customer in row exclusive mode",

@@ -10,7 +10,13 @@ from api.app import make_app
 
 HOST = b"Host: x\r\n"
 CLOSE = b"Connection: close\r\n"
-PROBES = [("api", b"/healthz"), ("api", b"/livez"), ("api", b"/readyz"), ("webhook", b"/healthz"), ("webhook", b"/livez")]
+PROBES = [
+    ("api", b"/healthz"),
+    ("api", b"/livez"),
+    ("api", b"/readyz"),
+    ("webhook", b"/healthz"),
+    ("webhook", b"/livez"),
+]
 LINES = {
     "HTTP/1.0 without a host": (b"%s %s HTTP/1.0\r\n", b""),
     "HTTP/1.0 with an empty host": (b"%s %s HTTP/1.0\r\n", b"Host:\r\n"),

@@ -137,7 +137,7 @@ def test_what_waits_for_changes_comes_back_with_the_new_password(
     "written", ["", "postgresql://app:canary@h:port/x", "canary", "host='canary", "postgresql://app:ca/nary@h/x"]
 )
 def test_a_file_that_says_nothing_usable_changes_nothing_and_is_told_without_its_text(
-    change: Callable[..., None], logged: Logged, written: str, until: Callable[..., None]
+    change: Callable[..., None], logged: Logged, written: str
 ) -> None:
     change(PASSWORDS[0], url)
     settings = load(DatabaseSettings)
@@ -146,7 +146,7 @@ def test_a_file_that_says_nothing_usable_changes_nothing_and_is_told_without_its
     assert [dsn(), dsn()] == [settings.database_url.get_secret_value()] * 2
     told = [each for each in logged if each["event"] == "secret.unusable"]
     assert len(told) == (1 if written else 0)
-    assert "canary" not in str(told)
+    assert "nary" not in str(told)
 
 
 def test_a_webhook_takes_the_new_client_secret_without_a_restart(world: World, tmp_path: Path) -> None:

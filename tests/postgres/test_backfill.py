@@ -116,7 +116,7 @@ def test_a_backfill_is_held_back_by_nothing_but_deletions_and_says_what_it_left_
 
 @pytest.mark.parametrize(("prefer", "winner"), [("newest", "there"), ("hubspot", "there"), ("postgres", "here")])
 def test_an_old_row_is_not_newer_than_an_edit_in_hubspot(
-    dsn: str, database: Database, prefer: str, winner: str, capsys: pytest.CaptureFixture[str]
+    dsn: str, database: Database, prefer: str, winner: str
 ) -> None:
     """The table had no time of its own when the sync came: nobody knows when its rows were edited."""
     with World.open(dsn, database, SYNC_FIRST_LINK=prefer) as world:

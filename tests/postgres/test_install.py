@@ -5,32 +5,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from statements import rows
 from world import until
 
 from reconciler.adapters.postgres.install import Refused, install
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = (ROOT / "schema.sql").read_text()
-RELEASED = (Path(__file__).parent / "released" / "0.1.0.sql").read_text()
 OLD = "create table customer (id bigint generated always as identity primary key, email text not null, company text)"
 WAITING = "select query from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 BROKEN = "select indexrelid::regclass::text from pg_index where not indisvalid"
-
-
-def rows(dsn: str, *statements: str) -> list[tuple[Any, ...]]:
-    """Run statements, and return the rows of the last one."""
-    found: list[tuple[Any, ...]] = []
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for statement in statements:
-            cursor = connection.execute(statement.encode())
-            found = cursor.fetchall() if cursor.description else []
-    return found
 
 
 @pytest.fixture
@@ -51,12 +40,12 @@ def role(empty: str) -> Iterator[str]:
 
 @contextmanager
 def work(dsn: str) -> Iterator[list[int]]:
-    """Readers and writers at it all the while, none of whom waits for long."""
+    """Statements that read and write all the while, none of which waits for longer than a second."""
     stop, done = threading.Event(), [0, 0]
 
     def go(n: int, statement: str) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("set lock_timeout = '10s'")
+            connection.execute("set lock_timeout = '1s'")
             while not stop.wait(0.01):
                 connection.execute(statement.encode())
                 done[n] += 1
@@ -79,7 +68,7 @@ def test_a_table_at_work_takes_the_schema_without_keeping_anybody_waiting(old: s
         with psycopg.connect(old) as other, psycopg.connect(old, autocommit=True) as watcher:
             other.execute("update customer set company = 'held' where id = 8")
             under_way = threads.submit(install, old, SCHEMA)
-            # One transaction of the owner's stays open: everybody else goes on beside the one who waits for it.
+            # One transaction of the owner's stays open: everybody else goes on beside the migration that waits for it.
             for _ in range(3):
                 until(lambda: watcher.execute(WAITING.encode()).fetchall())
                 before = list(done)
@@ -87,7 +76,7 @@ def test_a_table_at_work_takes_the_schema_without_keeping_anybody_waiting(old: s
             assert not under_way.done()
         under_way.result()
     assert rows(old, BROKEN) == []
-    assert rows(old, "select count(*), count(distinct uuid), max(updatedat) from customer")[0][:2] == (20000, 20000)
+    assert rows(old, "select count(*), count(distinct uuid) from customer") == [(20000, 20000)]
 
 
 def test_a_row_that_moves_to_where_keys_were_given_already_gets_one_too(empty: str) -> None:
@@ -119,7 +108,7 @@ def test_indexes_are_built_beside_work_however_long_they_wait_for_an_old_transac
         other.execute("set transaction isolation level repeatable read; select 1")
         under_way = threads.submit(install, old, SCHEMA)
         until(lambda: any("index concurrently" in query for (query,) in rows(old, WAITING)))
-        rows(old, "set lock_timeout = '10s'", "insert into customer (email) values ('new@example.com')")
+        rows(old, "set lock_timeout = '1s'", "insert into customer (email) values ('new@example.com')")
         other.commit()
         under_way.result()
     assert rows(old, BROKEN) == []
@@ -220,24 +209,3 @@ def test_a_new_database_takes_the_schema_whole_and_again(empty: str) -> None:
     assert rows(empty, "insert into customer (email) values ('kai@example.com') returning updatedat > 'epoch'") == [
         (True,)
     ]
-
-
-def test_a_released_database_is_upgraded_in_place_with_its_data(empty: str) -> None:
-    rows(
-        empty,
-        RELEASED,
-        "insert into customer (email, company) values ('kai@example.com', 'Acme')",
-        "select sync.fold()",
-        'update sync.link set contact = 7, alive = true, base = \'{"email": "kai@example.com"}\'',
-    )
-    before = rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")
-    install(empty, SCHEMA)
-    assert (rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")) == before
-    assert rows(empty, "select count(*) from sync.secret where name = 'salt'") == [(1,)]
-
-
-def test_a_salt_that_was_there_stays(empty: str) -> None:
-    rows(empty, RELEASED, "insert into sync.tombstone (hash) values (sync.hash_of('kai@example.com'))")
-    install(empty, SCHEMA)
-    with pytest.raises(psycopg.errors.CheckViolation, match="erased"):
-        rows(empty, "insert into customer (email) values ('Kai@example.com')")

@@ -95,7 +95,7 @@ def test_another_role_does_not_escape_by_calling_itself_the_sync(world: World, r
         "insert into sync.dirty (uuid) values (gen_random_uuid())",
     ],
 )
-def test_another_role_reaches_nothing_of_the_syncs(world: World, app: Any, statement: str) -> None:
+def test_another_role_reaches_nothing_of_the_syncs(app: Any, statement: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         app.execute(statement)
 

@@ -54,8 +54,8 @@ def parked(world: World) -> list[dict[str, Any]]:
     return world.sql("select property, code, detail from sync.parked")
 
 
-def crowd(world: World, number: int = 21, **bad: str) -> None:
-    for n in range(number):
+def crowd(world: World) -> None:
+    for n in range(21):
         phone = {"phone": PHONE} if n == 7 else {"phone": str(n)}
         world.event(world.portal.create({"email": f"c{n}@example.com", **phone}).id)
 

@@ -32,6 +32,11 @@ def _assert_stage(world: World, kai: Person, stage: str | None) -> None:
     world.assert_fixpoint()
 
 
+def _assert_no_conflict(world: World, kai: Person, stage: str) -> None:
+    assert conflicts(world) == set()
+    _assert_stage(world, kai, stage)
+
+
 @pytest.mark.parametrize("is_echoed", [False, True])
 def test_a_stage_that_goes_back_here_goes_back_there(world: World, kai: Person, is_echoed: bool) -> None:
     world.portal.set(echo_ignored_stage=is_echoed)
@@ -51,8 +56,7 @@ def test_a_crash_amid_clearing_and_setting_a_stage_loses_it_on_neither_side(
     with killed(world, UPDATE, when=when, skip=call):
         world.quiet()
     settle(world)
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "lead")
+    _assert_no_conflict(world, kai, "lead")
 
 
 @pytest.mark.parametrize("call", [0, 1, 2])
@@ -63,8 +67,7 @@ def test_a_lost_answer_amid_clearing_and_setting_a_stage_loses_it_on_neither_sid
     change(world, kai[0], lifecyclestage="lead")
     world.portal.faults.add(action="cut", when=when, path_contains=UPDATE, skip=call)
     settle(world)
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "lead")
+    _assert_no_conflict(world, kai, "lead")
 
 
 def test_a_stage_that_hubspot_keeps_is_taken_and_the_one_from_here_logged(world: World, kai: Person) -> None:
@@ -126,8 +129,7 @@ def test_a_put_of_an_earlier_stage_is_no_conflict(world: World, kai: Person, is_
         world.event(kai[1])
     world.quiet()
     world.sweep()
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "lead")
+    _assert_no_conflict(world, kai, "lead")
 
 
 def test_puts_of_earlier_stages_one_after_the_other_are_no_conflict(world: World, kai: Person) -> None:
@@ -136,8 +138,7 @@ def test_puts_of_earlier_stages_one_after_the_other_are_no_conflict(world: World
         assert caller.put("kai@example.com", {"lifecyclestage": stage})[0] == 200
     world.event(kai[1])
     world.quiet()
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "lead")
+    _assert_no_conflict(world, kai, "lead")
 
 
 def test_what_a_put_of_an_earlier_stage_overwrites_is_still_logged(world: World, kai: Person) -> None:
@@ -153,8 +154,7 @@ def test_a_put_of_an_earlier_stage_that_is_refused_in_the_middle_is_no_conflict(
     world.portal.faults.add(action="status", status=400, body={"message": "no"}, path_contains=UPDATE, skip=2)
     Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})
     settle(world)
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "customer")
+    _assert_no_conflict(world, kai, "customer")
 
 
 @pytest.mark.parametrize("call", [0, 1, 2])
@@ -173,5 +173,4 @@ def test_a_look_amid_a_put_of_an_earlier_stage_takes_nothing_for_a_persons(
     during(world, UPDATE, look, when=when, skip=call)
     assert Caller(world).put("kai@example.com", {"lifecyclestage": "lead"})[0] in (200, 500)
     settle(world)
-    assert conflicts(world) == set()
-    _assert_stage(world, kai, "lead")
+    _assert_no_conflict(world, kai, "lead")

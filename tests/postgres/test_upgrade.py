@@ -1,54 +1,65 @@
 """A database of a released version becomes one of today in place, with its data."""
 
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from statements import rows
+
+from reconciler.adapters.postgres.install import install
 
 ROOT = Path(__file__).parents[2]
-RELEASED = Path(__file__).parent / "released"
-
-
-def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        cursor = connection.execute(statement.encode(), values or None)
-        return cursor.fetchall() if cursor.description else []
-
-
-def applied(dsn: str, schema: Path) -> None:
-    with psycopg.connect(dsn) as connection:
-        connection.execute(schema.read_bytes())
+SCHEMA = (ROOT / "schema.sql").read_text()
+RELEASED = (Path(__file__).parent / "released" / "0.1.0.sql").read_text()
 
 
 @pytest.fixture
 def released(empty: str) -> str:
     """A database of 0.1.0 with a customer that is linked, and work that is under way."""
-    applied(empty, RELEASED / "0.1.0.sql")
-    rows(empty, "insert into customer (email, firstname) values (%s, 'Kai')", "Kai@example.com\r")
-    rows(empty, "select sync.fold()")
-    rows(empty, "update sync.link set contact = 7, alive = true, base = %s::jsonb", r'{"email": "kai@example.com\r"}')
     rows(
         empty,
-        "insert into sync.intent (uuid, kind, vals, deadline, reserved) select uuid, 'create', %s::jsonb, now(), %s "
-        "from customer",
-        r'{"email": "uwe@example.com\t"}',
-        "uwe@example.com\t",
+        RELEASED,
+        r"insert into customer (email, firstname) values (E'Kai@example.com\r', 'Kai')",
+        "select sync.fold()",
+        r"""update sync.link set contact = 7, alive = true, base = '{"email": "kai@example.com\r"}'""",
+        "insert into sync.intent (uuid, kind, vals, deadline, reserved) "
+        r"""select uuid, 'create', '{"email": "uwe@example.com\t"}', now(), E'uwe@example.com\t' from customer""",
+        "select sync.retry('Vera@example.com' || chr(160))",
     )
-    rows(empty, "select sync.retry('Vera@example.com' || chr(160))")
     return empty
 
 
 def test_addresses_take_their_new_form_in_place(released: str) -> None:
     before = rows(released, "select * from customer")
     for _ in range(2):
-        applied(released, ROOT / "schema.sql")
+        rows(released, SCHEMA)
         assert rows(released, "select * from customer") == before
         assert rows(released, "select base, contact, alive from sync.link") == [({"email": "kai@example.com"}, 7, True)]
         assert rows(released, "select vals, reserved from sync.intent") == [
             ({"email": "uwe@example.com"}, "uwe@example.com")
         ]
-        assert rows(released, "select subject from sync.mark where subject like 'e:%%'") == [("e:vera@example.com",)]
+        assert rows(released, "select subject from sync.mark where subject like 'e:%'") == [("e:vera@example.com",)]
         with pytest.raises(psycopg.errors.UniqueViolation):
             rows(released, "insert into customer (email) values ('kai@example.com')")
-        assert not rows(released, "select from pg_indexes where indexdef like '%%lower(btrim(%%'")
+        assert not rows(released, "select from pg_indexes where indexdef like '%lower(btrim(%'")
+
+
+def test_a_released_database_is_upgraded_in_place_with_its_data(empty: str) -> None:
+    rows(
+        empty,
+        RELEASED,
+        "insert into customer (email, company) values ('kai@example.com', 'Acme')",
+        "select sync.fold()",
+        'update sync.link set contact = 7, alive = true, base = \'{"email": "kai@example.com"}\'',
+    )
+    before = rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")
+    install(empty, SCHEMA)
+    assert (rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")) == before
+    assert rows(empty, "select count(*) from sync.secret where name = 'salt'") == [(1,)]
+
+
+def test_a_salt_that_was_there_stays(empty: str) -> None:
+    rows(empty, RELEASED, "insert into sync.tombstone (hash) values (sync.hash_of('kai@example.com'))")
+    install(empty, SCHEMA)
+    with pytest.raises(psycopg.errors.CheckViolation, match="erased"):
+        rows(empty, "insert into customer (email) values ('Kai@example.com')")

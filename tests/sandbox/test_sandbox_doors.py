@@ -42,9 +42,7 @@ def test_a_page_whose_name_leads_here_changes_and_learns_nothing(
     ],
     ids=str,
 )
-def test_another_page_changes_and_learns_nothing(
-    call, sandbox: Sandbox, path: tuple[str, str], headers: dict[str, str]
-) -> None:
+def test_another_page_changes_and_learns_nothing(call, path: tuple[str, str], headers: dict[str, str]) -> None:
     kept = call.create(email="maria@hubspot.com")
     assert call(*path, **headers).status == 403
     assert call.read(kept, "email")["email"] == "maria@hubspot.com"
@@ -59,7 +57,7 @@ def test_its_own_page_and_callers_without_a_page_are_let_in(call, sandbox: Sandb
         assert call("PATCH", "/sandbox/settings", {"latency_ms": 0}, Host=host, **headers).status == 200
 
 
-def test_the_api_asks_for_its_token_and_not_for_a_name(call, sandbox: Sandbox) -> None:
+def test_the_api_asks_for_its_token_and_not_for_a_name(call) -> None:
     assert call("GET", OBJECTS, Host="api.hubapi.com", Origin="http://evil.example").status == 200
 
 
