@@ -23,11 +23,17 @@ def move_back(connection: Connection[dict[str, Any]], seconds: float) -> None:
     """Let time pass in the database: leases, delays, windows and whatever else waits."""
     for each in connection.execute(TIMES, [HUBSPOTS_OWN, LOGS]).fetchall():
         table, column = f"sync.{each['name']}", each["col"]
-        with connection.transaction():
-            earlier = f"{column} - make_interval(secs => %s)"
-            if each["is_key"]:
-                # Far away first, so that none passes over another's place, and seen by nobody there.
-                connection.execute(f"lock table {table}".encode())
-                connection.execute(f"update {table} set {column} = {column} + interval '100000 days'".encode())
-                earlier = f"{column} - interval '100000 days' - make_interval(secs => %s)"
-            connection.execute(f"update {table} set {column} = {earlier}".encode(), [seconds])
+        if each["is_key"]:
+            _move_keys_back(connection, table, column, seconds)
+        else:
+            moved = f"{column} = {column} - make_interval(secs => %s)"
+            connection.execute(f"update {table} set {moved}".encode(), [seconds])
+
+
+def _move_keys_back(connection: Connection[dict[str, Any]], table: str, column: str, seconds: float) -> None:
+    """Move far away first, so that none passes over another's place, and seen by nobody there."""
+    back = f"{column} - interval '100000 days' - make_interval(secs => %s)"
+    with connection.transaction():
+        connection.execute(f"lock table {table}".encode())
+        connection.execute(f"update {table} set {column} = {column} + interval '100000 days'".encode())
+        connection.execute(f"update {table} set {column} = {back}".encode(), [seconds])
