@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
+import forging
 from callers import Caller, Reply
 from deliveries import URL
 from systems import documented
 
 from api.__main__ import Beside, services
 from api.app import make_app
-from api.auth import AUDIENCE, ISSUER, LIFETIME, Role
+from api.auth import ALGORITHM
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
@@ -43,9 +43,8 @@ class Said:
 
 def _token(environment: Mapping[str, str]) -> str:
     """The token of one caller, whichever process it asks: an idempotency key belongs to the token's subject."""
-    now = int(time.time())
-    claims = {"sub": "caller", "role": Role.ADMIN, "iat": now, "exp": now + LIFETIME, "iss": ISSUER, "aud": AUDIENCE}
-    return jwt.encode(claims, environment["JWT_SECRET"].split(",")[0], algorithm="HS256")
+    key = environment["JWT_SECRET"].split(",")[0]
+    return forging.token(key, {"alg": ALGORITHM}, forging.claims(sub="caller"))
 
 
 class Acting:

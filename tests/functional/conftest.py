@@ -64,6 +64,13 @@ def dsn(used_dsn: str) -> str:
 
 
 @pytest.fixture
+def altered_dsn(server: str, template: str) -> Iterator[str]:
+    """A database of its own, for tests that alter its table."""
+    with new_database(server, template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
 def make_api(world: World, database: Database) -> Callable[..., ApiInProcess]:
     """Make an API with settings of one's own."""
     return lambda **more: api_in_process(world, database, **more)

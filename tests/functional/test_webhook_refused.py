@@ -11,14 +11,11 @@ import running_servers
 from callers import Caller, Stream
 from deliveries import event, now_ms, signed
 from raw_http import ask
-from systems import api_in_process, webhook_environment
+from systems import api_in_process, received, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.settings import Webhook, load
-from reconciler.wiring import build
-from webhook.__main__ import receiving
 from webhook.app import LARGEST
 
 Until = Callable[..., Any]
@@ -31,8 +28,7 @@ def receiver(world: World) -> Iterator[Caller]:
     """The receiver as its process puts it together, on a pool that ends with the test."""
     settings = load(Webhook, webhook_environment(world))
     with open_pool(world.dsn, size=8) as pool:
-        database = Database(pool)
-        yield Caller(receiving(settings, build(settings, database), PostgresInbox(database)))
+        yield received(settings, Database(pool))
 
 
 def counted(world: World) -> dict[str, int]:

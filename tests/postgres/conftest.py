@@ -9,8 +9,10 @@ from world import World
 
 
 @pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a")
+def kai(world: World, request: pytest.FixtureRequest) -> Person:
+    """Kai, with what else the test's module has OF_KAI."""
+    more = getattr(request.module, "OF_KAI", {})
+    return person(world, **{"email": "kai@example.com", "firstname": "Kai", "company": "a", **more})
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from world import World
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.audit import Audit, Finding
 from reconciler.core.brake import Danger
+from reconciler.core.errors import Unavailable
 from reconciler.erase import StillDue, erase
+from reconciler.start import check_properties
 
 UNROUTED = "<html><head><title>404</title></head><body>That page is nowhere to be found</body></html>"
 REASON = "HubSpot does not know this path"
@@ -144,9 +146,6 @@ def test_an_erase_that_hubspot_did_not_confirm_stays_due(ten: World) -> None:
 
 @pytest.mark.parametrize("body", [{"results": []}, {}, []])
 def test_a_listing_of_no_properties_holds_none_back(ten: World, body: object) -> None:
-    from reconciler.core.errors import Unavailable
-    from reconciler.start import check_properties
-
     ten.portal.faults.add(action="status", status=200, body=body, path_contains="/properties/", times=None)
     with pytest.raises(Unavailable):
         check_properties(ten.parts)

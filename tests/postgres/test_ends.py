@@ -108,7 +108,10 @@ def test_an_erase_of_a_busy_customer_waits_for_it_and_says_what_came_of_it(world
     (claim,) = world.parts.marks.claim(1)
     with pytest.raises(StillDue, match="being worked on"):
         erase(world.parts, "kai@example.com", patience=0)
-    done = lambda seconds: world.parts.marks.finish([Ending(claim=claim)])  # noqa: E731
+
+    def done(_: float) -> None:
+        world.parts.marks.finish([Ending(claim=claim)])
+
     assert erase(world.parts, "kai@example.com", nap=done)
     assert world.portal.contacts == []
 

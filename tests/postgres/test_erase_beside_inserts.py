@@ -9,21 +9,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from histories import Person, assert_erased, change, person, row
+from histories import Person, assert_erased, change, row
 from psycopg.errors import CheckViolation
 from world import World, until
 
 from reconciler.erase import StillDue, erase
 
+OF_KAI = {"company": "Acme"}
+
 MOMENT = "100ms"
 """What an application has patience for."""
 
 WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="Acme")
 
 
 @contextmanager

@@ -22,10 +22,7 @@ from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.ports import Subject
 from reconciler.erase import erase
 
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="Acme")
+OF_KAI = {"company": "Acme"}
 
 
 def test_a_person_who_consents_again_is_welcome(world: World, kai: Person) -> None:

@@ -3,18 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from histories import UPDATE, Caller, Person, change, conflicts, expire, person, row, settle, there
+from histories import UPDATE, Caller, Person, change, conflicts, expire, row, settle, there
 from world import World
 
-
-@pytest.fixture
-def kai(world: World) -> Person:
-    return person(world, email="kai@example.com", firstname="Kai", company="a", phone="1")
-
-
-@pytest.fixture
-def caller(world: World) -> Caller:
-    return Caller(world)
+OF_KAI = {"phone": "1"}
 
 
 def _cut_off(world: World, run: Callable[[], object]) -> None:

@@ -2,31 +2,27 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from programs import program
 from psycopg.conninfo import make_conninfo
+from statements import rows
 from test_prepared import numbered
 from world import World
 
+from reconciler.adapters.postgres import queries
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.queries import statements
 from reconciler.erase import erase
 
 ROOT = Path(__file__).parents[2]
-SQL = (ROOT / "schema.sql").read_text() + "".join(statements().values())
-
-
-def run(dsn: str, *texts: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for text in texts:
-            connection.execute(text.encode())
+SQL = (ROOT / "schema.sql").read_text() + "".join(queries.statements().values())
 
 
 @pytest.fixture
@@ -37,8 +33,6 @@ def schema() -> str:
 @pytest.fixture
 def open_world() -> Iterator[Callable[[str], World]]:
     """Make a world on a database that the test has prepared."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda dsn: stack.enter_context(World.open(dsn, Database(stack.enter_context(open_pool(dsn, size=4)))))
 
@@ -76,7 +70,7 @@ def unprepared(dsn: str) -> dict[str, str]:
     """The statements that do not stand as they are, and why: most of these lack the types that Python gives."""
     wrong = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for name, statement in statements().items():
+        for name, statement in queries.statements().items():
             try:
                 connection.execute(f"prepare {name}_ as {numbered(statement)[0]}".encode())
             except psycopg.Error as error:
@@ -85,13 +79,13 @@ def unprepared(dsn: str) -> dict[str, str]:
 
 
 def test_the_table_may_have_columns_of_any_name(empty: str, schema: str, open_world: Callable[[str], World]) -> None:
-    run(empty, schema)
+    rows(empty, schema)
     with psycopg.connect(empty) as connection:
         question = "select attname from pg_attribute where attrelid = 'customer'::regclass"
         table = {row[0] for row in connection.execute(question)}
     before = unprepared(empty)
     columns = ", ".join(f'"{name}" text' for name in sorted(set(re.findall(r"[a-z_]+", SQL)) - table))
-    run(
+    rows(
         empty,
         "drop table customer cascade",
         "drop schema sync cascade",
@@ -104,7 +98,7 @@ def test_the_table_may_have_columns_of_any_name(empty: str, schema: str, open_wo
 
 def test_the_table_may_lie_in_another_schema(empty: str, schema: str, open_world: Callable[[str], World]) -> None:
     name = psycopg.conninfo.conninfo_to_dict(empty)["dbname"]
-    run(
+    rows(
         empty,
         "create schema crm",
         "create schema first",
@@ -112,7 +106,7 @@ def test_the_table_may_lie_in_another_schema(empty: str, schema: str, open_world
         f'alter database "{name}" set search_path = first, crm, public',
     )
     for _ in range(2):
-        run(empty, schema)
+        rows(empty, schema)
     with psycopg.connect(empty) as connection:
         where = "select relnamespace::regnamespace::text from pg_class where relname = 'customer' and relkind = 'r'"
         assert connection.execute(where).fetchall() == [("crm",)]
@@ -135,12 +129,12 @@ def test_a_session_that_looks_elsewhere_does_not_lead_the_syncs_functions_astray
 
 def test_a_database_that_is_not_utf8_is_refused_in_words(server: str, schema: str) -> None:
     name = f"latin_{uuid4().hex[:8]}"
-    run(server, f"create database \"{name}\" template template0 encoding 'LATIN1' locale 'C'")
+    rows(server, f"create database \"{name}\" template template0 encoding 'LATIN1' locale 'C'")
     try:
         with pytest.raises(psycopg.errors.RaiseException, match="encoding of this database is LATIN1, not UTF8"):
-            run(make_conninfo(server, dbname=name), schema)
+            rows(make_conninfo(server, dbname=name), schema)
     finally:
-        run(server, f'drop database "{name}" with (force)')
+        rows(server, f'drop database "{name}" with (force)')
 
 
 def test_every_table_can_be_written_while_all_tables_are_published(world: World) -> None:
@@ -166,15 +160,8 @@ def test_every_table_can_be_written_while_all_tables_are_published(world: World)
 
 def tool(name: str, dsn: str, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a client program of the server's version."""
-    with psycopg.connect(dsn) as connection:
-        folder = connection.execute("select setting from pg_config where name = 'BINDIR'").fetchone()
-    program = Path(folder[0] if folder else "") / name
-    if not program.exists() and shutil.which(name) is None:
-        pytest.skip(f"no {name} here")
-    found = str(program) if program.exists() else name
-    return subprocess.run(
-        [found, "--dbname", dsn, *arguments], env={**os.environ, **more}, capture_output=True, text=True
-    )
+    command = [program(name, dsn), "--dbname", dsn, *arguments]
+    return subprocess.run(command, env={**os.environ, **more}, capture_output=True, text=True)
 
 
 def contents(dsn: str) -> dict[str, Any]:
@@ -198,7 +185,7 @@ def test_data_alone_is_dumped_and_restored_into_a_database_with_the_schema(
     world.quiet()
     assert erase(world.parts, "c0@example.com")
     world.sql("update customer set company = 'Acme'")
-    run(empty, schema)
+    rows(empty, schema)
     dump = str(tmp_path / "dump")
     assert tool("pg_dump", world.dsn, "--data-only", "--format=custom", "--file", dump).returncode == 0
     if how == "as the sync":
@@ -208,13 +195,13 @@ def test_data_alone_is_dumped_and_restored_into_a_database_with_the_schema(
     assert done.returncode == 0, done.stderr
     assert contents(empty) == contents(world.dsn)
     with pytest.raises(psycopg.errors.CheckViolation, match="erased"):
-        run(empty, "insert into customer (email) values ('C0@example.com')")
+        rows(empty, "insert into customer (email) values ('C0@example.com')")
 
 
 def test_a_dump_restored_as_anybody_says_what_to_do(world: World, empty: str, schema: str, tmp_path: Path) -> None:
     world.insert(email="kai@example.com")
     world.quiet()
-    run(empty, schema)
+    rows(empty, schema)
     dump = str(tmp_path / "dump")
     assert tool("pg_dump", world.dsn, "--data-only", "--format=custom", "--file", dump).returncode == 0
     done = tool("pg_restore", empty, "--data-only", "--exit-on-error", dump)
@@ -230,6 +217,6 @@ def test_a_whole_dump_is_restored(world: World, empty: str, tmp_path: Path) -> N
     done = tool("pg_restore", empty, "--exit-on-error", dump)
     assert done.returncode == 0, done.stderr
     assert contents(empty) == contents(world.dsn)
-    run(empty, (ROOT / "schema.sql").read_text(), "update customer set company = 'Acme'")
+    rows(empty, (ROOT / "schema.sql").read_text(), "update customer set company = 'Acme'")
     with psycopg.connect(empty) as connection:
         assert connection.execute("select edited from sync.dirty").fetchall() == [(["company"],)]
