@@ -25,6 +25,7 @@ from reconciler.core.fields import COLUMNS, Value
 GUEST = "contract_guest"
 """The sync's role while a row is hidden from it."""
 
+
 class InPostgres(Store):
     """The real store; time passes by moving the times in its tables back."""
 

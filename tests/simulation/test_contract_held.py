@@ -1,4 +1,4 @@
-"""A row that another transaction holds, or that is hidden, is left for later, and nothing else: the same in both stores."""
+"""A row that another transaction holds, or that is hidden, is left for later, and only it: the same in both stores."""
 
 from dataclasses import replace
 from uuid import uuid4
