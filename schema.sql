@@ -254,7 +254,7 @@ create table if not exists sync.slot (
 ) with (fillfactor = 50);
 create index if not exists slot_at on sync.slot (kind, at);
 
--- Calls of a day: ours, or more, where HubSpot says so (other apps of the account call, too); and its quota, as known.
+-- Calls of a day: HubSpot's count where it gave one (other apps of the account call, too), else ours; and its quota, as known.
 create table if not exists sync.day (
     day   date primary key,
     calls bigint not null default 0,
@@ -642,6 +642,16 @@ create or replace trigger sync_touch before update on customer for each row
 
 -- Claiming -------------------------------------------------------------------------------------------------------
 
+-- The later time of each column in either.
+create or replace function sync.latest(known jsonb, noted jsonb) returns jsonb language sql immutable as $$
+    select case when known = '{}' then noted else (
+        select jsonb_object_agg(name, at) from (
+            select key as name, max(value::timestamptz) as at
+            from (select * from jsonb_each_text(known) union all select * from jsonb_each_text(noted)) each
+            group by key
+        ) latest) end;
+$$;
+
 -- Turn what the trigger appended, and intents whose answer never came, into marks. Works on the rows it sees.
 create or replace function sync.fold() returns void language plpgsql as $$
 begin
@@ -658,7 +668,7 @@ begin
         group by uuid order by uuid
     ), linked as (
         insert into sync.link (uuid, edited, deleted) select uuid, edited, deleted from customers
-        on conflict (uuid) do update set edited = sync.link.edited || excluded.edited,
+        on conflict (uuid) do update set edited = sync.latest(sync.link.edited, excluded.edited),
             -- A row that is there again was not deleted for good.
             deleted = (sync.link.deleted or excluded.deleted)
                 and not exists (select from customer c where c.uuid = excluded.uuid),

@@ -89,10 +89,11 @@ class SharedBudget:
         self._slots, self._limits, self._sleep, self._clock = slots, limits, sleep, clock
         self._permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
         self._turns = {(kind, lane): Lock() for kind in WINDOWS for lane in Lane}
-        self._has_failed = False
+        # Another process may have failed before, or shut a door: the first good answers say that it is over.
+        self._has_failed = True
+        self._shut: dict[Door, tuple[float, str]] = dict.fromkeys(Door, (float("-inf"), ""))
         self._hears_again = float("-inf")
         self._blocked = dict.fromkeys(WINDOWS, float("-inf"))
-        self._shut: dict[Door, tuple[float, str]] = {}
 
     def shape(self) -> None:
         """Make the slots fit the limits."""
@@ -187,7 +188,8 @@ class SharedBudget:
         if self._shut.pop(door, None) is not None:
             self._slots.open(door)
         if self._has_failed:
-            self._has_failed = False
+            # Only a read says that all is well again.
+            self._has_failed = door is not Door.READ
             self._slots.recover(door)
 
     def _knock(self, door: Door) -> None:

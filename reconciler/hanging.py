@@ -24,16 +24,33 @@ def hang_up(port: int, address: str, *, count: int, waited: float) -> None:
     """
     with ExitStack() as stack:
         silent = []
-        for name in os.listdir(FOLDER) if FOLDER.is_dir() else ():
+        for name in _descriptors():
             with suppress(OSError):
                 if stat.S_ISSOCK((FOLDER / name).stat().st_mode):
-                    connection = stack.enter_context(socket.socket(fileno=os.dup(int(name))))
+                    connection = stack.enter_context(_copy(int(name)))
                     if _is_from(connection, port, address) and _is_silent(connection, waited):
                         silent.append(connection)
         for connection in silent if len(silent) <= count else ():
             with suppress(OSError):
                 # Only the reading side: they hear why.
                 connection.shutdown(socket.SHUT_RD)
+
+
+def _descriptors() -> list[str]:
+    """Return this process's; none where they cannot be listed, as when there are no more to be had."""
+    try:
+        return os.listdir(FOLDER)
+    except OSError:
+        return []
+
+
+def _copy(descriptor: int) -> socket.socket:
+    copy = os.dup(descriptor)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def _is_from(connection: socket.socket, port: int, address: str) -> bool:

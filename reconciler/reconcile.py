@@ -241,16 +241,14 @@ class Reconciler:
 
     def _with_history(self, steps: Sequence[Step], around: Surroundings) -> list[Step]:
         """Decide again, with a second read, what needs the properties' history; its values are the ones used."""
-        asking = {s.pair.link.contact_id for s in steps if s.needs_history and s.pair.link.contact_id is not None}
-        if not asking:
+        asking = {step.pair.link.contact_id: step.pair for step in steps if step.needs_history}
+        ids = [contact for contact in asking if contact is not None]
+        if not ids:
             return list(steps)
-        read, rules = self._read(asking, history=True), self._rules()
-        return [
-            decide(replace(step.pair, remote=read[step.pair.link.contact_id]), around, rules)
-            if step.needs_history and step.pair.link.contact_id is not None
-            else step
-            for step in steps
-        ]
+        read, rules = self._read(ids, history=True), self._rules()
+        pairs = self._witness.examined([replace(asking[contact], remote=read[contact]) for contact in ids])
+        again = {pair.uuid: decide(pair, around, rules) for pair in pairs}
+        return [again.get(step.pair.uuid, step) for step in steps]
 
     def _apply(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for step in steps:

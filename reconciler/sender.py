@@ -5,6 +5,7 @@ happened keeps its intent, which settles it later.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 
@@ -98,17 +99,19 @@ class Sender:
 
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
         self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
-        answered = [(each, self._with_holder(each, answer)) for each, answer in zip(sent, given, strict=True)]
+        answered = list(zip(sent, given, strict=True))
         settled = self._pairs.settle(answered)
-        return [(each.write, _answer(each, answer, settled)) for each, answer in answered]
+        return [(each.write, self._with_holder(each, _answer(each, answer, settled))) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
-        """Find out who has an address when HubSpot refuses it without saying so."""
+        """Find the contact that has an address, when HubSpot refuses it without saying so and can be asked now."""
         address = sent.write.values.get("email")
         if not isinstance(answer, Refused) or answer.code is not Code.TAKEN or answer.holder or address is None:
             return answer
-        holder = self._hubspot.find([address]).get(address)
-        return answer if holder is None else replace(answer, holder=holder.id)
+        with suppress(Transient):
+            holder = self._hubspot.find([address]).get(address)
+            return answer if holder is None else replace(answer, holder=holder.id)
+        return answer
 
     def _read_back(self, moved: Sequence[Sent], *, passing: Sequence[Sent] | None = None) -> list[tuple[Sent, Value]]:
         """Commit the stages that HubSpot has; return the writes it ignored with the stage it kept.

@@ -62,11 +62,12 @@ def waves(steps: Sequence[Step]) -> list[list[Update]]:
     has = {_address(step): step.pair.uuid for step in pending.values() if "email" in step.push}
     ordered: list[list[Update]] = []
     while pending:
-        ready = [step for step in pending.values() if _blocker(step, has) not in pending]
+        blocked = {uuid: pending[by] for uuid, step in pending.items() if (by := _blocker(step, has)) in pending and by}
+        ready = [step for uuid, step in pending.items() if uuid not in blocked]
         if ready:
             ordered.append([Update(step, step.push) for step in ready])
         else:
-            freed = next(iter(pending.values()))
+            freed = next(iter(blocked.values()))
             ordered.append([Update(freed, {"email": None})])
             del has[_address(freed)]
         for step in ready:

@@ -45,11 +45,6 @@ class Limit:
     ceiling: int | None = None
     daily: int | None = None
 
-    def in_an_hour(self, links: int) -> int:
-        """Return how many may pass in an hour."""
-        allowed = max(self.number, int(self.share * links))
-        return allowed if self.ceiling is None else min(allowed, self.ceiling)
-
 
 Limits = Mapping[Danger, Limit]
 

@@ -243,10 +243,13 @@ class MemoryPairs:
         return left_out
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
-        left_out = {step.pair.uuid for step in steps if step.rearranged & self._tables.held}
+        left_out: set[CustomerId] = set()
         for step in steps:
             link = self._tables.links.get(step.pair.uuid)
-            if link is None or link.fence != step.pair.fence or step.pair.uuid in left_out:
+            if link is None or link.fence != step.pair.fence:
+                continue
+            if step.rearranged & self._tables.held:
+                left_out.add(step.pair.uuid)
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
             self._tables.give_up(step.closes)

@@ -11,7 +11,7 @@ from reconciler.core.ports import HubSpotAccount, Lane
 from reconciler.core.step import HELD
 from simulation.memory.tables import WAITING, CustomerRow, LinkRow, Tables
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class MemoryRecords:
@@ -92,14 +92,23 @@ class MemoryRecords:
         return {need: self._grant(need, count) for need, count in needed.items()}
 
     def _grant(self, need: Need, count: int) -> int:
-        tables, since = self._tables, self._tables.now() - HOUR
-        live = sum(1 for link in tables.links.values() if link.alive)
-        used = sum(n for known, at, n in tables.dangers if known == need and at > since)
-        usual = min(count, max(self._limits[need.kind].in_an_hour(live) - used, 0))
+        tables = self._tables
+        usual = min(count, max(self._left(need), 0))
         tables.dangers += [(need, tables.now(), usual)] if usual else []
         extra = min(count - usual, tables.allowances.get(need.kind, 0))
         tables.allowances[need.kind] = tables.allowances.get(need.kind, 0) - extra
         return usual + extra
+
+    def _left(self, need: Need) -> int:
+        """Return how many of the usual allowance are left in this hour and day."""
+        limit, live = self._limits[need.kind], sum(1 for link in self._tables.links.values() if link.alive)
+        allowed = max(limit.number, int(limit.share * live))
+        allowed = min(allowed, limit.ceiling if limit.ceiling is not None else allowed) - self._passed(need, HOUR)
+        return allowed if limit.daily is None else min(allowed, limit.daily - self._passed(need, DAY))
+
+    def _passed(self, need: Need, span: timedelta) -> int:
+        since = self._tables.now() - span
+        return sum(count for known, at, count in self._tables.dangers if known == need and at > since)
 
     def allow(self, kind: Danger, count: int) -> tuple[int, int]:
         """Let `count` more of this kind go, and look at as many that are held."""

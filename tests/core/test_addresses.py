@@ -79,3 +79,12 @@ def test_an_address_whose_holder_stays_is_not_given_away() -> None:
     (step,) = release(steps, {"y@x": holder(3, "y@x")})
     assert step.pull == {}
     assert step.trouble["email"].code == "address_taken"
+
+
+def test_two_that_block_each_other_and_one_behind_them_come_to_an_end() -> None:
+    ordered = waves([push(1, "a", "b"), push(2, "b", "c"), push(3, "c", "b")])
+    assert {update.step.pair.uuid.int for wave in ordered for update in wave if update.values != {"email": None}} == {
+        1,
+        2,
+        3,
+    }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from histories import UPDATE, Caller, Person, change, count, during, lost, person, row, settle
+from histories import READ, UPDATE, Caller, Person, change, count, during, lost, person, row, settle
 from psycopg.conninfo import make_conninfo
 from world import World
 
@@ -13,7 +13,7 @@ from reconciler.audit import Audit, Finding
 from reconciler.core.brake import Danger
 from reconciler.core.errors import Unavailable
 from reconciler.erase import StillDue, erase
-from reconciler.start import check_properties
+from reconciler.start import check_portal, check_properties
 
 UNROUTED = "<html><head><title>404</title></head><body>That page is nowhere to be found</body></html>"
 REASON = "HubSpot does not know this path"
@@ -131,6 +131,19 @@ def test_customers_who_are_new_do_not_hide_that_hubspot_reads_again(ten: World) 
     assert not causes(ten)
 
 
+def test_a_path_that_is_there_again_is_no_cause_any_more_for_a_process_that_comes_later(ten: World) -> None:
+    unrouted(ten, "/batch/create")
+    ten.insert(email="new@example.com")
+    ten.parts.reconciler.drain()
+    assert causes(ten) == {"path_unknown"}
+    ten.portal.faults.clear()
+    ten.parts = ten.rebuilt()
+    wake(ten)
+    ten.quiet()
+    assert ten.contact("new@example.com")
+    assert not causes(ten)
+
+
 def test_an_erase_that_hubspot_did_not_confirm_stays_due(ten: World) -> None:
     unrouted(ten, "/gdpr-delete")
     with pytest.raises(StillDue, match=REASON):
@@ -160,6 +173,30 @@ def test_a_token_of_another_account_deletes_nobody(ten: World) -> None:
         other.parts.reconciler.drain()
         assert count(ten, "customer where deletedat is null") == 10
         other.sql("update sync.secret set value = %s where name = 'portal'", str(ten.portal.settings.portal_id))
+    ten.quiet()
+    ten.assert_equal()
+
+
+def test_a_token_of_another_account_between_two_reads_of_a_contact_deletes_nobody(ten: World, kai: Person) -> None:
+    """The second read, for the history of what both sides changed, is another account's already."""
+    check_portal(ten.parts)
+    ten.portal.edit(kai[1], {"company": "there"})
+    ten.sql("update customer set company = 'here' where uuid = %s", kai[0])
+    ten.parts = ten.rebuilt()  # that has not asked yet whose account it is
+    details = {"portalId": 1, "timeZone": "UTC", "accountType": "STANDARD"}
+    error = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": "gone", "context": {"ids": [str(kai[1])]}}
+    gone = {"status": "COMPLETE", "results": [], "errors": [error], "numErrors": 1}
+
+    def replace_token() -> None:
+        ten.portal.faults.add(action="status", status=207, body=gone, path_contains=READ, times=None)
+        ten.portal.faults.add(action="status", status=404, body=error, path_contains=f"/contacts/{kai[1]}", times=None)
+        ten.portal.faults.add(action="status", status=200, body=details, path_contains="/account-info", times=None)
+
+    during(ten, READ, replace_token)
+    ten.event(kai[1])
+    ten.parts.reconciler.drain()
+    assert row(ten, kai[0])["deletedat"] is None
+    ten.portal.faults.clear()
     ten.quiet()
     ten.assert_equal()
 

@@ -3,6 +3,7 @@
 import psycopg
 from histories import (
     CREATE,
+    READ,
     Caller,
     Person,
     conflicts,
@@ -183,4 +184,23 @@ def test_a_post_whose_answer_is_lost_ends_with_one_contact_and_one_customer(worl
     world.event(*[contact.id for contact in world.portal.contacts])
     settle(world)
     assert len(world.portal.contacts) == count(world, "customer") == 1
+    world.assert_equal()
+
+
+def test_what_hubspot_took_is_kept_although_it_cannot_be_asked_for_the_holder_of_another_address(world: World) -> None:
+    for name in ("kai", "uwe"):
+        world.insert(email=f"{name}@example.com")
+    unnamed = {"status": "error", "message": "Contact already exists", "category": "CONFLICT"}
+    refused = {"path_contains": CREATE, "body_contains": "uwe@example.com", "times": None}
+    world.portal.faults.add(action="status", status=409, body=unnamed, **refused)
+
+    def uwe_signs_up() -> None:
+        world.portal.create({"email": "uwe@example.com"})
+        world.portal.faults.add(action="status", status=503, path_contains=READ, times=None)
+
+    during(world, CREATE, uwe_signs_up)
+    world.parts.reconciler.drain()
+    assert count(world, "customer where email = 'kai@example.com' and contactid is not null") == 1
+    world.portal.faults.clear()
+    world.sweep()
     world.assert_equal()

@@ -209,3 +209,14 @@ def test_a_new_database_takes_the_schema_whole_and_again(empty: str) -> None:
     assert rows(empty, "insert into customer (email) values ('kai@example.com') returning updatedat > 'epoch'") == [
         (True,)
     ]
+
+
+def test_several_customers_with_one_uuid_are_told_as_that(empty: str) -> None:
+    rows(
+        empty,
+        f"{OLD}; alter table customer add uuid uuid",
+        "insert into customer (email, uuid) select n, md5('same')::uuid from generate_series(1, 2) n",
+    )
+    with pytest.raises(Refused, match="several customers have one uuid") as refused:
+        install(empty, SCHEMA)
+    assert rows(empty, str(refused.value).split("find them with: ")[1])[0][1] == 2

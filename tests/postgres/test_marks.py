@@ -331,3 +331,17 @@ def test_a_mark_of_a_contact_whose_link_is_gone_goes_away(world: World) -> None:
     world.event(7)
     world.parts.reconciler.drain()
     assert world.sql("select * from sync.mark") == []
+
+
+def test_the_time_of_an_edit_never_goes_back_whatever_is_folded_last(world: World, kai: Person) -> None:
+    note = "insert into sync.dirty (uuid, edited, at) values (%s, array[%s], now() + %s * interval '1 minute')"
+    for company, phone in ((0, 0), (-1, 1)):
+        for column, minutes in (("company", company), ("phone", phone)):
+            world.sql(note, kai[0], column, minutes)
+        world.sql("select sync.fold()")
+    times = world.sql(
+        "select ((edited ->> 'phone')::timestamptz - (edited ->> 'company')::timestamptz) > interval '59 s' as later, "
+        "(edited ->> 'company')::timestamptz > now() - interval '50 s' as stays from sync.link where uuid = %s",
+        kai[0],
+    )
+    assert times == [{"later": True, "stays": True}]

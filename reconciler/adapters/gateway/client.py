@@ -55,6 +55,9 @@ ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 
 SEARCH_PAGE = 200
 
+REFUSED_READ_DELAY = 60.0
+"""Seconds until another look at what HubSpot refuses to read."""
+
 PAGES = (100, 20, 4, 1)
 """Contacts of a listed page: fewer where their answer would be too large."""
 
@@ -139,7 +142,7 @@ class Gateway:
                     is_said_to_be_missing(error.reply) or is_named.get(is_archived, False)
                 )
                 if not is_missing:
-                    raise Unavailable(f"HubSpot refused a read ({error.reply.status})", delay=LARGE_DELAY) from error
+                    raise _unreadable(error) from error
                 continue
             return Snapshot(contact=contact)
         return GONE
@@ -154,7 +157,7 @@ class Gateway:
         try:
             return self._ask(lambda **how: self._batch.read(body, **how), contacts_in)
         except Refusal as error:
-            raise Unavailable(f"HubSpot refused a read ({error.reply.status})", delay=LARGE_DELAY) from error
+            raise _unreadable(error) from error
 
     def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
         return written(drafts, lambda part: self._create([(n, drafts[n]) for n in part], until))
@@ -283,3 +286,7 @@ class Gateway:
         for api in (self._batch, self._basic, self._search):
             api.api_client.configuration.access_token = self._token()
         return {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT, READ_TIMEOUT)}
+
+
+def _unreadable(refusal: Refusal) -> Unavailable:
+    return Unavailable(f"HubSpot refused a read ({refusal.reply.status})", delay=REFUSED_READ_DELAY)

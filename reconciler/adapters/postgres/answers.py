@@ -75,7 +75,7 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Tak
         subjects = [f"c:{row['linked']}" for row in rows] + [f"u:{uuid}" for uuid in lost]
         work.run("mark", subjects=subjects, lane=0, privacy=False)
         work.run("drop_intents", uuids=lost)
-        work.run("drop_reservations", uuids=lost)
+        work.run("drop_links", uuids=lost)
     return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])
 
 

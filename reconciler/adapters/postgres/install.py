@@ -29,6 +29,14 @@ _HEADER = re.compile(r"^-- (\w[^\n]*?) -{20,}$", re.MULTILINE)
 _INDEX = re.compile(r"create (?:unique )?index if not exists (\w+) on customer\b[^;]*;")
 KEY_INDEX = "create unique index if not exists customer_uuid_is_unique on customer (uuid);"
 
+DOUBLES = {
+    "customer_uuid_is_unique": "several customers have one uuid; find them with: "
+    "select uuid, count(*) from {place} group by 1 having count(*) > 1",
+    "customer_address_is_unique_among_live": "several live customers have one address; find them with: "
+    "select sync.address(email), count(*) from {place} where deletedat is null group by 1 having count(*) > 1",
+}
+"""What stands in the way of a unique index."""
+
 
 class Refused(SyncError):
     """The database does not take the schema; the text says why, and what to do."""
@@ -126,5 +134,4 @@ class _Installer:
         except errors.UniqueViolation as error:
             self._line.execute(drop)
             place = self._rows("place")[0]["name"]
-            find = self._rows("doubles", place=place)[0]["statement"]
-            raise Refused(f"several live customers have one address; find them with: {find}") from error
+            raise Refused(DOUBLES[name].format(place=place)) from error

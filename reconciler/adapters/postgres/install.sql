@@ -43,9 +43,6 @@ select format('%s on %s also covers deleted customers, whose addresses could nev
     case when conname is null then format('drop index %s', index) else format('alter table %s drop constraint %I', name, conname) end)
 from covering
 
--- doubles: a statement that finds the addresses of several live customers
-select format('select sync.address(email), count(*) from %%s where deletedat is null group by 1 having count(*) > 1', %(place)s::text) as statement
-
 -- blocks: how many blocks the table has, if rows of it lack a key
 select pg_relation_size(to_regclass('customer')) / current_setting('block_size')::integer as blocks
 from pg_attribute where attrelid = to_regclass('customer') and attname = 'uuid' and not attnotnull

@@ -517,7 +517,7 @@ select hash, contact from sync.erase(%(uuid)s)
 -- refuse_erased: fail if one of these addresses was erased, and keep erases out until this transaction ends
 select sync.refuse_erased(%(addresses)s::text[])
 
--- drop_links: links whose customer could not be inserted (and was not inserted by a worker meanwhile)
+-- drop_links: links without a customer: it could not be inserted, or another link has the contact of its create
 delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
 
 -- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows
@@ -866,7 +866,7 @@ on conflict (name) do update set value = excluded.value where sync.secret.value 
 
 -- living_contacts: some linked contacts that are believed to be alive, drawn by chance
 (select contact from sync.link
-    where uuid >= gen_random_uuid() and alive and contact is not null and contact <> all(%(apart_from)s::bigint[])
+    where uuid >= (select gen_random_uuid()) and alive and contact is not null and contact <> all(%(apart_from)s::bigint[])
     order by uuid limit %(limit)s)
 union
 (select contact from sync.link
@@ -882,9 +882,6 @@ select code, property, count(*) as count from sync.parked group by code, propert
 -- count_unmet: live customers without a contact, beside these addresses
 select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
 where c.deletedat is null and l.contact is null and (c.email is null or sync.address(c.email) <> all(%(met)s::text[]))
-
--- drop_reservations: links of creates whose contact somebody else links
-delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
 
 -- hand_over: a deleted customer's contact goes to a new one, where deletions are not pushed
 update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s returning uuid
