@@ -165,7 +165,9 @@ class Reconciler:
             }
         except Exception:
             log.exception("reconcile.bug", pairs=len(endings))
-            endings = {u: replace(e, again=BUG_DELAY, spend=True) for u, e in endings.items()}
+            # A batch tells nothing of which of its records it was: each is claimed alone until one shows.
+            is_alone = len(endings) == 1
+            endings = {u: replace(e, again=BUG_DELAY, spend=is_alone, delayed=True) for u, e in endings.items()}
         self._marks.finish(list(endings.values()))
 
     def _decided(

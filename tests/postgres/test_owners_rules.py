@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from histories import Person, count, row
+from histories import Person, count, person, row
 from world import World
 
 from reconciler.audit import Audit
@@ -32,6 +32,13 @@ RULES: dict[str, tuple[str, str]] = {
         "is_short",
     ),
     "a trigger that raises": (RAISING, "owners_check"),
+    **{
+        f"a trigger that raises {state}": (
+            RAISING.replace("new.phone;", f"new.phone using errcode = '{state}';"),
+            "owners_check",
+        )
+        for state in ("42501", "40001", "55P03", "08006", "53100", "ZZ001")
+    },
     "a trigger that swallows": (SWALLOWING, "a trigger that returns no row"),
     "a deferred trigger": (
         RAISING.replace("create trigger owners_check before", "create constraint trigger owners_check after").replace(
@@ -191,3 +198,16 @@ def test_no_line_of_the_log_claims_a_write_that_did_not_happen(
     assert "hubspot.refused" in said
     assert "did=" not in said
     assert PHONE not in said
+
+
+def test_a_row_that_cannot_be_read_keeps_nobody_back(world: World) -> None:
+    for n in range(5):
+        person(world, email=f"c{n}@example.com", company="here")
+    world.sql("update customer set company = 'new', updatedat = 'infinity' where email = 'c0@example.com'")
+    world.sql("update customer set company = 'new' where email <> 'c0@example.com'")
+    for _ in range(15):
+        world.sql("update sync.mark set due = now()")
+        world.parts.reconciler.drain()
+    there = {str(each.email): each.get("company") for each in world.portal.contacts}
+    assert there == {"c0@example.com": "here"} | {f"c{n}@example.com": "new" for n in range(1, 5)}
+    assert [each["code"] for each in parked(world)] == ["attempts_exhausted"]

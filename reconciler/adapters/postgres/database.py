@@ -14,7 +14,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
-from reconciler.adapters.postgres.refusals import is_about_a_row, refusal_of
+from reconciler.adapters.postgres.refusals import is_about_a_row, is_raised_by_the_owner, refusal_of
 from reconciler.core.errors import Transient
 
 POOL_WAIT = 2.0
@@ -255,6 +255,22 @@ def lasting(
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    with _told_apart(), _refused_by_the_owner():
+        yield
+
+
+@contextmanager
+def _refused_by_the_owner() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.DatabaseError as error:
+        if is_raised_by_the_owner(error):
+            raise refusal_of(error) from error
+        raise
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:

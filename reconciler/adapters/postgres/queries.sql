@@ -275,6 +275,9 @@ with rules as (
     select 'constraint ' || pg_get_constraintdef(oid), false from pg_constraint
     where conrelid = to_regclass('customer') and contype <> 'p' and contype <> 'n'
     union all
+    select format('policy %%s %%s %%s', polname, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)), false
+    from pg_policy where polrelid = to_regclass('customer') and row_security_active('customer')
+    union all
     select 'index ' || pg_get_indexdef(i.indexrelid), false from pg_index i join pg_class k on k.oid = i.indexrelid
     where i.indrelid = to_regclass('customer') and i.indisunique and not i.indisprimary
     and k.relname <> all(%(ours)s::text[])

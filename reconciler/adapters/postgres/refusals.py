@@ -13,12 +13,22 @@ from reconciler.core.fields import COLUMNS
 _ANSWERS = ("22", "23", "44", "54", "P0")
 """Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
 
+_RAISED = ("exec_stmt_raise", "ExecWithCheckOptions")
+"""Where Postgres comes from when plpgsql raises, and when a policy or a view's check refuses a row."""
+
 _FUNCTION = re.compile(r'function ((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)\(')
 
 
 def is_about_a_row(error: psycopg.Error) -> bool:
     """Whether the statement was refused for what a row holds."""
-    return (error.sqlstate or "")[:2] in _ANSWERS
+    return (error.sqlstate or "")[:2] in _ANSWERS or is_raised_by_the_owner(error)
+
+
+def is_raised_by_the_owner(error: psycopg.Error) -> bool:
+    """Whether a trigger of the owner's raised it, under whatever SQLSTATE, or a policy of the table refused the row."""
+    diag = error.diag
+    is_ours = diag.constraint_name == "erased_subject" or "function sync." in (diag.context or "")
+    return diag.source_function in _RAISED and not is_ours
 
 
 def refusal_of(error: psycopg.Error) -> RowRefused:
