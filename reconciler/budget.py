@@ -12,7 +12,7 @@ from math import ceil
 from threading import Lock
 from time import monotonic
 
-from reconciler.core.errors import NotNow, PathUnknown, QuotaSpent, ScopeMissing, Transient
+from reconciler.core.errors import NotNow, OtherAccount, PathUnknown, QuotaSpent, ScopeMissing, Transient
 from reconciler.core.ports import Door, Lane, Slots, Told
 
 WINDOWS = {"all": 10.1, "search": 1.05}
@@ -175,7 +175,7 @@ class SharedBudget:
 
         Where one kind of call is refused, the others go on, but for reads: without them nothing can be decided.
         """
-        if isinstance(error, ScopeMissing | PathUnknown) and door is not Door.READ:
+        if isinstance(error, ScopeMissing | PathUnknown | OtherAccount) and door is not Door.READ:
             self._shut[door] = (self._clock() + SHUT_PAUSE, error.reason)
             self._slots.shut(door, error)
             return

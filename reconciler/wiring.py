@@ -76,7 +76,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     calls = Calls(budget, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
-    hubspot = Gateway(base_url=url, token=token, calls=calls, now=now, way=settings.way)
+    hubspot = Gateway(base_url=url, token=token, calls=calls, claim=records.claim_account, now=now, way=settings.way)
     rules = partial(_rules, settings, calls)
     reconciler = Reconciler(
         marks=marks,

@@ -16,6 +16,7 @@ from world import World, until
 
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
+from reconciler.start import check_portal
 
 PROBE = 30.0
 """Seconds between two looks whether HubSpot takes the token by now."""
@@ -65,6 +66,38 @@ def test_a_replaced_token_is_used_at_the_next_look(
     assert world.contact("c4@example.com")["company"] == "b"
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN_FILE")
     world.portal.set(access_token=world.settings.hubspot_access_token.get_secret_value())
+    assert_sound(world)
+
+
+def test_a_token_of_another_account_is_noticed_where_it_comes_while_everything_runs(
+    world: World, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(world, 5)
+    file = tmp_path / "token"
+    file.write_text(world.sandbox.token)
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", str(file))
+    parts = wiring.build(world.settings, database)
+    check_portal(parts)
+    parts.reconciler.drain()
+    theirs = {"portalId": 1, "timeZone": "UTC"}
+    world.portal.faults.add(action="status", status=200, body=theirs, path_contains="/account-info", times=None)
+    world.portal.set(access_token="theirs")
+    file.write_text("theirs")
+    before = world.portal.revision
+    world.sql("update customer set company = 'b'")
+    world.portal.calls.clear()
+    parts.reconciler.drain()
+    assert set(world.portal.calls.counts) == {"GET /account-info/v3/details"}
+    assert world.portal.revision == before
+    assert [each["cause"] for each in world.sql("select cause from sync.causes")] == ["other_account"]
+    assert_unspent(world)
+    world.portal.faults.clear()
+    world.portal.set(access_token=world.settings.hubspot_access_token.get_secret_value())
+    file.write_text(world.sandbox.token)
+    world.sql("update sync.mark set due = now()")
+    parts.reconciler.drain()
+    assert world.contact("c4@example.com")["company"] == "b"
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN_FILE")
     assert_sound(world)
 
 

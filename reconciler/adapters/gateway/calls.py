@@ -18,6 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of, scopes_in
 from reconciler.adapters.gateway.transport import NoTrust, Oversized, Rejected, Reply
 from reconciler.core.errors import (
+    OtherAccount,
     OutcomeUnknown,
     PathUnknown,
     QuotaSpent,
@@ -44,7 +45,7 @@ midnight of the account, and is looked for every minute); and at most, whatever 
 LOCKED_DELAY = 2.0
 TOKEN_DELAY = 30.0
 
-HUBSPOTS = (Unavailable, OutcomeUnknown, RateLimited, Unauthorised, ScopeMissing, PathUnknown)
+HUBSPOTS = (Unavailable, OutcomeUnknown, RateLimited, Unauthorised, OtherAccount, ScopeMissing, PathUnknown)
 """Failures of HubSpot's. Any other is the budget's, or our own database's while a call is counted."""
 
 _NOT_EXECUTED = {423, 477, 503}

@@ -45,7 +45,7 @@ from reconciler.adapters.gateway.parse import (
 )
 from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply, open_connections
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
-from reconciler.core.errors import TooLarge, Unavailable
+from reconciler.core.errors import OtherAccount, TooLarge, Unavailable
 from reconciler.core.fields import PROPERTIES, Value, Values
 from reconciler.core.ports import Answer, Door, HubSpotAccount, Page, Written
 from reconciler.outward import DIRECT, Way
@@ -68,6 +68,9 @@ CONNECTIONS = 80
 class Gateway:
     """Reads and writes contacts. `token` is asked for at every call, so a replaced one is used without a restart.
 
+    A replaced one may be another account's by mistake: `claim` returns the id of the account that the database belongs
+    to, and with the token of another one nothing is read or written (`OtherAccount`).
+
     `clock` counts seconds; `now` is the database's time, with which HubSpot's is compared; `way` leads to HubSpot.
     """
 
@@ -77,6 +80,7 @@ class Gateway:
         base_url: str,
         token: Callable[[], str],
         calls: Calls,
+        claim: Callable[[HubSpotAccount], int] = lambda account: account.portal,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         way: Way = DIRECT,
@@ -90,7 +94,8 @@ class Gateway:
         pool = BoundedPool(open_connections(way, CONNECTIONS), clock)
         for api in (self._batch, self._basic, self._search):
             api.api_client.rest_client.pool_manager = pool
-        self._token, self._calls, self._now = token, calls, now
+        self._token, self._calls, self._claim, self._now = token, calls, claim, now
+        self._confirmed: str | None = None
 
     def read(self, ids: Collection[ContactId], *, history: bool = False) -> Mapping[ContactId, Snapshot]:
         found: dict[ContactId, Snapshot] = {}
@@ -252,7 +257,23 @@ class Gateway:
 
     def account(self) -> HubSpotAccount:
         """Return the account the token belongs to."""
-        return self._ask(lambda **how: self._get("/account-info/v3/details", **how), account_in, Door.ACCOUNT)
+        self._confirmed = self._confirmed or self._token()
+        return self._calls.read(lambda: account_in(self._reply(self._details)), Door.ACCOUNT)
+
+    def _details(self, **how: Any) -> Any:
+        return self._get("/account-info/v3/details", **how)
+
+    def _require_account(self) -> None:
+        """Ask whose account it is when the token was replaced; the first one is a start's or a first write's to ask."""
+        token = self._token()
+        if self._confirmed not in (None, token):
+            self._calls.read(lambda: self._require_ours(account_in(self._reply(self._details))), Door.ACCOUNT)
+        self._confirmed = token
+
+    def _require_ours(self, account: HubSpotAccount) -> None:
+        mine = self._claim(account)
+        if mine != account.portal:
+            raise OtherAccount(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
 
     def properties(self) -> dict[str, Json]:
         """Return the portal's contact properties by name."""
@@ -265,6 +286,7 @@ class Gateway:
         )
 
     def _ask(self, call: Callable[..., Any], parse: Callable[[Reply], Parsed], door: Door = Door.READ) -> Parsed:
+        self._require_account()
         return self._calls.read(lambda: parse(self._reply(call)), door)
 
     def _send(
@@ -274,6 +296,7 @@ class Gateway:
         until: float = inf,
         door: Door = Door.WRITE,
     ) -> Parsed:
+        self._require_account()
         return self._calls.write(lambda: parse(self._reply(call)), door, until=until)
 
     def _reply(self, call: Callable[..., Any]) -> Reply:
