@@ -106,7 +106,7 @@ def test_an_erase_reaches_a_customer_that_was_deleted_before(world: World, kai: 
 def test_an_erase_of_a_busy_customer_waits_for_it_and_says_what_came_of_it(world: World, kai: int) -> None:
     world.event(kai)
     (claim,) = world.parts.marks.claim(1)
-    with pytest.raises(StillDue, match="being worked on"):
+    with pytest.raises(StillDue, match="under way"):
         erase(world.parts, "kai@example.com", patience=0)
 
     def done(_: float) -> None:

@@ -20,7 +20,7 @@ from world import World
 
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.core.ports import Subject
-from reconciler.erase import erase
+from reconciler.erase import StillDue, erase
 
 OF_KAI = {"company": "Acme"}
 
@@ -141,3 +141,22 @@ def test_an_erase_of_a_customer_whose_create_is_open_takes_the_contact_too(world
     world.sweep()
     assert_erased(world)
     assert world.portal.contacts == []
+
+
+def test_an_erase_while_hubspot_is_away_is_noted_and_done_when_it_is_back(world: World, kai: Person) -> None:
+    world.parts = world.rebuilt()  # that has not asked yet whose account it is
+    world.portal.faults.add(action="status", status=503, path_contains="/", times=None)
+    with pytest.raises(StillDue):
+        erase(world.parts, "kai@example.com", patience=0)
+    world.portal.faults.clear()
+    world.sql("update sync.outage set failures = 0, since = null")
+    world.quiet()
+    assert_erased(world)
+
+
+def test_an_erase_that_hubspot_does_not_confirm_is_tried_less_and_less_often(world: World, kai: Person) -> None:
+    world.portal.faults.add(action="status", status=500, path_contains="gdpr-delete", times=None)
+    naps: list[float] = []
+    with pytest.raises(StillDue):
+        erase(world.parts, "kai@example.com", patience=20, nap=naps.append, clock=lambda: sum(naps))
+    assert naps == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]

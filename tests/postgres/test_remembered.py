@@ -152,7 +152,8 @@ def test_a_create_under_way_that_is_erased_is_not_remembered(world: World) -> No
 
     during(world, CREATE, erase_at_once)
     assert caller.post({"email": KAI}, idempotency_key="k")[0] == 201
-    assert said == ["the record is being worked on"]
+    assert len(said) == 1
+    assert "under way" in said[0]
     world.quiet()
     assert_erased(world, KAI)
     assert world.portal.contacts == []
