@@ -25,6 +25,7 @@ from reconciler.write_through import (
     Held,
     Invalid,
     Missing,
+    Open,
     Outcome,
     Taken,
     Unknown,
@@ -33,6 +34,9 @@ from reconciler.write_through import (
 
 CHUNK = 100
 """Items per write-through call: what one HubSpot batch takes."""
+
+FAILED = "sync_failed"
+"""The code of what failed on our side while HubSpot was called, or before."""
 
 NO_PROPERTIES = "HubSpot API Error (400): No properties found to update, please provide at least one."
 
@@ -243,19 +247,16 @@ class Customers:
     def _attempt(self, write: Callable[[], list[Outcome]], count: int, status: int, message: str) -> list[Result]:
         try:
             self._require_account()
-            return [_result(outcome, status) for outcome in write()]
+            outcomes = write()
         except WrongPortal as error:
             return [not_ours(error)] * count
-        except AddressTaken:
-            # Another request reserved the same address between our look and our write.
-            return [_result(Taken(None))] * count
-        except AddressErased:
-            return [_result(Erased())] * count
-        except (DatabaseDown, Busy):
-            return [DATABASE_DOWN] * count
         except Transient as error:
-            log.warning("api.write_failed", reason=error.reason)
-            return [failure(500, "sync_failed", message)] * count
+            outcomes = [Open(error)] * count
+        results = [_result(outcome, status, message) for outcome in outcomes]
+        failed = [each for each, result in zip(outcomes, results, strict=True) if result.code == FAILED]
+        for reason in sorted({each.error.reason for each in failed if isinstance(each, Open)}):
+            log.warning("api.write_failed", reason=reason)
+        return results
 
 
 def _change(item: BatchItem, customer: Customer) -> Values:
@@ -283,10 +284,20 @@ def _spread(items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]]
         yield from zip(part, write([items[n] for n in part]), strict=True)
 
 
-def _result(outcome: Outcome, status: int = 200) -> Result:
+def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Result:
+    """Return an outcome in the contract's words; `message` says what did not go when it failed on our side."""
     match outcome:
         case Done(customer):
             return Result(status, None if customer is None else shown(customer), customer)
+        case Open(AddressTaken()):
+            # Another request reserved the same address between our look and our write.
+            return _result(Taken(None))
+        case Open(AddressErased()):
+            return _result(Erased())
+        case Open(DatabaseDown() | Busy()):
+            return DATABASE_DOWN
+        case Open():
+            return failure(500, FAILED, message)
         case Missing():
             return failure(404, "not_found", "Customer not found")
         case Taken(holder):

@@ -4,8 +4,9 @@ Success means that both sides have held the change; a refusal leaves both as the
 settled by its open intent: both have it or neither has.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import BoundedSemaphore
 from time import monotonic
 
@@ -93,7 +94,19 @@ class Held:
     """The row is held by a transaction, or hidden. Nothing was written, or HubSpot has it and the row follows."""
 
 
-Outcome = Held | Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
+@dataclass(frozen=True, slots=True)
+class Open:
+    """It failed on our side: nothing was sent, or HubSpot may have it, and then its open intent settles it."""
+
+    error: Transient
+
+
+Outcome = Open | Held | Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
+
+Reply = Answer | Open
+"""What became of a write that was to be sent."""
+
+Result = tuple[Write, Reply]
 
 
 class WriteThrough:
@@ -140,40 +153,40 @@ class WriteThrough:
         if not fresh:
             return {}
         claims = self._desk.reserve(list(fresh))
-        is_settled = False
+        outcomes: dict[CustomerId, Outcome] = {}
         try:
             pairs = self._pairs.load(claims)
             results = self._send(pairs, fresh)
-            outcomes = {write.pair.uuid: self._created(write, answer) for write, answer in results}
-            self._forget([pair for pair in pairs if pair.uuid not in outcomes])
-            outcomes.update(self._late({u: v for u, v in fresh.items() if u not in outcomes}))
-            is_settled = True
+            outcomes |= _told((write.pair.uuid, partial(self._created, write, reply)) for write, reply in results)
+            late = {uuid: values for uuid, values in fresh.items() if uuid not in outcomes}
+            outcomes |= self._late([pair for pair in pairs if pair.uuid in late], late)
             return outcomes
         finally:
             # What was not settled here is the reconciler's to look at: a reservation leads nowhere, a create is found.
-            again = None if is_settled else 0.0
-            self._marks.finish([Ending(claim=claim, again=again) for claim in claims])
+            self._marks.finish([Ending(claim=each, again=_again(outcomes.get(each.uuid))) for each in claims])
 
-    def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[tuple[Write, Answer]]:
+    def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[Result]:
         """Create the contacts; what was certainly not sent leaves no reservation."""
         writes = [Write(pair=p, kind=IntentKind.CREATE, values=fresh[p.uuid], is_direct=True) for p in pairs]
         try:
             with self._budget.reserve(Lane.INTERACTIVE, 1):
-                return self._sender.create(writes)
-        except OutcomeUnknown:
-            raise
-        except Transient:
-            self._forget(pairs)
-            raise
+                return [*self._sender.create(writes)]
+        except Transient as error:
+            if not isinstance(error, OutcomeUnknown):
+                self._forget(pairs)
+            return [(write, Open(error)) for write in writes]
 
-    def _late(self, unsent: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
+    def _late(self, pairs: Sequence[Pair], unsent: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         """Say why creates were not sent: another request got the address first, or our reservation had ended."""
         if not unsent:
             return {}
-        around = self._pairs.surroundings(addresses={_address(values) for values in unsent.values()}, contacts=())
-        if any(_address(values) not in around.holders for values in unsent.values()):
-            raise Transient("the reservation ended before the call")
-        return {uuid: Taken(None) for uuid in unsent}
+        try:
+            self._forget(pairs)
+            around = self._pairs.surroundings(addresses={_address(values) for values in unsent.values()}, contacts=())
+        except Transient as error:
+            return dict.fromkeys(unsent, Open(error))
+        ended = Open(Transient("the reservation ended before the call"))
+        return {u: Taken(None) if _address(values) in around.holders else ended for u, values in unsent.items()}
 
     def _forget(self, pairs: Sequence[Pair]) -> None:
         self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in pairs])
@@ -185,13 +198,11 @@ class WriteThrough:
             self._marks.mark([subject], lane=Lane.INTERACTIVE)
             self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
 
-    def _created(self, write: Write, answer: Answer) -> Outcome:
+    def _created(self, write: Write, answer: Reply) -> Outcome:
         if isinstance(answer, Written):
             return Done(self._reread(write, answer))
-        if answer is Unanswered.HELD:
-            return Held()
-        self._require(answer)
-        assert isinstance(answer, Refused)
+        if isinstance(answer, Unanswered | Open):
+            return _unanswered(answer)
         if answer.code is Code.ROW:
             # HubSpot has the contact, and the reconciler takes it back.
             return Invalid(answer)
@@ -231,19 +242,16 @@ class WriteThrough:
         unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in ended]
         creates = [_create_of(pair) for pair in unlinked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
-            results = self._sender.update(updates) if updates else []
-            results += self._sender.create(creates) if creates else []
-        return {**ended, **{write.pair.uuid: self._updated(write, answer, values_of) for write, answer in results}}
+            results = _sent(self._sender.update, updates) + _sent(self._sender.create, creates)
+        return ended | _told((w.pair.uuid, partial(self._updated, w, reply, values_of)) for w, reply in results)
 
-    def _updated(self, write: Write, answer: Answer, values_of: dict[CustomerId, Values]) -> Outcome:
+    def _updated(self, write: Write, answer: Reply, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
             return Done(self._reread(write, answer))
         if isinstance(answer, Refused) and answer.code is Code.TAKEN and write.kind is IntentKind.CREATE:
             return self._adopt(write, answer, values_of)
-        if answer is Unanswered.HELD:
-            return Held()
-        self._require(answer)
-        assert isinstance(answer, Refused)
+        if isinstance(answer, Unanswered | Open):
+            return _unanswered(answer)
         if answer.code is Code.TAKEN:
             return Taken(answer.holder)
         if answer.code is Code.GONE:
@@ -271,7 +279,7 @@ class WriteThrough:
             return Creating()
         pair = replace(write.pair, link=linked[0].link)
         update = _update_of(pair, values_of[pair.uuid])
-        ((_, answer),) = self._sender.update([update]) or [(update, Unanswered.UNSENT)]
+        ((_, answer),) = _sent(self._sender.update, [update]) or [(update, Unanswered.UNSENT)]
         return self._updated(update, answer, values_of)
 
     def delete(self, customers: Sequence[Customer], *, strict: bool = False) -> list[Outcome]:
@@ -288,25 +296,21 @@ class WriteThrough:
         alone = [p for p in pairs if p not in linked and p.customer]
         writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
         with self._budget.reserve(Lane.INTERACTIVE, 1):
-            results = self._sender.archive(writes) if writes else []
-        alone_outcomes = {pair.uuid: self._removed(pair.uuid) for pair in alone}
-        outcomes = {write.pair.uuid: self._deleted(write, answer) for write, answer in results}
-        ended: dict[CustomerId, Outcome] = {uuid: Invalid(why) for uuid, why in refused.items()}
-        return {**ended, **outcomes, **alone_outcomes}
+            results = _sent(self._sender.archive, writes)
+        tells = [(pair.uuid, partial(self._removed, pair.uuid)) for pair in alone]
+        tells += [(write.pair.uuid, partial(self._deleted, write, reply)) for write, reply in results]
+        return {**{uuid: Invalid(why) for uuid, why in refused.items()}, **_told(tells)}
 
     def _removed(self, uuid: CustomerId) -> Outcome:
         """Delete the row alone; one that is not there to be deleted was not deleted."""
         return Done(None) if self._desk.remove(uuid) else Missing()
 
-    def _deleted(self, write: Write, answer: Answer) -> Outcome:
+    def _deleted(self, write: Write, answer: Reply) -> Outcome:
         if isinstance(answer, Refused) and answer.code is Code.GONE:
             return self._removed(write.pair.uuid)
         if isinstance(answer, Refused):
             return Invalid(answer)
-        if answer is Unanswered.HELD:
-            return Held()
-        self._require(answer)
-        return Done(None)
+        return _unanswered(answer) if isinstance(answer, Unanswered | Open) else Done(None)
 
     def _leased(
         self,
@@ -326,10 +330,8 @@ class WriteThrough:
             gone = {uuid: Missing() for uuid in uuids if uuid not in held and uuid not in {pair.uuid for pair in pairs}}
             changed = {pair.uuid for pair in pairs if pair.uuid in given and not _is_as(pair, given[pair.uuid])}
             outcomes = work([pair for pair in pairs if pair.uuid not in changed])
-            found: dict[CustomerId, Outcome] = {**held, **gone, **outcomes, **dict.fromkeys(changed, Changed())}
-            if len(found) < len(set(uuids)):
-                raise OutcomeUnknown("a claim was lost before the call")
-            return found
+            lost = dict.fromkeys(uuids, Open(OutcomeUnknown("a claim was lost before the call")))
+            return {**lost, **held, **gone, **outcomes, **dict.fromkeys(changed, Changed())}
         finally:
             self._marks.finish([Ending(claim=claim) for claim in claims])
 
@@ -378,9 +380,38 @@ class WriteThrough:
             raise OutcomeUnknown("the contact is there and its customer is not yet")
         return adopted
 
-    def _require(self, answer: Answer) -> None:
-        if isinstance(answer, Unanswered):
-            raise OutcomeUnknown("HubSpot's answer did not mention the record")
+
+def _sent(send: Callable[[Sequence[Write]], Sequence[tuple[Write, Answer]]], writes: Sequence[Write]) -> list[Result]:
+    """Send the writes; a call that fails is the end of these, and of no others."""
+    try:
+        return [*send(writes)] if writes else []
+    except Transient as error:
+        return [(write, Open(error)) for write in writes]
+
+
+def _told(tells: Iterable[tuple[CustomerId, Callable[[], Outcome]]]) -> dict[CustomerId, Outcome]:
+    """Return how each ends: one that fails on our side harms no other. A database that is away is not asked again."""
+    outcomes: dict[CustomerId, Outcome] = {}
+    down: Open | None = None
+    for uuid, tell in tells:
+        try:
+            outcomes[uuid] = down or tell()
+        except Transient as error:
+            outcomes[uuid] = Open(error)
+            down = Open(error) if error.is_systemic else None
+    return outcomes
+
+
+def _again(outcome: Outcome | None) -> float | None:
+    return 0.0 if outcome is None or isinstance(outcome, Open) else None
+
+
+def _unanswered(answer: Unanswered | Open) -> Outcome:
+    if isinstance(answer, Open):
+        return answer
+    if answer is Unanswered.HELD:
+        return Held()
+    return Open(OutcomeUnknown("HubSpot's answer did not mention the record"))
 
 
 def _is_as(pair: Pair, given: Customer) -> bool:
