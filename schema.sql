@@ -323,6 +323,8 @@ create table if not exists sync.idempotency (
     lease_until timestamptz not null,
     primary key (caller, key)
 );
+alter table sync.idempotency
+    add column if not exists fence bigint not null default 0;  -- of the request that has the key: only it is heard
 
 create table if not exists sync.heartbeat (
     job   text primary key,
@@ -980,9 +982,10 @@ create or replace function sync.without(outcomes json, names text[]) returns jso
     from json_array_elements(outcomes) with ordinality each(outcome, n);
 $$;
 
--- Keep the answer of a request, without what it says of people who were erased while it was made.
+-- Keep the answer of a request that has its key still, without what it says of people who were erased meanwhile.
+drop function if exists sync.remember(text, text, smallint, json, timestamptz);
 create or replace function sync.remember(
-    its_caller text, its_key text, its_status smallint, answer json, until timestamptz default null
+    its_caller text, its_key text, its_fence bigint, its_status smallint, answer json, until timestamptz default null
 ) returns void language plpgsql as $$
 declare
     gone text[];
@@ -993,14 +996,14 @@ begin
         gone := array(select word from sync.words(answer::jsonb) word
             where position('@' in word) > 0 and exists (select from sync.tombstone where hash = sync.hash_of(word)));
         if cardinality(gone) > 0 and json_typeof(answer) = 'object' then
-            delete from sync.idempotency i where i.caller = its_caller and i.key = its_key;
+            delete from sync.idempotency i where i.caller = its_caller and i.key = its_key and i.fence = its_fence;
         elsif cardinality(gone) > 0 then
             answer := sync.without(answer, gone);
         end if;
     end if;
     update sync.idempotency i
     set status = its_status, body = answer, lease_until = coalesce(until, i.lease_until)
-    where i.caller = its_caller and i.key = its_key;
+    where i.caller = its_caller and i.key = its_key and i.fence = its_fence;
 end $$;
 
 -- The addresses that these people ever had, as far as that is known.

@@ -6,6 +6,7 @@ Bottle routes; what it would answer by itself (HTML, 500s) never leaves this mod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -35,10 +36,10 @@ from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.adapters.postgres.desk import PostgresDesk, Repeat, Replay
+from reconciler.adapters.postgres.desk import Lease, PostgresDesk, Repeat, Replay, Turn
 from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import CopiedDatabase, SyncError
+from reconciler.core.errors import CopiedDatabase, SyncError, Transient
 from reconciler.start import Account
 from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
 
@@ -142,8 +143,8 @@ class Handlers:
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
 
-        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
-            return (self._customers.settled(uuid) if earlier else None) or write(uuid, values)
+        def run(turn: Turn) -> Result:
+            return (self._customers.settled(turn.uuid) if turn.is_repeat else None) or write(turn.uuid, values)
 
         return self._once(caller, run)
 
@@ -162,14 +163,14 @@ class Handlers:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
 
-        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
+        def run(turn: Turn) -> Result:
             customer, strict = self._matched(email)
             return _empty(write(customer, values, strict=strict))
 
         return self._once(caller, run)
 
     def delete(self, route: Route, caller: Caller, email: str) -> Response:
-        def run(uuid: CustomerId, earlier: Replay | None) -> Result:
+        def run(turn: Turn) -> Result:
             customer, strict = self._matched(email)
             return self._customers.delete(customer, strict=strict)
 
@@ -179,11 +180,11 @@ class Handlers:
         items = self._body(route)
         if not isinstance(items, list) or not 0 < len(items) <= MOST_ITEMS:
             raise InvalidBody("invalid_field", [{"field": "", "problem": f"a list of 1 to {MOST_ITEMS} items"}])
-        return self._once(caller, lambda uuid, earlier: Result(207, self._batch(items, uuid, earlier)))
+        return self._once(caller, lambda turn: Result(207, self._batch(items, turn)))
 
-    def _batch(self, items: list[Any], uuid: CustomerId, earlier: Replay | None) -> list[Any]:
+    def _batch(self, items: list[Any], turn: Turn) -> list[Any]:
         """Run the items; a repetition runs those that failed on our side."""
-        outcomes: dict[int, Any] = dict(enumerate(earlier.body or [])) if earlier else {}
+        outcomes: dict[int, Any] = dict(enumerate(turn.body or []))
         good: dict[int, BatchItem] = {}
         for n, item in enumerate(items):
             if n in outcomes and _is_final(outcomes[n]):
@@ -192,7 +193,8 @@ class Handlers:
                 good[n] = _item(item)
             except InvalidBody as error:
                 outcomes[n] = _outcome(failure(400, error.code, "Invalid body", details=error.details))
-        results = self._customers.batch(good, uuid, is_repeat=earlier is not None)
+        renew = partial(self._renew, turn.lease)
+        results = self._customers.batch(good, turn.uuid, is_repeat=turn.is_repeat, renew=renew)
         outcomes.update((n, _outcome(result)) for n, result in results.items())
         return [outcomes[n] for n in range(len(items))]
 
@@ -256,42 +258,46 @@ class Handlers:
             raise Answered(failure(412, "precondition_failed", "The customer has changed"))
         return customer, is_strict
 
-    def _once(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
+    def _once(self, caller: Caller, run: Callable[[Turn], Result]) -> Response:
         """Run a write once there is a place for it; with an Idempotency-Key, once at all: repeats get the answer."""
         with self._services.places.taken():
             return self._run(caller, run)
 
-    def _run(self, caller: Caller, run: Callable[[CustomerId, Replay | None], Result]) -> Response:
+    def _run(self, caller: Caller, run: Callable[[Turn], Result]) -> Response:
         key, uuid = bottle.request.environ.get("HTTP_IDEMPOTENCY_KEY"), CustomerId(uuid4())
         if key is None:
-            return _response(run(uuid, None))
+            return _response(run(Turn(uuid=uuid)))
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
-        name = {"caller": caller.name, "key": hashed(key)}
-        known = self._services.desk.begin(**name, request=digest(bottle.request.environ), uuid=uuid)
-        match known:
+        request = digest(bottle.request.environ)
+        match self._services.desk.begin(caller=caller.name, key=hashed(key), request=request, uuid=uuid):
             case Repeat.OTHER_REQUEST:
                 raise Answered(failure(422, "key_reused", "The key was used for another request"))
             case Repeat.IN_FLIGHT:
                 raise Answered(IN_FLIGHT)
-            case Replay(status=int() as status, body=body):
+            case Replay(status=status, body=body):
                 return _response(Result(status, body))
-            case Replay(uuid=old):
-                return self._run_keyed(name, lambda: run(old, known))
-            case None:
-                return self._run_keyed(name, lambda: run(uuid, None))
+            case Turn() as turn:
+                return self._run_keyed(turn, run)
 
-    def _run_keyed(self, name: dict[str, str], run: Callable[[], Result]) -> Response:
+    def _renew(self, lease: Lease | None) -> None:
+        """Keep the key of a request that takes long; where that does not go just now, the next time may."""
+        if lease is not None:
+            with suppress(Transient):
+                self._services.desk.renew(lease)
+
+    def _run_keyed(self, turn: Turn, run: Callable[[Turn], Result]) -> Response:
         """Run a write and keep its answer, unless it failed on our side: that may be repeated."""
+        assert turn.lease is not None
         try:
-            result = run()
+            result = run(turn)
         except Answered as answer:
             result = answer.result
         outcomes = result.body if result.status == 207 else [{"status": result.status, "code": result.code}]
         if all(map(_is_final, outcomes)):
-            self._services.desk.end(**name, status=result.status, body=result.body)
+            self._services.desk.end(turn.lease, status=result.status, body=result.body)
         else:
-            self._services.desk.fail(**name, body=result.body if result.status == 207 else None)
+            self._services.desk.fail(turn.lease, body=result.body if result.status == 207 else None)
         return _response(result)
 
 

@@ -173,24 +173,36 @@ class Customers:
         customer = self._desk.by_uuid([uuid])[0]
         return Result(202, shown(customer), customer)
 
-    def batch(self, items: Mapping[int, BatchItem], uuid: CustomerId, *, is_repeat: bool) -> dict[int, Result]:
+    def batch(
+        self, items: Mapping[int, BatchItem], uuid: CustomerId, *, is_repeat: bool, renew: Callable[[], None]
+    ) -> dict[int, Result]:
         """Run the items in waves: what depends on an earlier item comes after it.
 
-        The customers they create get uuids made from `uuid`, so that a repetition knows its own.
+        The customers they create get uuids made from `uuid`, so that a repetition knows its own. `renew` keeps the
+        batch's key: it is called before each part that may take long.
         """
         results: dict[int, Result] = {}
         for wave in waves(items):
             pending = {n: items[n] for n in wave}
             if is_repeat:
-                settled = {n: self.settled(created_by(uuid, n)) for n in wave if items[n].op in ("create", "upsert")}
-                results.update((n, result) for n, result in settled.items() if result is not None)
+                results |= self._settled([n for n in wave if items[n].op in ("create", "upsert")], uuid, renew)
                 pending = {n: item for n, item in pending.items() if n not in results}
-            results.update(self._wave(pending, uuid))
+            results.update(self._wave(pending, uuid, renew))
         return results
 
-    def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId) -> dict[int, Result]:
+    def _settled(self, numbers: Sequence[int], uuid: CustomerId, renew: Callable[[], None]) -> dict[int, Result]:
+        """Return how those items ended whose create was under way before."""
+        results: dict[int, Result] = {}
+        for n in numbers:
+            renew()
+            if (result := self.settled(created_by(uuid, n))) is not None:
+                results[n] = result
+        return results
+
+    def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId, renew: Callable[[], None]) -> dict[int, Result]:
         known = self._desk.by_address({item.email for item in items.values()})
-        met = self._met({n: item.email for n, item in items.items() if item.op == "upsert" and item.email not in known})
+        unknown = {n: item.email for n, item in items.items() if item.op == "upsert" and item.email not in known}
+        met = self._met(unknown, renew)
         results: dict[int, Result] = {}
         creates: dict[int, tuple[CustomerId, Values]] = {}
         updates: dict[int, tuple[Customer, Values]] = {}
@@ -210,14 +222,14 @@ class Customers:
                 updates[n] = (customer, change)
             else:
                 results[n] = failure(400, "no_properties", NO_PROPERTIES)
-        results.update(_spread(creates, self._creates))
-        results.update(_spread(updates, self._updates))
-        results.update(_spread(deletes, self._deletes))
+        results.update(_spread(creates, self._creates, renew))
+        results.update(_spread(updates, self._updates, renew))
+        results.update(_spread(deletes, self._deletes, renew))
         return results
 
-    def _met(self, addresses: Mapping[int, str]) -> dict[int, Result]:
+    def _met(self, addresses: Mapping[int, str], renew: Callable[[], None]) -> dict[int, Result]:
         """Take in what only HubSpot has of these: 200 with the customer, 404, or why not. No customer is met twice."""
-        met = dict(_spread(addresses, self._intakes))
+        met = dict(_spread(addresses, self._intakes, renew))
         seen: set[CustomerId] = set()
         for n, result in met.items():
             if result.customer is not None and result.customer.uuid in seen:
@@ -277,10 +289,13 @@ def _sendable(customer: Customer, values: Values) -> Values:
     return {column: value for column, value in values.items() if not (is_odd and column == "email")}
 
 
-def _spread(items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]]) -> Iterable[tuple[int, Result]]:
+def _spread(
+    items: Mapping[int, Any], write: Callable[[list[Any]], list[Result]], renew: Callable[[], None]
+) -> Iterable[tuple[int, Result]]:
     numbers = list(items)
     for start in range(0, len(numbers), CHUNK):
         part = numbers[start : start + CHUNK]
+        renew()
         yield from zip(part, write([items[n] for n in part]), strict=True)
 
 

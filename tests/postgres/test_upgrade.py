@@ -1,12 +1,16 @@
 """A database of a released version becomes one of today in place, with its data."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from statements import rows
 
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.desk import PostgresDesk, Turn
 from reconciler.adapters.postgres.install import install
+from reconciler.core.contact import CustomerId
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = (ROOT / "schema.sql").read_text()
@@ -63,3 +67,17 @@ def test_a_salt_that_was_there_stays(empty: str) -> None:
     install(empty, SCHEMA)
     with pytest.raises(psycopg.errors.CheckViolation, match="erased"):
         rows(empty, "insert into customer (email) values ('Kai@example.com')")
+
+
+def test_a_key_of_a_release_before_keys_had_fences_is_taken_over_and_answered(empty: str) -> None:
+    begun = "insert into sync.idempotency (caller, key, request, lease_until) values ('c', 'k', 'r', '-infinity')"
+    rows(empty, RELEASED, begun)
+    for _ in range(2):
+        install(empty, SCHEMA)
+    with open_pool(empty, size=1) as pool:
+        desk = PostgresDesk(Database(pool))
+        turn = desk.begin(caller="c", key="k", request="r", uuid=CustomerId(uuid4()))
+        assert isinstance(turn, Turn)
+        assert turn.lease is not None
+        desk.end(turn.lease, status=204, body=None)
+    assert rows(empty, "select status, fence from sync.idempotency") == [(204, turn.lease.fence)]

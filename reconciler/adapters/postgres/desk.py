@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -14,8 +14,9 @@ from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
 
-IN_FLIGHT = 60.0
-"""Seconds after which a request whose process died may be repeated."""
+IN_FLIGHT = 120.0
+"""Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk,
+and a chunk waits 60 s at most for its HubSpot call, and 30 s for the answer."""
 
 
 class Repeat(Enum):
@@ -27,11 +28,32 @@ class Repeat(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A request that was answered, or (status None) one that failed on our side; it was about customer `uuid`."""
+    """The answer of a request that was made before."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An idempotency key while a request has it; one that takes it over has another fence."""
+
+    caller: str
+    key: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A request that is to run: it is about customer `uuid`. `lease`: it has an idempotency key.
+
+    `is_repeat`: it ran before and failed on our side, wholly, or in the parts that `body` says.
+    """
 
     uuid: CustomerId
-    status: int | None
-    body: Any
+    lease: Lease | None = None
+    is_repeat: bool = False
+    body: Any = None
 
 
 class PostgresDesk:
@@ -121,26 +143,31 @@ class PostgresDesk:
     def remove(self, uuid: CustomerId) -> bool:
         return bool(self._database.run("remove_plain", uuid=uuid))
 
-    def begin(self, *, caller: str, key: str, request: str, uuid: CustomerId) -> Replay | Repeat | None:
-        """Note that a request with this key begins; None: it is the first."""
+    def begin(self, *, caller: str, key: str, request: str, uuid: CustomerId) -> Turn | Replay | Repeat:
+        """Note that a request with this key begins."""
         names = {"caller": caller, "key": key, "request": request, "uuid": uuid}
         row = self._database.row("begin_request", **names, lease=IN_FLIGHT)
         if row is not None:
-            return Replay(uuid=row["uuid"], status=None, body=row["body"]) if row["is_repeat"] else None
+            lease = Lease(caller=caller, key=key, fence=row["fence"])
+            return Turn(uuid=row["uuid"], lease=lease, is_repeat=row["is_repeat"], body=row["body"])
         known = self._database.row("known_request", caller=caller, key=key)
         if known is None or known["request"] != request:
             return Repeat.OTHER_REQUEST
         if known["status"] is None:
             return Repeat.IN_FLIGHT
-        return Replay(uuid=known["uuid"], status=known["status"], body=known["body"])
+        return Replay(status=known["status"], body=known["body"])
 
-    def end(self, *, caller: str, key: str, status: int, body: Any) -> None:
-        """Keep the final answer of a request."""
-        self._database.run("end_request", caller=caller, key=key, status=status, body=to_json(body))
+    def renew(self, lease: Lease) -> None:
+        """Keep a key for as long again, unless another request has it by now."""
+        self._database.run("renew_request", **asdict(lease), lease=IN_FLIGHT)
 
-    def fail(self, *, caller: str, key: str, body: Any) -> None:
+    def end(self, lease: Lease, *, status: int, body: Any) -> None:
+        """Keep the final answer of a request that has its key still."""
+        self._database.run("end_request", **asdict(lease), status=status, body=to_json(body))
+
+    def fail(self, lease: Lease, *, body: Any) -> None:
         """Let a request be repeated that failed on our side, wholly or in parts."""
-        self._database.run("fail_request", caller=caller, key=key, body=to_json(body))
+        self._database.run("fail_request", **asdict(lease), body=to_json(body))
 
     def is_creating(self, uuid: CustomerId) -> bool:
         """Whether a create of this customer may still be under way."""

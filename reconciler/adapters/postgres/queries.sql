@@ -776,20 +776,24 @@ select d.uuid is null as swallowed from expected e left join done d using (uuid)
 update customer set deletedat = clock_timestamp() where uuid = %(uuid)s and deletedat is null
 
 -- begin_request: take an idempotency key; one whose process died is taken over
-insert into sync.idempotency as i (caller, key, request, uuid, lease_until)
-values (%(caller)s, %(key)s, %(request)s, %(uuid)s, now() + %(lease)s * interval '1 second')
-on conflict (caller, key) do update set lease_until = excluded.lease_until
+insert into sync.idempotency as i (caller, key, request, uuid, fence, lease_until)
+values (%(caller)s, %(key)s, %(request)s, %(uuid)s, nextval('sync.number'), now() + %(lease)s * interval '1 second')
+on conflict (caller, key) do update set lease_until = excluded.lease_until, fence = excluded.fence
 where i.status is null and i.request = excluded.request and i.lease_until < now()
-returning uuid, uuid is distinct from %(uuid)s as is_repeat, body
+returning uuid, fence, uuid is distinct from %(uuid)s as is_repeat, body
+
+-- renew_request: keep an idempotency key, unless another request has it by now
+update sync.idempotency set lease_until = now() + %(lease)s * interval '1 second'
+where caller = %(caller)s and key = %(key)s and fence = %(fence)s and status is null
 
 -- known_request: a request that was seen before
 select uuid, request, status, body from sync.idempotency where caller = %(caller)s and key = %(key)s
 
 -- end_request: keep an answer
-select sync.remember(%(caller)s, %(key)s, %(status)s::smallint, %(body)s::json)
+select sync.remember(%(caller)s, %(key)s, %(fence)s::bigint, %(status)s::smallint, %(body)s::json)
 
 -- fail_request: a request that failed on our side can be repeated at once; it keeps what it was about
-select sync.remember(%(caller)s, %(key)s, null, %(body)s::json, '-infinity')
+select sync.remember(%(caller)s, %(key)s, %(fence)s::bigint, null, %(body)s::json, '-infinity')
 
 -- has_open_create: whether a create of this customer may still be under way
 select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create') as open
