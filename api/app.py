@@ -293,12 +293,19 @@ class Handlers:
             result = run(turn)
         except Answered as answer:
             result = answer.result
+        try:
+            self._keep(turn.lease, result)
+        except Transient as error:
+            # What is done is done, and so it is told.
+            log.warning("api.answer_not_kept", reason=error.reason)
+        return _response(result)
+
+    def _keep(self, lease: Lease, result: Result) -> None:
         outcomes = result.body if result.status == 207 else [{"status": result.status, "code": result.code}]
         if all(map(_is_final, outcomes)):
-            self._services.desk.end(turn.lease, status=result.status, body=result.body)
+            self._services.desk.end(lease, status=result.status, body=result.body)
         else:
-            self._services.desk.fail(turn.lease, body=result.body if result.status == 207 else None)
-        return _response(result)
+            self._services.desk.fail(lease, body=result.body if result.status == 207 else None)
 
 
 class _Shell:

@@ -10,6 +10,8 @@ from functools import partial
 from threading import BoundedSemaphore
 from time import monotonic
 
+import structlog
+
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
 from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Values
@@ -41,6 +43,9 @@ MOST_WAITING = 4
 
 SETTLING_LOOKS = 2
 """Looks that a create needs whose answer never came: one finds its contact, one inserts the customer."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ class WriteThrough:
             return outcomes
         finally:
             # What was not settled here is the reconciler's to look at: a reservation leads nowhere, a create is found.
-            self._marks.finish([Ending(claim=each, again=_again(outcomes.get(each.uuid))) for each in claims])
+            self._finish([Ending(claim=each, again=_again(outcomes.get(each.uuid))) for each in claims])
 
     def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[Result]:
         """Create the contacts; what was certainly not sent leaves no reservation."""
@@ -333,7 +338,14 @@ class WriteThrough:
             lost = dict.fromkeys(uuids, Open(OutcomeUnknown("a claim was lost before the call")))
             return {**lost, **held, **gone, **outcomes, **dict.fromkeys(changed, Changed())}
         finally:
-            self._marks.finish([Ending(claim=claim) for claim in claims])
+            self._finish([Ending(claim=claim) for claim in claims])
+
+    def _finish(self, endings: Sequence[Ending]) -> None:
+        """End the claims. Where that fails the writes are what they are: leases and marks end by themselves."""
+        try:
+            self._marks.finish(endings)
+        except Transient as error:
+            log.warning("write.claims_left", reason=error.reason)
 
     def _lease(self, uuids: set[CustomerId]) -> list[Claim]:
         """Lease the pairs; wait a while for the busy ones, then go without: intents and times keep that safe."""

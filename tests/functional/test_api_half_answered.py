@@ -11,6 +11,7 @@ from test_api_batch import person, statuses
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.core.contact import CustomerId
 from reconciler.core.errors import Transient
 
@@ -137,3 +138,39 @@ def test_an_item_that_cannot_be_read_back_fails_alone_and_a_database_that_is_awa
     assert sorted(statuses(api.admin("POST", "/batch", items("create")))) == expected
     assert len(looks) == (4 if isinstance(error, Busy) else 2)
     settle(api)
+
+
+@pytest.mark.parametrize("error", [Busy("busy"), DatabaseDown("down")], ids=["busy", "down"])
+def test_a_write_that_is_done_is_told_although_its_claim_cannot_be_ended(
+    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch, error: Transient, logged: Any
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresMarks, "finish", raising(error))
+        assert api.admin("POST", "/", person(0)).status == 201
+        api.world.sql("update sync.link set lease_until = null")
+        assert api.admin("PUT", f"/{person(0)['email']}", {"phone": "1"}).status == 200
+        assert [each["reason"] for each in logged if each["event"] == "write.claims_left"] == [error.reason] * 2
+        api.world.sql("update sync.link set lease_until = null")
+        assert api.admin("DELETE", f"/{person(0)['email']}").status == 204
+    settle(api)
+    assert api.world.portal.contacts == []
+
+
+@pytest.mark.parametrize("name", ["end", "fail"])
+def test_an_answer_is_given_although_it_cannot_be_kept(
+    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch, name: str, logged: Any
+) -> None:
+    if name == "fail":
+        api.world.portal.faults.add(action="cut", path_contains="/batch/create", times=None)
+    monkeypatch.setattr(PostgresDesk, name, raising(DatabaseDown("down")))
+    reply = api.admin("POST", "/", person(0), Idempotency_Key="k")
+    assert reply.status == (201 if name == "end" else 500)
+    assert [each["reason"] for each in logged if each["event"] == "api.answer_not_kept"] == ["down"]
+    settle(api)
+
+
+def raising(error: Transient) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
