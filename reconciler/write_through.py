@@ -246,8 +246,7 @@ class WriteThrough:
         updates = [write for write in updates if write.pair.uuid not in refused]
         unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in ended]
         creates = [_create_of(pair) for pair in unlinked]
-        with self._budget.reserve(Lane.INTERACTIVE, 1):
-            results = _sent(self._sender.update, updates) + _sent(self._sender.create, creates)
+        results = _sent(self._sender.update, updates) + _sent(self._sender.create, creates)
         return ended | _told((w.pair.uuid, partial(self._updated, w, reply, values_of)) for w, reply in results)
 
     def _updated(self, write: Write, answer: Reply, values_of: dict[CustomerId, Values]) -> Outcome:
@@ -300,8 +299,7 @@ class WriteThrough:
         linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
         alone = [p for p in pairs if p not in linked and p.customer]
         writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
-        with self._budget.reserve(Lane.INTERACTIVE, 1):
-            results = _sent(self._sender.archive, writes)
+        results = _sent(self._sender.archive, writes)
         tells = [(pair.uuid, partial(self._removed, pair.uuid)) for pair in alone]
         tells += [(write.pair.uuid, partial(self._deleted, write, reply)) for write, reply in results]
         return {**{uuid: Invalid(why) for uuid, why in refused.items()}, **_told(tells)}
@@ -323,8 +321,18 @@ class WriteThrough:
         given: Mapping[CustomerId, Customer],
         work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]],
     ) -> dict[CustomerId, Outcome]:
+        """Do work on the pairs; the call is reserved first: what waits for one has neither leased nor read a row."""
         if not uuids:
             return {}
+        with self._budget.reserve(Lane.INTERACTIVE, 1):
+            return self._worked_on(uuids, given, work)
+
+    def _worked_on(
+        self,
+        uuids: Collection[CustomerId],
+        given: Mapping[CustomerId, Customer],
+        work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]],
+    ) -> dict[CustomerId, Outcome]:
         claims = self._lease(set(uuids))
         try:
             without = set(uuids) - {claim.uuid for claim in claims}

@@ -221,3 +221,21 @@ def test_a_redirect_of_hubspot_is_not_followed_with_our_token(api: ApiInProcess)
             api.world.portal.faults.clear()
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
+
+
+@pytest.mark.parametrize("second", ["PUT", "DELETE"])
+def test_of_two_calls_with_one_tag_that_wait_for_a_free_call_one_succeeds(api: ApiInProcess, second: str) -> None:
+    assert api.admin("POST", "/", KAI).status == 201
+    tagged = api.admin.with_headers(**{"If-Match": api.admin("GET", "/kai@hubspot.com").headers["etag"]})
+    # Every call of the window is taken, for longer than a lease is waited for.
+    api.world.sql("update sync.slot set at = clock_timestamp() - interval '7 s' where kind = 'all'")
+    body = {"company": "second"} if second == "PUT" else None
+    first, other = at_once(
+        lambda: tagged("PUT", "/kai@hubspot.com", {"company": "first"}),
+        lambda: tagged(second, "/kai@hubspot.com", body),
+    )
+    assert sorted([first.status, other.status])[1] == 412
+    api.world.quiet()
+    api.world.assert_equal()
+    wins = [contact.get("company") for contact in api.world.portal.contacts]
+    assert wins == (["first"] if first.status == 200 else ["second"] if second == "PUT" else [])
