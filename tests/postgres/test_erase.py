@@ -23,6 +23,7 @@ from histories import (
 from psycopg.errors import CheckViolation
 from world import World
 
+from reconciler.adapters.postgres.database import to_json
 from reconciler.erase import erase
 
 OF_KAI = {"company": "Acme"}
@@ -291,6 +292,45 @@ def test_an_erased_address_that_returns_in_hubspot_is_ignored_once_and_for_all(w
     with pytest.raises(CheckViolation):
         change(world, uwe, email="kai@example.com")
     assert Caller(world).post({"email": "kai@example.com"})[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("kai_bo@example.com", "kaixbo@example.com"),
+        ("kai%bo@example.com", "kaiandbo@example.com"),
+        ("kai\\bo@example.com", "kaibo@example.com"),
+        ('"kai"@example.com', "kai@example.com"),
+        ("kaï@example.com", "kai@example.com"),
+        ("kai", "kai@example.com"),
+    ],
+)
+def test_an_erase_takes_what_names_the_address_in_others_logs_and_nothing_like_it(
+    world: World, address: str, other: str
+) -> None:
+    uuid = world.insert(email=address)
+    for text in (address, address.upper(), other):
+        told = to_json({"email": text})
+        world.sql(
+            "insert into sync.history (uuid, side, action, changes) "
+            "values (gen_random_uuid(), 'hubspot', 'update', %s::jsonb)",
+            told,
+        )
+        for key, body in ((f"one {text}", told), (f"many {text}", f"[{told}]")):
+            world.sql(
+                "insert into sync.idempotency (key, caller, request, status, body, lease_until) "
+                "values (%s, 'somebody', '', 200, %s::json, now())",
+                key,
+                body,
+            )
+    with world.parts.database.own() as work:
+        work.rows("erase", uuid=uuid)
+    assert [each["changes"] for each in world.sql("select changes from sync.history")] == [{"email": other}]
+    left = {each["key"]: each["body"] for each in world.sql("select key, body from sync.idempotency")}
+    assert left.pop(f"one {other}") == {"email": other}
+    assert left.pop(f"many {other}") == [{"email": other}]
+    assert left.keys() == {f"many {address}", f"many {address.upper()}"}
+    assert [each["code"] for body in left.values() for each in body] == ["erased_subject"] * 2
 
 
 TABLES = (

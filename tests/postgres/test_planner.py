@@ -4,6 +4,7 @@ import pytest
 from histories import count
 from world import World
 
+from reconciler.adapters.postgres.queries import statements
 from reconciler.core.ports import Lane
 
 MARKS = (
@@ -67,3 +68,15 @@ def test_what_a_mass_change_costs_does_not_grow_with_its_square(world: World) ->
     while count(world, "sync.dirty"):
         world.sql("select sync.fold()")
     assert count(world, "sync.mark") == 50_000
+
+
+def test_who_is_to_be_erased_is_found_without_a_look_at_every_customer(world: World) -> None:
+    uuid = world.insert(email="kai@example.com")
+    world.insert(email="Kai@example.com", deletedat="2026-01-01")
+    request = statements()["request_erasure"].replace("%(address)s", "'kai@example.com'")
+    world.sql("set enable_seqscan = off")
+    with world.connection.transaction():
+        assert len(world.sql("select unnest(people) from sync.person_of(%s)", uuid)) == 2
+        assert len(world.sql(request)) == 2
+        (read,) = world.sql("select seq_scan from pg_stat_xact_user_tables where relname = 'customer'")
+    assert read == {"seq_scan": 0}

@@ -925,7 +925,10 @@ from (select %(contact)s::bigint as contact) k left join sync.link l using (cont
 -- request_erasure: note that the people are to be erased who have this address, or had it; a merged customer's person is the winner
 with people as (
     select coalesce(mergedinto, uuid) as uuid from customer
-    where sync.address(email) = %(address)s and erasedat is null
+    where sync.address(email) = %(address)s and erasedat is null and deletedat is null
+    union
+    select coalesce(mergedinto, uuid) from customer
+    where sync.address(email) = %(address)s and erasedat is null and deletedat is not null
     union
     select uuid from sync.link where base ->> 'email' = %(address)s
     union
