@@ -149,6 +149,8 @@ create table if not exists sync.mapping (
     code text not null,
     at   timestamptz not null default now()
 );
+-- Not null: it is back, and of the pairs that waited for it those up to this one are marked.
+alter table sync.mapping add column if not exists woken uuid;
 
 -- What is about to be sent to HubSpot; gone when its answer is committed.
 create table if not exists sync.intent (
@@ -692,6 +694,35 @@ begin
     on conflict (subject) do update set due = least(sync.mark.due, now());
 end $$;
 
+-- Mark the next pairs that waited for a column that is back: all at once could be too many for one statement. What is
+-- left is for the next call, whosever; one process at a time.
+create or replace function sync.wake(most integer default 5000) returns void language plpgsql as $$
+declare
+    back    sync.mapping;
+    last    uuid;
+    is_over boolean;
+begin
+    select * into back from sync.mapping where woken is not null order by name limit 1 for update skip locked;
+    if not found then return; end if;
+    with page as materialized (
+        select uuid, contact, base from sync.link where uuid > back.woken order by uuid limit most
+    ), waiting as (
+        select l.uuid from page l join customer c using (uuid)
+        where l.contact is not null and c.deletedat is null
+        and nullif(case when back.name = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> back.name end, '')
+            is distinct from l.base ->> back.name
+    ), marked as (
+        select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
+    )
+    select (select uuid from page order by uuid desc limit 1), (select count(*) from page) < most
+    into last, is_over where (select count(*) from marked) >= 0;
+    if is_over then
+        delete from sync.mapping where name = back.name;
+    else
+        update sync.mapping set woken = last where name = back.name;
+    end if;
+end $$;
+
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its own), so two
 -- marks of one pair are one claim. Marks that already cost a worker its life, or whose calls keep failing, are claimed
 -- one at a time.
@@ -840,7 +871,7 @@ create or replace view sync.parked as
     select l.uuid, l.contact, t.key as property, t.value ->> 'code' as code, t.value ->> 'detail' as detail
     from sync.link l cross join lateral jsonb_each(l.trouble) t where l.trouble <> '{}'
     union all
-    select null, null, name, code, null from sync.mapping;
+    select null, null, name, code, null from sync.mapping where woken is null;
 
 -- The day of HubSpot's account, which begins at midnight of its time zone.
 create or replace function sync.account_zone() returns text language sql stable parallel safe

@@ -259,7 +259,7 @@ class Pairs(Protocol):
         """Let mapped columns wait: HubSpot does not have them, or lets nobody write them."""
 
     def resume(self, columns: Collection[str]) -> None:
-        """Let mapped columns go again, and mark the pairs that waited for them."""
+        """Let mapped columns go again; the pairs that waited for them are marked as lanes are asked for."""
 
     def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
         """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""

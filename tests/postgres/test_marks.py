@@ -16,6 +16,7 @@ from histories import (
     killed,
     link,
     lost,
+    person,
     row,
     settle,
     there,
@@ -24,6 +25,7 @@ from histories import (
 )
 from world import World
 
+from reconciler.core.errors import Code
 from reconciler.core.ports import Ending, Lane, Subject
 
 
@@ -282,6 +284,44 @@ def test_a_value_that_each_side_turns_into_its_own_form_is_parked(world: World, 
     world.portal.calls.clear()
     world.sweep()
     assert calls(world, UPDATE) == 0
+
+
+@pytest.fixture
+def waiting(world: World) -> list[Person]:
+    """People whose phone waits, for HubSpot lets nobody write it."""
+    people = [person(world, email=f"p{n}@example.com") for n in range(5)]
+    world.parts.pairs.suspend(["phone"], Code.FORBIDDEN)
+    world.sql("update customer set phone = '1'")
+    world.quiet()
+    assert [there(world, contact, "phone") for _, contact in people] == [None] * 5
+    return people
+
+
+def test_pairs_that_waited_for_a_property_are_woken_in_portions(world: World, waiting: list[Person]) -> None:
+    world.parts.pairs.resume(["phone"])
+    for marked in (2, 4):
+        world.sql("select sync.wake(2)")
+        assert count(world, "sync.mark") == marked
+    assert count(world, "sync.parked") == 0
+    # Whoever drains next goes on.
+    world.quiet()
+    assert [there(world, contact, "phone") for _, contact in waiting] == ["1"] * 5
+    assert count(world, "sync.mapping") == 0
+    world.assert_fixpoint()
+
+
+def test_a_property_that_is_gone_again_while_pairs_are_woken_waits_as_before(
+    world: World, waiting: list[Person]
+) -> None:
+    world.parts.pairs.resume(["phone"])
+    world.sql("select sync.wake(2)")
+    world.parts.pairs.suspend(["phone"], Code.FORBIDDEN)
+    world.quiet()
+    assert [there(world, contact, "phone") for _, contact in waiting] == [None] * 5
+    world.parts.pairs.resume(["phone"])
+    world.quiet()
+    assert [there(world, contact, "phone") for _, contact in waiting] == ["1"] * 5
+    world.assert_fixpoint()
 
 
 def test_a_parked_value_is_not_sent_again_until_it_changes(world: World, kai: Person) -> None:

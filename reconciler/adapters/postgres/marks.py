@@ -22,6 +22,7 @@ class PostgresMarks:
 
     def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
         self._database.run("fold")
+        self._database.run("wake")
         row = self._database.row("next_lane", lanes=[int(lane) for lane in lanes])
         return None if row is None else Lane(row["asked"])
 

@@ -24,8 +24,11 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 -- fold: turn captured SQL writes and overdue intents into marks
 select sync.fold()
 
--- has_dirty: whether the triggers have noted something
-select from sync.dirty limit 1
+-- wake: mark the next pairs that waited for a column that is back
+select sync.wake()
+
+-- has_dirty: whether the triggers have noted something, or pairs are still to be woken
+(select from sync.dirty limit 1) union all (select from sync.mapping where woken is not null limit 1)
 
 -- next_lane: the first of these lanes with due marks
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
@@ -144,20 +147,16 @@ select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and k
 select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as open
 
 -- suspended: the columns that wait for HubSpot's schema
-select name, code from sync.mapping
+select name, code from sync.mapping where woken is null
 
 -- suspend_mapping: let columns wait for HubSpot's schema
+with again as (
+    update sync.mapping set code = %(code)s, woken = null where name = any(%(columns)s::text[]) and woken is not null
+)
 insert into sync.mapping (name, code) select name, %(code)s from unnest(%(columns)s::text[]) as name on conflict (name) do nothing returning name
 
--- resume_mapping: let columns go again, and look at every pair that waits for one of them
-with resumed as (
-    delete from sync.mapping where name = any(%(columns)s::text[]) returning name
-), waiting as (
-    select distinct l.uuid from resumed r, sync.link l join customer c using (uuid)
-    where l.contact is not null and c.deletedat is null
-    and nullif(case when r.name = 'email' then sync.address(c.email) else to_jsonb(c.*) ->> r.name end, '') is distinct from l.base ->> r.name
-)
-select sync.mark(array_agg('u:' || uuid), 2) from waiting having count(*) > 0
+-- resume_mapping: let columns go again; the pairs that wait for one of them are woken from the first one on
+update sync.mapping set woken = '00000000-0000-0000-0000-000000000000' where name = any(%(columns)s::text[]) and woken is null
 
 -- join: lease the free holders of addresses that change hands, here or there
 with wanted as (
