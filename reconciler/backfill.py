@@ -66,8 +66,8 @@ class Backfill:
                 part = differing[start : start + HISTORY_BATCH]
                 read = self._parts.hubspot.read([contact.id for contact, _ in part], history=True)
                 preview.compare([(read[contact.id].contact or contact, customer) for contact, customer in part])
-        row = self._parts.database.row("count_unmet", met=sorted(preview.met))
-        preview.counts["customers to create in HubSpot"] = row["count"] if row else 0
+        row = self._parts.database.row("count_unlinked")
+        preview.counts["customers to create in HubSpot"] = max(row["count"] - preview.met, 0) if row else 0
         print("\n".join(preview.lines()))
         return preview
 

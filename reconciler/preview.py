@@ -13,12 +13,12 @@ MERGED = "pairs to link, values to be merged"
 
 
 class Preview:
-    """The plan of a backfill in counts."""
+    """The plan of a backfill in counts; `met`: how many live customers without a contact have a met one's address."""
 
     def __init__(self, rules: Rules, samples: int) -> None:
         self.counts: Counter[str] = Counter()
         self.samples: defaultdict[str, list[str]] = defaultdict(list)
-        self.met: set[str] = set()
+        self.met = 0
         self._rules, self._most = rules, samples
 
     def count(
@@ -26,10 +26,10 @@ class Preview:
     ) -> list[tuple[Contact, Customer]]:
         """Count one page of contacts; return the pairs whose values both sides have, and have otherwise."""
         differing = []
+        self.met += _unlinked(around, customers)
         for contact in contacts:
             address = contact.values.get("email") or ""
             what = _verdict(contact, around, customers)
-            self.met |= {address} - {""}
             self._note(what, contact)
             if what == MERGED and address in customers and _differs(contact, customers[address]):
                 differing.append((contact, customers[address]))
@@ -54,6 +54,12 @@ class Preview:
         self.counts[what] += 1
         if len(self.samples[what]) < self._most:
             self.samples[what].append(str(contact.id))
+
+
+def _unlinked(around: Surroundings, customers: Mapping[str, Customer]) -> int:
+    """Return how many of a page's customers have no contact."""
+    holders = [around.holders.get(address) for address in customers]
+    return sum(holder is not None and holder.contact_id is None for holder in holders)
 
 
 def _differs(contact: Contact, customer: Customer) -> bool:

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from histories import count
+from histories import count, person
 from world import World
 
 from reconciler.adapters.postgres.database import Busy, Database
@@ -48,6 +48,19 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(world: World, capsys
     assert "2  customers to insert" in capsys.readouterr().out
     assert world.portal.revision == revision
     assert world.sql("select (select count(*) from sync.link) + (select count(*) from sync.mark) as n")[0]["n"] == 0
+
+
+def test_a_dry_run_counts_whom_no_page_met(world: World) -> None:
+    world.portal.load(250, "many")
+    addresses = [contact.get("email") for contact in world.portal.contacts]
+    person(world, email=addresses[0].upper())
+    person(world, email="linked@example.com")
+    here = [*addresses[1:], *(f"only.here.{n}@example.com" for n in range(30)), None, None]
+    world.sql("insert into customer (email) select unnest(%s::text[])", here)
+    world.sql("insert into customer (email, deletedat) values ('dead@example.com', now()), (%s, now())", addresses[1])
+    counts = Backfill(world.parts).preview().counts
+    assert counts["customers to create in HubSpot"] == 32
+    assert counts["contacts linked already"] == 2
 
 
 def test_a_backfill_that_was_killed_goes_on_at_its_page(world: World) -> None:

@@ -885,9 +885,9 @@ select cause, since, reason from sync.causes
 -- troubles: what is parked or held, by code and property
 select code, property, count(*) as count from sync.parked group by code, property order by 3 desc
 
--- count_unmet: live customers without a contact, beside these addresses
+-- count_unlinked: live customers without a contact
 select count(*) as count from customer c left join sync.link l on l.uuid = c.uuid
-where c.deletedat is null and l.contact is null and (c.email is null or sync.address(c.email) <> all(%(met)s::text[]))
+where c.deletedat is null and l.contact is null
 
 -- hand_over: a deleted customer's contact goes to a new one, where deletions are not pushed
 update sync.link set contact = null, alive = false, base = '{}', base_at = '{}', seen = null, read = null where uuid = %(former)s and contact = %(contact)s returning uuid
