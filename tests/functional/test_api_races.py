@@ -226,7 +226,7 @@ def test_a_redirect_of_hubspot_is_not_followed_with_our_token(api: ApiInProcess)
 @pytest.mark.parametrize("second", ["PUT", "DELETE"])
 def test_of_two_calls_with_one_tag_that_wait_for_a_free_call_one_succeeds(api: ApiInProcess, second: str) -> None:
     assert api.admin("POST", "/", KAI).status == 201
-    tagged = api.admin.with_headers(**{"If-Match": api.admin("GET", "/kai@hubspot.com").headers["etag"]})
+    tagged = api.admin.with_headers(If_Match=api.admin("GET", "/kai@hubspot.com").headers["etag"])
     # Every call of the window is taken, for longer than a lease is waited for.
     api.world.sql("update sync.slot set at = clock_timestamp() - interval '7 s' where kind = 'all'")
     body = {"company": "second"} if second == "PUT" else None
