@@ -86,6 +86,15 @@ def test_a_backfill_reads_each_contact_once_in_pages_of_a_hundred(world: World) 
     assert world.sql("select count(*) from customer")[0]["count"] == 1000
 
 
+def test_a_backfill_uses_up_neither_the_hours_allowance_nor_what_an_operator_allowed(world: World) -> None:
+    world.sql("insert into customer (email) select n || '@example.com' from generate_series(1, 30) n")
+    world.parts.records.allow(Danger.CREATE, 7)
+    Backfill(world.parts).run()
+    world.assert_equal()
+    assert count(world, "sync.danger") == 0
+    assert world.sql("select kind, count from sync.allowance") == [{"kind": "create", "count": 7}]
+
+
 def test_a_page_that_could_not_be_marked_is_read_by_the_next_walk(world: World) -> None:
     world.portal.load(5000, "many")
     ids = sorted(int(contact.id) for contact in world.portal.contacts)

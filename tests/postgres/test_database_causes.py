@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,8 +11,10 @@ from psycopg.conninfo import make_conninfo
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.install import Refused, install
 from reconciler.core.errors import Transient
 
+SCHEMA = Path(__file__).parents[2] / "schema.sql"
 RENAME = ("alter table customer rename column company to firm", "alter table customer rename column firm to company")
 READ_ONLY = ("alter database {name} set default_transaction_read_only = on", "alter database {name} reset all")
 GRANT = ("revoke update on customer from {role}", "grant update on customer to {role}")
@@ -54,3 +57,13 @@ def test_a_database_in_the_way_is_named_and_spends_nothing(
         now.quiet()
     assert row(world, kai[0])["company"] == "there"
     world.assert_equal()
+
+
+def test_a_column_that_was_renamed_is_not_made_anew_empty(world: World, kai: Person) -> None:
+    world.sql(RENAME[0])
+    with pytest.raises(Refused, match="customer lacks company"):
+        install(world.dsn, SCHEMA.read_text())
+    world.sql(RENAME[1])
+    install(world.dsn, SCHEMA.read_text())
+    world.quiet()
+    assert world.contact("kai@example.com")["company"] == row(world, kai[0])["company"]

@@ -90,6 +90,7 @@ def test_a_row_that_moves_to_where_keys_were_given_already_gets_one_too(empty: s
         "create function wait() returns trigger language plpgsql as "
         "'begin perform pg_advisory_xact_lock(1); return new; end'",
         "create trigger waits before update on customer for each row when (old.id = 300) execute function wait()",
+        "alter table customer enable always trigger waits",
     )
     with ThreadPoolExecutor(1) as threads, psycopg.connect(empty) as other:
         other.execute("select pg_advisory_xact_lock(1)")
@@ -220,3 +221,17 @@ def test_several_customers_with_one_uuid_are_told_as_that(empty: str) -> None:
     with pytest.raises(Refused, match="several customers have one uuid") as refused:
         install(empty, SCHEMA)
     assert rows(empty, str(refused.value).split("find them with: ")[1])[0][1] == 2
+
+
+def test_rows_that_get_a_key_are_not_edited_in_the_eyes_of_the_owners_triggers(empty: str) -> None:
+    rows(
+        empty,
+        f"{OLD}; alter table customer add changed timestamptz not null default '2020-01-01'",
+        "insert into customer (email) select n from generate_series(1, 100) n",
+        "create function stamp() returns trigger language plpgsql as 'begin new.changed := now(); return new; end'",
+        "create trigger stamps before update on customer for each row execute function stamp()",
+    )
+    install(empty, SCHEMA)
+    assert rows(empty, "select count(uuid), min(changed) = max(changed), max(changed)::date::text from customer") == [
+        (100, True, "2020-01-01")
+    ]

@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.queries import named, statements
 from reconciler.core.errors import SyncError
+from reconciler.core.fields import COLUMNS
 
 PATIENCE = 900.0
 """Seconds to try for a lock that others hold."""
@@ -74,7 +75,7 @@ class _Installer:
         self._before: dict[str, Callable[[], None]] = {"Keys": self._fill_keys, "Indexes on customer": self._index}
 
     def run(self) -> None:
-        if faults := [row["fault"] for row in self._rows("faults")]:
+        if faults := self._faults():
             raise Refused("\n".join(faults))
         if not self._rows("place"):
             self._apply(self._schema)
@@ -83,6 +84,13 @@ class _Installer:
         for name, section in self._sections.items():
             self._before.get(name, lambda: None)()
             self._apply(self._beginning + section)
+
+    def _faults(self) -> list[str]:
+        """What stands in the way."""
+        found = self._rows("faults")
+        if self._rows("is_installed")[0]["found"]:
+            found += self._rows("lost", columns=list(COLUMNS))
+        return [row["fault"] for row in found]
 
     def _take_time(self) -> None:
         """Let what is no transaction take its time, where Postgres itself answers: a pooler's session is not ours."""
@@ -110,13 +118,18 @@ class _Installer:
         """Give old rows a key, a portion at a time, and the column its NOT NULL without a look at all rows."""
         for row in self._rows("blocks"):
             for first in range(0, row["blocks"] + 1, PORTION):
-                self._rows("fill_keys", first=f"({first},0)", last=f"({first + PORTION},0)")
-            self._rows("fill_rest")
+                self._fill("fill_keys", first=f"({first},0)", last=f"({first + PORTION},0)")
+            self._fill("fill_rest")
             self._apply(self._statements["promise_keys"])
             self._rows("check_keys")
             self._apply(self._statements["require_keys"])
         if not self._rows("has_unique_key")[0]["found"]:
             self._build(KEY_INDEX)
+
+    def _fill(self, name: str, **values: Any) -> None:
+        with self._line.transaction():
+            self._rows("quietly")
+            self._rows(name, **values)
 
     def _index(self) -> None:
         """Build the indexes that the next section would build, beside the work that goes on."""

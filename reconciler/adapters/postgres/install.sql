@@ -43,9 +43,22 @@ select format('%s on %s also covers deleted customers, whose addresses could nev
     case when conname is null then format('drop index %s', index) else format('alter table %s drop constraint %I', name, conname) end)
 from covering
 
+-- is_installed: whether the sync has its tables here
+select to_regclass('sync.link') is not null as found
+
+-- lost: mapped columns that the table had when its customers were linked; a new one would be empty, and so would HubSpot's property
+select format('%%s lacks %%s, which the sync has linked: it was renamed or dropped; put it back before HubSpot''s values are emptied by a new one', c.oid::regclass, string_agg(m.name, ', ')) as fault
+from pg_class c, unnest(%(columns)s::text[]) m(name)
+where c.oid = to_regclass('customer') and exists (select from sync.link where contact is not null)
+and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = m.name and not a.attisdropped)
+group by c.oid
+
 -- blocks: how many blocks the table has, if rows of it lack a key
 select pg_relation_size(to_regclass('customer')) / current_setting('block_size')::integer as blocks
 from pg_attribute where attrelid = to_regclass('customer') and attname = 'uuid' and not attnotnull
+
+-- quietly: the owner's triggers do not fire for the keys, where this role may have it so: no row was edited by anybody
+select set_config('session_replication_role', 'replica', true) where has_parameter_privilege('session_replication_role', 'set')
 
 -- fill_keys: give the rows of these blocks a key
 update customer set uuid = gen_random_uuid() where ctid >= %(first)s::text::tid and ctid < %(last)s::text::tid and uuid is null

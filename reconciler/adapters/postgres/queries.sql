@@ -707,11 +707,11 @@ where (select count(*) from marked) >= 0
 
 -- allow_all: let any number of these kinds go until told otherwise, or for a day
 insert into sync.allowance (kind, count, until)
-select kind, 1000000000, now() + interval '1 day' from unnest(%(kinds)s::text[]) kind
-on conflict (kind) do update set count = excluded.count, until = excluded.until
+select kind || ':all', 0, now() + interval '1 day' from unnest(%(kinds)s::text[]) kind
+on conflict (kind) do update set until = excluded.until
 
--- end_allowance: the rest of what was allowed of these kinds goes no more
-delete from sync.allowance where kind = any(%(kinds)s::text[])
+-- end_allowance: any number goes no more
+delete from sync.allowance where kind = any(array(select kind || ':all' from unnest(%(kinds)s::text[]) kind))
 
 -- read_salt: the salt of the tombstones' hashes
 select value from sync.secret where name = 'salt'
