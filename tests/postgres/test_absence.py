@@ -324,6 +324,14 @@ def test_an_api_write_whose_row_is_hidden_meanwhile_is_followed_when_it_shows(na
     narrow.assert_fixpoint()
 
 
+def test_a_customer_whose_row_is_hidden_is_not_said_to_be_missing(narrow: World) -> None:
+    narrow.sql("alter table customer enable row level security")
+    caller = Caller(narrow)
+    assert caller("GET", "/c1@example.com")[0] == 503
+    assert caller.put("c1@example.com", {"company": "theirs"})[0] == 503
+    assert caller("GET", "/unknown@example.com")[0] == 404
+
+
 def test_a_policy_that_shows_every_row_is_no_hindrance(narrow: World) -> None:
     narrow.sql("alter table customer enable row level security")
     narrow.sql("create policy everything on customer using (true)")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
 
-from reconciler.adapters.postgres.database import AddressTaken, Database, to_json
+from reconciler.adapters.postgres.database import CAUSE_DELAY, AddressTaken, Busy, Database, to_json
 from reconciler.adapters.postgres.rows import customer_of
 from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.core.contact import Customer, CustomerId, IntentKind
@@ -64,8 +64,13 @@ class PostgresDesk:
         self._table = OwnersTable(database)
 
     def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
+        """Return the live customers by address. Raises `Busy` while the table hides the row of one of them."""
         rows = self._database.rows("customers_by_address", addresses=list(addresses))
-        return {row["address"]: customer_of(row) for row in rows}
+        found = {row["address"]: customer_of(row) for row in rows}
+        missing = [address for address in addresses if address not in found]
+        if missing and self._database.rows("hidden_addresses", addresses=missing):
+            raise Busy("the table hides rows from this role", delay=CAUSE_DELAY)
+        return found
 
     def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
         return [customer_of(row) for row in self._database.rows("customers_by_uuid", uuids=list(uuids))]

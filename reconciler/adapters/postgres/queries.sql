@@ -739,6 +739,10 @@ select l.uuid from sync.link l join sync.alias a on a.contact = l.contact where 
 select sync.address(c.email) as address, c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 
+-- hidden_addresses: which of these addresses, whose live rows are not to be seen, are linked all the same
+select base ->> 'email' as address from sync.link
+where row_security_active('customer') and base ->> 'email' = any(%(addresses)s::text[]) and alive and not deleted
+
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
 from customer c where c.uuid = any(%(uuids)s::uuid[])
