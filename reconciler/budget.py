@@ -191,6 +191,9 @@ class SharedBudget:
             # Only a read says that all is well again.
             self._has_failed = door is not Door.READ
             self._slots.recover(door)
+            if door is Door.SEARCH:
+                # The poll's search took the look, and says nothing of reads: another call may look at once.
+                self._slots.leave_probe(PROBE_PAUSE)
 
     def _knock(self, door: Door) -> None:
         """Raise `NotNow` while this kind of call is refused; once in a while one looks whether it still is."""

@@ -144,6 +144,18 @@ def test_a_path_that_is_there_again_is_no_cause_any_more_for_a_process_that_come
     assert not causes(ten)
 
 
+def test_a_poll_does_not_use_up_the_look_whether_hubspot_reads_again(ten: World) -> None:
+    unrouted(ten, "/batch/read")
+    edit_all(ten)
+    ten.parts.reconciler.drain()
+    assert causes(ten) == {"path_unknown"}
+    ten.portal.faults.clear()
+    wake(ten)
+    ten.parts.poll.recent()
+    ten.parts.reconciler.drain()
+    assert not causes(ten)
+
+
 def test_an_erase_that_hubspot_did_not_confirm_stays_due(ten: World) -> None:
     unrouted(ten, "/gdpr-delete")
     with pytest.raises(StillDue, match=REASON):
