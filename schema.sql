@@ -965,6 +965,7 @@ declare
 begin
     if choice not in ('kept', 'lost') then raise exception 'choice is kept or lost'; end if;
     select * into strict c from sync.conflict where id = resolve.conflict for update;
+    if c.resolved is not null then raise exception 'this conflict is resolved already'; end if;
     select * into strict l from sync.link where uuid = c.uuid for update;
     -- HubSpot's value becomes the base, so that the chosen one reads as a local change (or as agreed).
     if c.winner is null then

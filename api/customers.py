@@ -164,14 +164,15 @@ class Customers:
         except WrongPortal as error:
             return not_ours(error)
         except AddressTaken:
-            holder = self.read(values["email"] or "")
+            holder = self.read(values.get("email") or "")
             return _result(Taken(None if holder is None else holder.contact_id))
         except AddressErased:
             return _result(Erased())
         except RowRefused as error:
             return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
-        customer = self._desk.by_uuid([uuid])[0]
-        return Result(202, shown(customer), customer)
+        # Stored, and hidden from this role or deleted by somebody since.
+        stored = self._desk.by_uuid([uuid])
+        return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
 
     def batch(
         self, items: Mapping[int, BatchItem], uuid: CustomerId, *, is_repeat: bool, renew: Callable[[], None]

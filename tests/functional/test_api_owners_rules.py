@@ -137,3 +137,25 @@ def test_a_delete_that_no_rehearsal_could_refuse_is_put_back_too(api: ApiInProce
     api.world.quiet()
     assert api.world.customer("kai@hubspot.com") is not None
     api.world.assert_equal()
+
+
+def test_a_later_write_that_a_trigger_gives_anothers_address_is_refused_in_words(api: ApiInProcess) -> None:
+    assert api.admin("POST", "/", KAI).status == 201
+    assert api.admin("POST", "/", UWE).status == 201
+    api.world.sql(
+        "create function as_uwe() returns trigger language plpgsql as "
+        "$$ begin new.email := 'uwe@hubspot.com'; return new; end $$;"
+    )
+    api.world.sql("create trigger as_uwe before update of company on customer for each row execute function as_uwe()")
+    reply = api.admin.with_headers(Prefer="respond-async")("PUT", "/kai@hubspot.com", {"company": "other"})
+    assert (reply.status, reply.json["code"]) == (409, "email_taken")
+
+
+def test_a_later_write_whose_row_is_not_to_be_seen_afterwards_is_no_bug(api: ApiInProcess) -> None:
+    """A trigger of the owner's moves the new row out of sight, as a policy for reading would."""
+    api.world.sql(
+        "create function away() returns trigger language plpgsql as $$ begin delete from customer; return null; end $$;"
+    )
+    api.world.sql("create trigger away after insert on customer for each row execute function away()")
+    reply = api.admin.with_headers(Prefer="respond-async")("POST", "/", KAI)
+    assert (reply.status, reply.json["code"]) == (503, "customer_held")

@@ -126,3 +126,14 @@ def test_a_page_whose_marks_were_not_stored_is_walked_again(world: World, kai: P
     assert world.parts.poll.recent() == 1
     world.quiet()
     world.assert_equal()
+
+
+def test_a_conflict_is_resolved_once(world: World, kai: Person) -> None:
+    uuid, contact = kai
+    change(world, uuid, company="here")
+    world.portal.edit(contact, {"company": "there"})
+    world.event(contact)
+    world.quiet()
+    world.sql("select sync.resolve(id, 'lost') from sync.conflicts")
+    with pytest.raises(psycopg.Error, match="resolved already"):
+        world.sql("select sync.resolve(id, 'kept') from sync.conflict")

@@ -235,3 +235,12 @@ def test_rows_that_get_a_key_are_not_edited_in_the_eyes_of_the_owners_triggers(e
     assert rows(empty, "select count(uuid), min(changed) = max(changed), max(changed)::date::text from customer") == [
         (100, True, "2020-01-01")
     ]
+
+
+@pytest.mark.parametrize("other", ["customer_of_old () inherits (customer)", "person (like customer)"])
+def test_a_table_whose_rows_change_through_another_one_is_refused(empty: str, other: str) -> None:
+    rows(empty, OLD, f"create table {other}")
+    if other.startswith("person"):
+        rows(empty, "alter table customer inherit person")
+    with pytest.raises(Refused, match="parent, child or partition"):
+        install(empty, SCHEMA)

@@ -42,6 +42,9 @@ union all
 select format('%s on %s also covers deleted customers, whose addresses could never be used again: %s (live ones get a unique index of their own)', index, name,
     case when conname is null then format('drop index %s', index) else format('alter table %s drop constraint %I', name, conname) end)
 from covering
+union all
+select format('%s is a parent, child or partition of another table, through which rows change unseen by its triggers', name)
+from place where exists (select from pg_inherits where oid in (inhrelid, inhparent))
 
 -- is_installed: whether the sync has its tables here
 select to_regclass('sync.link') is not null as found
