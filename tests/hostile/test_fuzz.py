@@ -109,7 +109,7 @@ PLANTED = [
     (api.strict_json, 'data.decode("utf-8")', 'data.decode("utf-8-sig")'),
     (api.strict_json, '_STRING.sub("", text)', "text"),
     (api.bodies, r"[\x00\ud800", r"[\x01\ud800"),
-    (api.bodies, "return address\n\n\ndef _held", "return text\n\n\ndef _held"),
+    (api.bodies, "return address\n\n\ndef _of_a_row", "return text\n\n\ndef _of_a_row"),
     (webhook.events, "0 < value <= LARGEST_ID", "0 < value"),
     (webhook.events, "not isinstance(value, bool) and ", ""),
     (webhook.events, "(ValueError, RecursionError)", "json.JSONDecodeError"),
