@@ -234,7 +234,8 @@ def test_of_two_calls_with_one_tag_that_wait_for_a_free_call_one_succeeds(api: A
         lambda: tagged("PUT", "/kai@hubspot.com", {"company": "first"}),
         lambda: tagged(second, "/kai@hubspot.com", body),
     )
-    assert sorted([first.status, other.status])[1] == 412
+    # What comes after the DELETE finds nobody.
+    assert sorted([first.status, other.status])[1] == (404 if other.status == 204 else 412)
     api.world.quiet()
     api.world.assert_equal()
     wins = [contact.get("company") for contact in api.world.portal.contacts]
