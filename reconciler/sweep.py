@@ -62,7 +62,12 @@ class Sweep:
         suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
         self._pairs.resume(suspended)
         self._pairs.lift_refused(only_if_rules_changed=False)
-        _Walk(self, lane, progress, self._walkers).run()
+        try:
+            _Walk(self, lane, progress, self._walkers).run()
+        except EmptyRead:
+            # What is held is looked at again all the same: the last contact's customer waits for that.
+            self._customers(lane, progress)
+            raise
         self._customers(lane, progress)
 
     def begin(self, cursor: str) -> list[Interval]:

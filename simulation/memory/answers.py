@@ -101,7 +101,10 @@ def _is_at_home(tables: Tables, each: Taken) -> bool:
         tables.ensure_link(each.write.pair.uuid)
     link = tables.links.get(each.write.pair.uuid)
     is_new = each.write.kind is IntentKind.CREATE and link is not None and link.contact is None
-    if is_new or (link is not None and link.contact == each.contact.id):
+    if link is not None and (is_new or link.contact == each.contact.id):
+        if each.write.kind is IntentKind.CREATE and each.write.pair.fence != link.fence:
+            # Whoever has the claim by now decided without the contact, and may be about to clear the customer's mark.
+            tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         return True
     tables.mark({f"c:{each.contact.id}"}, 1)
     tables.close([each.sent.intent])

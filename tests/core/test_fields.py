@@ -46,5 +46,5 @@ def test_no_two_statements_have_one_name(file: str) -> None:
 
 def test_every_statement_of_the_installation_is_used() -> None:
     code = (ROOT / "reconciler" / "adapters" / "postgres" / "install.py").read_text()
-    used = {one or other for one, other in re.findall(r'_rows\("(\w+)"|_statements\["(\w+)"\]', code)}
+    used = {one or other for one, other in re.findall(r'_(?:rows|fill)\("(\w+)"|_statements\["(\w+)"\]', code)}
     assert used == set(named("install.sql"))

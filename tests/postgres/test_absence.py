@@ -11,7 +11,7 @@ from world import World
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.audit import Audit, Finding
 from reconciler.core.brake import Danger
-from reconciler.core.errors import Unavailable
+from reconciler.core.errors import EmptyRead, Unavailable
 from reconciler.erase import StillDue, erase
 from reconciler.start import check_portal, check_properties
 
@@ -360,3 +360,19 @@ def test_the_audit_tells_missing_rows_from_equal_ones(ten: World, kai: Person) -
     audit = Audit(ten.parts.database, ten.parts.hubspot, ten.parts.marks)
     assert not audit.run(repair=False)
     assert audit.counts[Finding.HELD] == 1
+
+
+def test_of_the_last_two_that_went_at_once_neither_stays_held(world: World, kai: Person, uwe: Person) -> None:
+    """One is agreed to be gone by its row, and so the other is the only one that is believed to live."""
+    world.parts = world.rebuilt()  # that has seen no contact live
+    for each in (kai, uwe):
+        world.portal.erase(each[1])
+    world.sql("update customer set deletedat = now() where uuid = %s", uwe[0])
+    world.event(kai[1], uwe[1])
+    world.quiet()
+    assert held(world) == 1
+    with pytest.raises(EmptyRead):
+        world.sweep()
+    world.quiet()
+    assert held(world) == 0
+    assert row(world, kai[0])["deletedat"] is not None

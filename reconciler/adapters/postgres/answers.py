@@ -97,12 +97,17 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Take
         }
         for each in taken
     ]
-    held = {row["uuid"]: row["held"] for row in work.rows("at_home", rows=to_json(rows))} if rows else {}
+    found = work.rows("at_home", rows=to_json(rows)) if rows else []
+    held, fence = ({row["uuid"]: row[name] for row in found} for name in ("held", "fence"))
     late = [each for each in taken if each.write.pair.uuid not in held]
     if late:
         work.run("close_intents", ids=[each.sent.intent for each in late])
         work.run("mark", subjects=[f"c:{each.contact.id}" for each in late], lane=1, privacy=False)
     home = [each for each in taken if each.write.pair.uuid in held]
+    # Whoever has the claim by now decided without the contact, and may be about to clear the customer's mark.
+    behind = [e for e in home if e.write.kind is IntentKind.CREATE and e.write.pair.fence != fence[e.write.pair.uuid]]
+    if behind:
+        work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in behind], lane=1, privacy=False)
     return [e for e in home if not held[e.write.pair.uuid]], [e for e in home if held[e.write.pair.uuid]]
 
 

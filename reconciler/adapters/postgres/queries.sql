@@ -369,7 +369,7 @@ update sync.intent i set vals = a.rest from answer a where i.id = a.id and a.res
 with loose as materialized (
     select uuid from customer where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid)) order by uuid for no key update skip locked
 )
-select l.uuid, l.uuid not in (select uuid from loose) and (
+select l.uuid, l.fence, l.uuid not in (select uuid from loose) and (
     exists (select from customer c where c.uuid = l.uuid)
     or r.known and row_security_active('customer') and not l.deleted and not exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
 ) as held
