@@ -36,6 +36,9 @@ from reconciler.sender import Sender
 LEASE_WAIT = 2.0
 """Seconds to wait for a pair that is being worked on, before going ahead without its claim."""
 
+HELD_LOOKS, HELD_NAP = 3, 0.03
+"""Further looks, and seconds before each: our own transactions are over by then, and the row is another one's."""
+
 LEASE_NAP = 0.02
 
 MOST_WAITING = 4
@@ -372,9 +375,10 @@ class WriteThrough:
     def _held(self, uuids: set[CustomerId]) -> set[CustomerId]:
         """Return those whose row is held for longer than our own transactions ever hold one."""
         held = self._desk.held(uuids) if uuids else set()
-        if held:
-            self._sleep(LEASE_NAP)
-            held = self._desk.held(held)
+        for _ in range(HELD_LOOKS):
+            if held:
+                self._sleep(HELD_NAP)
+                held = self._desk.held(held)
         return held
 
     def _contact_of(self, holder: Neighbour) -> ContactId | None:
