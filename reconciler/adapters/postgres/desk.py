@@ -14,9 +14,8 @@ from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
 
-IN_FLIGHT = 120.0
-"""Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk,
-and a chunk waits 60 s at most for its HubSpot call, and 30 s for the answer."""
+IN_FLIGHT = 60.0
+"""Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk."""
 
 
 class Repeat(Enum):
