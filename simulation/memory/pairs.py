@@ -372,7 +372,9 @@ def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) ->
         at = link.base_at.get(column)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         if known is None:
-            known = Unseen(since=later(link.read, based), base=link.base.get(column), sent=())
+            # What is parked was read, and never agreed nor logged.
+            read = None if link.trouble.keys() & {column, RECORD} else link.read
+            known = Unseen(since=later(read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
         link.unseen[column] = replace(known, sent=(*known.sent, value, *ours))
 

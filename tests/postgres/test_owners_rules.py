@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from histories import Person, count, person, row
+from histories import Caller, Person, count, lost, person, row
 from structlog.testing import capture_logs
 from world import World
 
@@ -209,3 +209,16 @@ def test_a_row_that_cannot_be_read_keeps_nobody_back(world: World) -> None:
     there = {str(each.email): each.get("company") for each in world.portal.contacts}
     assert there == {"c0@example.com": "here"} | {f"c{n}@example.com": "new" for n in range(1, 5)}
     assert [each["code"] for each in parked(world)] == ["attempts_exhausted"]
+
+
+def test_a_parked_value_that_an_api_write_overwrites_is_logged(world: World, kai: Person) -> None:
+    world.sql(SHORT)
+    world.portal.edit(str(kai[1]), {"phone": PHONE})
+    world.event(kai[1])
+    world.quiet()
+    assert parked(world)
+    assert Caller(world).put("kai@example.com", {"phone": "2"})[0] == 200
+    world.event(kai[1])
+    world.quiet()
+    assert ("phone", PHONE) in lost(world)
+    world.assert_equal()

@@ -177,7 +177,9 @@ with write as (
     update sync.link l set lease_until = case when w.fence is null then l.lease_until else greatest(l.lease_until, now() + %(lease)s * interval '1 second') end,
         unseen = case when w.kind = 'update' then l.unseen || (
             select coalesce(jsonb_object_agg(v.key, coalesce(l.unseen -> v.key, jsonb_build_object(
-                'since', greatest(l.read, to_timestamp((l.base_at ->> v.key)::float8 / 1000)), 'base', l.base ->> v.key
+                -- What is parked was read, and never agreed nor logged.
+                'since', greatest(case when not l.trouble ?| array[v.key, '*'] then l.read end, to_timestamp((l.base_at ->> v.key)::float8 / 1000)),
+                'base', l.base ->> v.key
             )) || jsonb_build_object('sent', coalesce(l.unseen -> v.key -> 'sent', '[]') || jsonb_build_array(v.value)
                     || coalesce((select jsonb_agg(i.vals -> v.key) from sync.intent i where i.uuid = l.uuid and i.vals ? v.key), '[]'))), '{}')
             from jsonb_each(w.vals) v where w.ahead or l.unseen ? v.key) else l.unseen end
