@@ -4,7 +4,8 @@ Success means that both sides have held the change; a refusal leaves both as the
 settled by its open intent: both have it or neither has.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import BoundedSemaphore
@@ -37,7 +38,7 @@ LEASE_WAIT = 2.0
 """Seconds to wait for a pair that is being worked on, before going ahead without its claim."""
 
 HELD_LOOKS, HELD_NAP = 3, 0.03
-"""Further looks, and seconds before each: our own transactions are over by then, and the row is another one's."""
+"""Further looks at a held row, and seconds before each: a transaction of our own is over by then."""
 
 LEASE_NAP = 0.02
 
@@ -327,17 +328,7 @@ class WriteThrough:
         """Do work on the pairs; the call is reserved first: what waits for one has neither leased nor read a row."""
         if not uuids:
             return {}
-        with self._budget.reserve(Lane.INTERACTIVE, 1):
-            return self._worked_on(uuids, given, work)
-
-    def _worked_on(
-        self,
-        uuids: Collection[CustomerId],
-        given: Mapping[CustomerId, Customer],
-        work: Callable[[Sequence[Pair]], dict[CustomerId, Outcome]],
-    ) -> dict[CustomerId, Outcome]:
-        claims = self._lease(set(uuids))
-        try:
+        with self._budget.reserve(Lane.INTERACTIVE, 1), self._claimed(set(uuids)) as claims:
             without = set(uuids) - {claim.uuid for claim in claims}
             held: dict[CustomerId, Outcome] = {uuid: Held() for uuid in self._held(without)}
             unclaimed = [Claim(uuid=uuid, fence=0) for uuid in without - held.keys()]
@@ -348,6 +339,12 @@ class WriteThrough:
             outcomes = work([pair for pair in pairs if pair.uuid not in changed])
             lost = dict.fromkeys(uuids, Open(OutcomeUnknown("a claim was lost before the call")))
             return {**lost, **held, **gone, **outcomes, **dict.fromkeys(changed, Changed())}
+
+    @contextmanager
+    def _claimed(self, uuids: set[CustomerId]) -> Iterator[list[Claim]]:
+        claims = self._lease(uuids)
+        try:
+            yield claims
         finally:
             self._finish([Ending(claim=claim) for claim in claims])
 

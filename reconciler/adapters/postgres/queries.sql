@@ -742,8 +742,9 @@ select sync.address(c.email) as address, c.uuid, c.email, c.firstname, c.lastnam
 from customer c where sync.address(c.email) = any(%(addresses)s::text[]) and c.deletedat is null
 
 -- hidden_addresses: which of these addresses, whose live rows are not to be seen, are linked all the same
-select base ->> 'email' as address from sync.link
-where row_security_active('customer') and base ->> 'email' = any(%(addresses)s::text[]) and alive and not deleted
+select l.base ->> 'email' as address from sync.link l
+where row_security_active('customer') and l.base ->> 'email' = any(%(addresses)s::text[]) and l.alive and not l.deleted
+and not exists (select from customer c where c.uuid = l.uuid)
 
 -- customers_by_uuid: customers by uuid
 select c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage, c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat, c.deletedat is not null as deleted, c.erasedat is not null as erased, c.mergedinto
