@@ -65,9 +65,8 @@ def check_portal(parts: Parts) -> None:
     check_home(parts.database)
     parts.budget.shape()
     account = parts.hubspot.account()
-    mine = parts.records.claim_account(account)
-    if mine != account.portal:
-        raise WrongPortal(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
+    if other := account.other_than(parts.records.claim_account(account)):
+        raise WrongPortal(other)
     parts.database.run("claim_home")
 
 

@@ -48,9 +48,8 @@ class Witness:
         if self._is_fresh("account"):
             return
         account = self._hubspot.account()
-        mine = self._known.claim_account(account)
-        if mine != account.portal:
-            raise OtherAccount(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
+        if other := account.other_than(self._known.claim_account(account)):
+            raise OtherAccount(other)
         self._seen["account"] = self._clock()
 
     def _has_living(self, pairs: Sequence[Pair], gone: Sequence[Pair]) -> bool:

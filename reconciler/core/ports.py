@@ -338,6 +338,12 @@ class HubSpotAccount:
     portal: int
     time_zone: str
 
+    def other_than(self, mine: int) -> str | None:
+        """Say so, if the token is for another account than the database belongs to."""
+        if self.portal == mine:
+            return None
+        return f"the token is for HubSpot account {self.portal}, this database belongs to {mine}"
+
 
 class HubSpot(Protocol):
     """The remote side. Every call raises `Transient` for causes that are not a record's own."""

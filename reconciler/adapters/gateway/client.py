@@ -271,9 +271,8 @@ class Gateway:
         self._confirmed = token
 
     def _require_ours(self, account: HubSpotAccount) -> None:
-        mine = self._claim(account)
-        if mine != account.portal:
-            raise OtherAccount(f"the token is for HubSpot account {account.portal}, this database belongs to {mine}")
+        if other := account.other_than(self._claim(account)):
+            raise OtherAccount(other)
 
     def properties(self) -> dict[str, Json]:
         """Return the portal's contact properties by name."""
