@@ -48,13 +48,19 @@ def test_the_first_refusal_of_the_token_stops_everybody(world: World, hours: Hou
     assert_sound(world)
 
 
-def test_a_replaced_token_is_used_at_the_next_look(
-    world: World, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the token is read from."""
     people(world, 5)
     file = tmp_path / "token"
     file.write_text(world.sandbox.token)
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", str(file))
+    return file
+
+
+def test_a_replaced_token_is_used_at_the_next_look(
+    world: World, database: Database, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts = wiring.build(world.settings, database)
     world.portal.set(access_token="new")
     world.sql("update customer set company = 'b'")
@@ -70,12 +76,8 @@ def test_a_replaced_token_is_used_at_the_next_look(
 
 
 def test_a_token_of_another_account_is_noticed_where_it_comes_while_everything_runs(
-    world: World, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, database: Database, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people(world, 5)
-    file = tmp_path / "token"
-    file.write_text(world.sandbox.token)
-    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", str(file))
     parts = wiring.build(world.settings, database)
     check_portal(parts)
     parts.reconciler.drain()
