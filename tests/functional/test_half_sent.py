@@ -1,5 +1,7 @@
 """Clients that send half a request and stop: they are hung up on, and keep nobody waiting meanwhile."""
 
+import os
+import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from test_http_framing import authorized
 from test_http_servers import headers_of
 
 from reconciler.bodies import DEADLINE
+from reconciler.hanging import hang_up
 
 MANY = 24
 """More than the threads that work."""
@@ -121,3 +124,17 @@ def test_whoever_waits_long_for_an_answer_is_not_hung_up_on_beside_them(served_a
         assert set(refused(slow)) == {b"HTTP/1.1 408 Request Timeout"}
         status, _, outcomes = patient.result(60)
     assert (status, [each["status"] for each in orjson.loads(outcomes)]) == (207, [200, 200])
+
+
+def test_nobody_is_hung_up_on_while_there_are_no_descriptors_and_nothing_breaks() -> None:
+    used = len(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+        while True:
+            try:
+                stack.enter_context(open(os.devnull))
+            except OSError:
+                break
+        hang_up(1, "127.0.0.1", count=1, waited=0.0)

@@ -6,8 +6,10 @@ from random import Random
 
 from stores import IntentState, LinkState, Loser, MarkState, Store
 
+from reconciler.core.brake import Limits
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Value
+from reconciler.core.ports import Brakes
 from simulation.clock import Clock
 from simulation.memory.desk import MemoryDesk
 from simulation.memory.marks import MemoryMarks
@@ -26,6 +28,9 @@ class InMemory(Store):
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
         self.records, self.desk = MemoryRecords(self.tables), MemoryDesk(self.tables)
         self.slots = MemorySlots(self.clock.monotonic)
+
+    def limited(self, limits: Limits) -> Brakes:
+        return MemoryRecords(self.tables, limits)
 
     def insert(self, **values: Value) -> CustomerId:
         uuid = self.tables.new_uuid()

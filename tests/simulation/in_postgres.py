@@ -19,8 +19,10 @@ from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
+from reconciler.core.brake import Limits
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import COLUMNS, Value
+from reconciler.core.ports import Brakes
 
 GUEST = "contract_guest"
 """The sync's role while a row is hidden from it."""
@@ -34,7 +36,10 @@ class InPostgres(Store):
         self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
         self.marks, self.pairs = PostgresMarks(database), PostgresPairs(database, tombstones=tombstones)
         self.records, self.desk = PostgresRecords(database), PostgresDesk(database)
-        self.slots = PostgresSlots(database)
+        self.slots, self._database = PostgresSlots(database), database
+
+    def limited(self, limits: Limits) -> Brakes:
+        return PostgresRecords(self._database, limits)
 
     def close(self) -> None:
         """End the connection of the people."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from reconciler.core.brake import Limits
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.fields import Value
 from reconciler.core.ports import Brakes, Desk, Marks, Pairs, Records, Slots
@@ -76,6 +77,10 @@ class Store(ABC):
     records: RecordsAndBrakes
     desk: Desk
     slots: Slots
+
+    @abstractmethod
+    def limited(self, limits: Limits) -> Brakes:
+        """The brake with limits of its own."""
 
     def customer(self, uuid: CustomerId) -> Customer:
         """Return a customer as the API sees it."""

@@ -6,7 +6,7 @@ import pytest
 from scenes import NINE, answered, archived, claimed, contact, done, due_claims, later, linked, loaded, pair, sent
 from stores import Store
 
-from reconciler.core.brake import Danger, Need
+from reconciler.core.brake import Danger, Limit, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Trouble
 from reconciler.core.ports import ATTEMPTS, Ending, Lane
 from reconciler.core.step import Local, Step, fingerprint, waiting_for
@@ -215,6 +215,15 @@ def test_what_is_allowed_is_used_up_by_what_passes_beyond_the_hour(store: Store)
     assert store.records.grant({DELETE: 100}) == {DELETE: 30}
     store.pass_time(3601)
     assert store.records.grant({DELETE: 150}) == {DELETE: 100}
+
+
+def test_no_hour_passes_more_than_is_left_of_the_day(store: Store) -> None:
+    brake = store.limited({Danger.DELETE: Limit(number=100, daily=150)})
+    assert brake.grant({DELETE: 120}) == {DELETE: 100}
+    store.pass_time(3661)
+    assert brake.grant({DELETE: 120}) == {DELETE: 50}
+    store.pass_time(24 * 3600)
+    assert brake.grant({DELETE: 120}) == {DELETE: 100}
 
 
 def test_the_brakes_hour_rolls_on(store: Store) -> None:
