@@ -6,7 +6,7 @@ caller sees. The first rule that is due strikes.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import Annotated, Any, Literal
@@ -29,6 +29,7 @@ class Action(StrEnum):
     HTML200 = "html200"
     TRUNCATE = "truncate"
     EMPTY = "empty"
+    OMIT = "omit"
     REDIRECT = "redirect"
     DRIP = "drip"
     DELAY = "delay"
@@ -152,6 +153,12 @@ def _matches(fault: Fault, method: str, path: str, body: bytes) -> bool:
     )
 
 
+def _with_one_left_out(answer: Answer) -> Answer:
+    body = orjson.loads(answer.body)
+    del body["results"][-1:]
+    return replace(answer, body=orjson.dumps(body))
+
+
 def spoil(fault: Fault, answer: Answer) -> Answer:
     """Return what the caller sees instead of an answer."""
     match fault.action:
@@ -163,6 +170,8 @@ def spoil(fault: Fault, answer: Answer) -> Answer:
             return html_answer(200, _PAGE)
         case Action.EMPTY:
             return Answer(200)
+        case Action.OMIT:
+            return _with_one_left_out(answer)
         case Action.REDIRECT:
             status = fault.status if 300 <= fault.status < 400 else 301
             return Answer(status, headers={"Location": fault.location})

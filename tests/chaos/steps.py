@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import urllib3
+from disturbed import name_of
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from urllib3.exceptions import ProtocolError
-
-from reconciler.adapters.postgres.queries import statements
 
 WRITING = re.compile(r"\b(insert into|update|delete from)\b|sync\.(mark|fold|claim|erase)\(")
 BY_TIME = ("stamp_slot",)
@@ -109,8 +108,3 @@ def count_calls(steps: Steps) -> None:
 
 def _aborted() -> Exception:
     return ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
-
-
-def name_of(query: Any) -> str:
-    """Return the name of a statement in queries.sql."""
-    return next((name for name, text in statements().items() if text == query), "script")

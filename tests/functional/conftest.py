@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import running_servers
 import structlog
+from disturbed import DisturbedPool
 from systems import (
     KAI,
     ApiInProcess,
@@ -79,6 +80,18 @@ def make_api(world: World, database: Database) -> Callable[..., ApiInProcess]:
 @pytest.fixture
 def api(make_api: Callable[..., ApiInProcess]) -> ApiInProcess:
     return make_api()
+
+
+@pytest.fixture
+def pool(dsn: str) -> Iterator[DisturbedPool]:
+    """The connections of an API, before whose statements something may happen."""
+    with open_pool(dsn, size=8) as pool:
+        yield DisturbedPool(pool)
+
+
+@pytest.fixture
+def disturbed_api(world: World, pool: DisturbedPool) -> ApiInProcess:
+    return api_in_process(world, Database(pool))
 
 
 @pytest.fixture(scope="session")

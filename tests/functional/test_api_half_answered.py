@@ -1,19 +1,14 @@
 """A batch of which HubSpot, or the database, answers a part: each item is told what became of it, and of no other."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import orjson
+import psycopg
 import pytest
+from disturbed import DisturbedPool, raising
 from systems import ApiInProcess
 from test_api_batch import person, statuses
 
-from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.adapters.postgres.marks import PostgresMarks
-from reconciler.core.contact import CustomerId
-from reconciler.core.errors import Transient
+BUSY, DOWN = psycopg.errors.LockNotAvailable(), psycopg.OperationalError()
 
 FOUR = range(4)
 
@@ -33,41 +28,37 @@ def settle(api: ApiInProcess) -> None:
 
 
 @pytest.fixture
+def api(disturbed_api: ApiInProcess) -> ApiInProcess:
+    return disturbed_api
+
+
+@pytest.fixture
 def four(api: ApiInProcess) -> ApiInProcess:
     """An API with four customers on both sides."""
     assert statuses(api.admin("POST", "/batch", items("create"))) == [201] * 4
     return api
 
 
-def leave_one_out(monkeypatch: pytest.MonkeyPatch, api: ApiInProcess, path: str) -> None:
+def leave_one_out(api: ApiInProcess, path: str) -> None:
     """HubSpot does the next such call, and its answer is without one of the records."""
-
-    def spoil(fault: Any, answer: Any) -> Any:
-        body = orjson.loads(answer.body)
-        del body["results"][1]
-        return replace(answer, body=orjson.dumps(body))
-
-    monkeypatch.setattr("sandbox.api.spoil", spoil)
-    api.world.portal.faults.add(action="empty", when="after", path_contains=path)
+    api.world.portal.faults.add(action="omit", when="after", path_contains=path)
 
 
-def lose(monkeypatch: pytest.MonkeyPatch, api: ApiInProcess, name: str) -> None:
-    """Somebody else has one of the claims by the time that it is used."""
-    take: Callable[..., Any] = getattr(PostgresDesk, name)
+def lose_a_claim(api: ApiInProcess, pool: DisturbedPool) -> None:
+    """Another worker has one of the claims by the time that they are used."""
 
-    def taken(desk: PostgresDesk, uuids: Any) -> Any:
-        claims = take(desk, uuids)
-        uuid = claims[1].uuid
-        api.world.sql("update sync.link set fence = nextval('sync.number') where uuid = %s", uuid)
-        return claims
+    def steal() -> None:
+        del pool.before["load"]
+        one = "select uuid from sync.link where lease_until > now() order by uuid limit 1"
+        api.world.sql(f"update sync.link set fence = nextval('sync.number') where uuid = ({one})")
 
-    monkeypatch.setattr(PostgresDesk, name, taken)
+    pool.before["load"] = steal
 
 
 def test_a_create_that_hubspot_leaves_out_of_its_answer_fails_alone(
-    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch
+    api: ApiInProcess,
 ) -> None:
-    leave_one_out(monkeypatch, api, "/batch/create")
+    leave_one_out(api, "/batch/create")
     reply = api.admin("POST", "/batch", items("create"), Idempotency_Key="k")
     assert sorted(statuses(reply)) == [201, 201, 201, 500]
     assert [each["message"] for each in reply.json if each["status"] == 500] == ["Error creating customer"]
@@ -78,25 +69,25 @@ def test_a_create_that_hubspot_leaves_out_of_its_answer_fails_alone(
 
 
 def test_an_update_that_hubspot_leaves_out_of_its_answer_fails_alone(
-    four: ApiInProcess, monkeypatch: pytest.MonkeyPatch
+    four: ApiInProcess,
 ) -> None:
-    leave_one_out(monkeypatch, four, "/batch/update")
+    leave_one_out(four, "/batch/update")
     assert sorted(statuses(four.admin("POST", "/batch", items("update", phone="1")))) == [200, 200, 200, 500]
     settle(four)
 
 
 @pytest.mark.parametrize(("op", "status"), [("update", 200), ("delete", 204)])
 def test_an_item_whose_claim_was_lost_fails_alone(
-    four: ApiInProcess, monkeypatch: pytest.MonkeyPatch, op: str, status: int
+    four: ApiInProcess, pool: DisturbedPool, op: str, status: int
 ) -> None:
-    lose(monkeypatch, four, "lease")
+    lose_a_claim(four, pool)
     more = {"phone": "1"} if op == "update" else {}
     assert sorted(statuses(four.admin("POST", "/batch", items(op, **more)))) == [status] * 3 + [500]
     settle(four)
 
 
-def test_a_create_whose_reservation_ended_fails_alone(api: ApiInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    lose(monkeypatch, api, "reserve")
+def test_a_create_whose_reservation_ended_fails_alone(api: ApiInProcess, pool: DisturbedPool) -> None:
+    lose_a_claim(api, pool)
     assert sorted(statuses(api.admin("POST", "/batch", items("create")))) == [201, 201, 201, 500]
     settle(api)
 
@@ -119,58 +110,47 @@ def test_who_is_refused_is_told_although_the_call_for_the_others_fails(four: Api
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
-    [(Busy("busy"), [201, 201, 201, 503]), (DatabaseDown("down"), [201, 503, 503, 503])],
-    ids=["busy", "down"],
+    ("error", "expected"), [(BUSY, [201, 201, 201, 503]), (DOWN, [201, 503, 503, 503])], ids=["busy", "down"]
 )
 def test_an_item_that_cannot_be_read_back_fails_alone_and_a_database_that_is_away_is_not_asked_again(
-    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch, error: Transient, expected: list[int]
+    api: ApiInProcess, pool: DisturbedPool, error: psycopg.Error, expected: list[int]
 ) -> None:
-    by_uuid, looks = PostgresDesk.by_uuid, list[CustomerId]()
+    looks = []
 
-    def failing(desk: PostgresDesk, uuids: Any) -> Any:
-        looks.extend(uuids)
+    def look() -> None:
+        looks.append(1)
         if len(looks) == 2:
             raise error
-        return by_uuid(desk, uuids)
 
-    monkeypatch.setattr(PostgresDesk, "by_uuid", failing)
+    pool.before["customers_by_uuid"] = look
     assert sorted(statuses(api.admin("POST", "/batch", items("create")))) == expected
-    assert len(looks) == (4 if isinstance(error, Busy) else 2)
+    assert len(looks) == (4 if error is BUSY else 2)
     settle(api)
 
 
-@pytest.mark.parametrize("error", [Busy("busy"), DatabaseDown("down")], ids=["busy", "down"])
+@pytest.mark.parametrize("error", [BUSY, DOWN], ids=["busy", "down"])
 def test_a_write_that_is_done_is_told_although_its_claim_cannot_be_ended(
-    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch, error: Transient, logged: Any
+    api: ApiInProcess, pool: DisturbedPool, error: psycopg.Error, logged: Any
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(PostgresMarks, "finish", raising(error))
-        assert api.admin("POST", "/", person(0)).status == 201
-        api.world.sql("update sync.link set lease_until = null")
-        assert api.admin("PUT", f"/{person(0)['email']}", {"phone": "1"}).status == 200
-        assert [each["reason"] for each in logged if each["event"] == "write.claims_left"] == [error.reason] * 2
-        api.world.sql("update sync.link set lease_until = null")
-        assert api.admin("DELETE", f"/{person(0)['email']}").status == 204
+    pool.before["end_leases"] = raising(error)
+    assert api.admin("POST", "/", person(0)).status == 201
+    api.world.sql("update sync.link set lease_until = null")
+    assert api.admin("PUT", f"/{person(0)['email']}", {"phone": "1"}).status == 200
+    assert len([each for each in logged if each["event"] == "write.claims_left"]) == 2
+    api.world.sql("update sync.link set lease_until = null")
+    assert api.admin("DELETE", f"/{person(0)['email']}").status == 204
     settle(api)
     assert api.world.portal.contacts == []
 
 
-@pytest.mark.parametrize("name", ["end", "fail"])
+@pytest.mark.parametrize("name", ["end_request", "fail_request"])
 def test_an_answer_is_given_although_it_cannot_be_kept(
-    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch, name: str, logged: Any
+    api: ApiInProcess, pool: DisturbedPool, name: str, logged: Any
 ) -> None:
-    if name == "fail":
+    if name == "fail_request":
         api.world.portal.faults.add(action="cut", path_contains="/batch/create", times=None)
-    monkeypatch.setattr(PostgresDesk, name, raising(DatabaseDown("down")))
+    pool.before[name] = raising(DOWN)
     reply = api.admin("POST", "/", person(0), Idempotency_Key="k")
-    assert reply.status == (201 if name == "end" else 500)
-    assert [each["reason"] for each in logged if each["event"] == "api.answer_not_kept"] == ["down"]
+    assert reply.status == (201 if name == "end_request" else 500)
+    assert len([each for each in logged if each["event"] == "api.answer_not_kept"]) == 1
     settle(api)
-
-
-def raising(error: Transient) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return fail

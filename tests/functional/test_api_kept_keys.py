@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import pytest
+import psycopg
+from disturbed import DisturbedPool, raising
 from systems import KAI, ApiInProcess
 from test_api_batch import person, statuses
-
-from reconciler.adapters.postgres.database import DatabaseDown
-from reconciler.adapters.postgres.desk import PostgresDesk
 
 LAPSE = "update sync.idempotency set lease_until = now() - interval '1 second' where status is null"
 
@@ -45,13 +43,10 @@ def test_a_long_batch_keeps_its_key_from_wave_to_wave(api: ApiInProcess) -> None
 
 
 def test_a_batch_goes_on_where_its_key_cannot_be_kept_for_a_moment(
-    api: ApiInProcess, monkeypatch: pytest.MonkeyPatch
+    disturbed_api: ApiInProcess, pool: DisturbedPool
 ) -> None:
-    def down(*_: Any) -> None:
-        raise DatabaseDown("down")
-
-    monkeypatch.setattr(PostgresDesk, "renew", down)
-    assert statuses(api.admin("POST", "/batch", [{"op": "create", **KAI}], Idempotency_Key="k")) == [201]
+    pool.before["renew_request"] = raising(psycopg.OperationalError())
+    assert statuses(disturbed_api.admin("POST", "/batch", [{"op": "create", **KAI}], Idempotency_Key="k")) == [201]
 
 
 def test_a_request_whose_key_was_taken_over_says_nothing_of_how_it_ended(api: ApiInProcess) -> None:
