@@ -36,7 +36,7 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "a contact counts as gone without a look whether the account is ours",
         PROOF,
-        Edit("reconciler/witness.py", "if mine != account.portal:", "if False:"),
+        Edit("reconciler/witness.py", "        self._require_account()\n", ""),
         tests=(ABSENCE,),
     ),
     simulated(
