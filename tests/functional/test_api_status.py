@@ -81,6 +81,15 @@ def test_the_pool_waits_for_a_database_no_longer_than_a_caller_should(shared_wor
         assert api_in_process(shared_world, Database(pool)).anyone("GET", "/readyz").status == 503
 
 
+def test_a_database_that_is_back_is_found_by_the_next_request(api: ApiInProcess) -> None:
+    dsns = [NOWHERE]
+    with open_pool(lambda: dsns[-1], size=4, wait=0.3) as pool:
+        starving = api_in_process(api.world, Database(pool))
+        assert starving.admin("GET", "/kai@hubspot.com").status == 503
+        dsns.append(api.world.dsn)
+        assert starving.admin("GET", "/kai@hubspot.com").status == 404
+
+
 def test_an_empty_pool_is_no_reason_to_hang(api: ApiInProcess) -> None:
     with open_pool(api.world.dsn, size=1, wait=0.05) as pool:
         starving = api_in_process(api.world, Database(pool))

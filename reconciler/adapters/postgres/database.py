@@ -135,7 +135,8 @@ def open_pool(
         min_size=1,
         max_size=size,
         timeout=wait,
-        reconnect_timeout=5,
+        # Given up before a wait ends: each use that waits sees at least one attempt of its own time.
+        reconnect_timeout=wait / 2,
         max_lifetime=1800,
         open=False,
         connection_class=Timely,
