@@ -32,10 +32,10 @@ dev: $(READY)
 	@exec $(BIN)/python -m reconciler dev
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 older: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile --binaries $(BINARIES) -k postgres tests/postgres tests/simulation $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k postgres tests/postgres tests/simulation $(ARGS)
 
 simulate: $(READY)
 	$(BIN)/python -m simulation --seeds $(SEEDS)

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # older than its stubs
@@ -37,10 +38,16 @@ def proxy_url(text: str) -> str:
 def trust(bundle: Path | None) -> ssl.SSLContext:
     """Return what believes the authorities of a file or folder alone; raise OSError if there are none."""
     if bundle is None:
-        return ssl.create_default_context()
+        return _trust_in_the_system()
     if bundle.is_dir():
         return ssl.create_default_context(capath=bundle)
     context = ssl.create_default_context(cafile=bundle)
     if not context.get_ca_certs():
         raise ssl.SSLError("no certificate of an authority")
     return context
+
+
+@cache
+def _trust_in_the_system() -> ssl.SSLContext:
+    """The system's authorities are many: they are read once."""
+    return ssl.create_default_context()

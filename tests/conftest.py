@@ -69,7 +69,7 @@ def dsn(server: str, template: str) -> Iterator[str]:
     """The connection string of a fresh database."""
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template "{template}"')
+        connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
         yield make_conninfo(server, dbname=name)
         connection.execute(f'drop database "{name}" with (force)')
 

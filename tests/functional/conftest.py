@@ -57,10 +57,16 @@ def dsn(used_dsn: str) -> str:
         tables = connection.execute(
             "select tablename from pg_tables where schemaname = 'sync' and tablename <> all(%s)", [list(kept)]
         ).fetchall()
-        for statement in ("customer", *(f"sync.{name}" for (name,) in tables), "sync.secret where name <> 'salt'"):
-            connection.execute(f"delete from {statement}")
-        connection.execute("update sync.slot set at = '-infinity' where at > '-infinity'")
-        connection.execute("update sync.lane set wanted = '-infinity'")
+        emptied = ("customer", *(f"sync.{name}" for (name,) in tables), "sync.secret where name <> 'salt'")
+        connection.execute(
+            ";".join(
+                (
+                    *(f"delete from {each}" for each in emptied),
+                    "update sync.slot set at = '-infinity' where at > '-infinity'",
+                    "update sync.lane set wanted = '-infinity'",
+                )
+            )
+        )
     return used_dsn
 
 

@@ -13,7 +13,7 @@ import structlog
 from callers import Caller
 from deliveries import APP, PORTAL, SECRET, URL
 from psycopg.conninfo import make_conninfo
-from world import World
+from world import RATE, World
 
 from api.__main__ import Beside, services
 from api.app import Services, make_app
@@ -93,7 +93,7 @@ def api_environment(world: World, **more: str) -> dict[str, str]:
         "DATABASE_URL": world.dsn,
         "HUBSPOT_ACCESS_TOKEN": world.sandbox.token,
         "HUBSPOT_BASE_URL": world.sandbox.url,
-        "HUBSPOT_RATE_PER_10S": "5000",
+        "HUBSPOT_RATE_PER_10S": RATE,
         "HUBSPOT_SEARCH_PER_SECOND": "100",
         "JWT_SECRET": JWT_SECRET,
         "TOKEN_ISSUER_KEY": ISSUER_KEY,
