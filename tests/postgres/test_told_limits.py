@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from world import World
+from world import RATE, World
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.ports import Told
@@ -22,7 +22,7 @@ def budget(world: World) -> dict[str, object]:
 
 
 def test_a_smaller_rate_than_ours_becomes_ours(narrow: World) -> None:
-    assert budget(narrow)["calls"] == 5000
+    assert budget(narrow)["calls"] == int(RATE)
     for name in ("kai", "uwe"):
         narrow.insert(email=f"{name}@example.com")
         narrow.quiet()
