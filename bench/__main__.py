@@ -8,6 +8,7 @@ from bench.engine import engine
 from bench.flood import flood
 from bench.get import get
 from bench.idle import idle
+from bench.install import install
 from bench.latency import latency
 from bench.load import ToolMissing
 from bench.report import Line
@@ -37,6 +38,7 @@ BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
         flood,
         scale,
         trigger,
+        install,
         start,
     )
 }

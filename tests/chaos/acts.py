@@ -3,7 +3,7 @@
 import base64
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +48,16 @@ def _token(environment: Mapping[str, str]) -> str:
 
 
 class Acting:
-    """The API, the receiver and the reconciler of one process."""
+    """The API, the receiver and the reconciler of one process; `nap` is how an erase waits for its outcome."""
 
-    def __init__(self, environment: Mapping[str, str], database: Database) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], database: Database, *, nap: Callable[[float], None] = time.sleep
+    ) -> None:
         settings = load(Api, environment)
         self.parts = wiring.build(settings, database, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
         served = services(settings, self.parts, Beside(reads=database, health=database))
         served.account.look()
+        self._nap = nap
         self._api = Caller(make_app(served), documented, Authorization=f"Bearer {_token(environment)}")
         self._receiver = Caller(make_receiver(_receiver(self.parts, environment["HUBSPOT_CLIENT_SECRET"])))
 
@@ -86,7 +89,7 @@ class Acting:
         return Said()
 
     def _erase(self, address: str) -> Said:
-        return Said(body=erase(self.parts, address))
+        return Said(body=erase(self.parts, address, nap=self._nap))
 
 
 def _said(reply: Reply) -> Said:

@@ -17,7 +17,7 @@ from flows import FLOWS, OVERLAP, Flow
 from systems import api_environment
 from world import World, until
 
-STRIDE = int(os.environ.get("CHAOS_STRIDE", "90"))
+STRIDE = int(os.environ.get("CHAOS_STRIDE", "180"))
 CALLERS = ("repeats", "waits", "gives up")
 """What a caller without an answer does: ask again at once, ask again when all is settled, never ask again."""
 
@@ -36,8 +36,8 @@ def environment(world: World) -> dict[str, str]:
 
 @pytest.fixture
 def acting(world: World, environment: dict[str, str]) -> Acting:
-    """The process that is started after a death."""
-    return Acting(environment, world.parts.database)
+    """The process that is started after a death; where it waits, the time of what died has passed."""
+    return Acting(environment, world.parts.database, nap=lambda _: time_passes(world))
 
 
 @pytest.mark.timeout(900)
