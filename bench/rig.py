@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 TICK = os.sysconf("SC_CLK_TCK")
 DEADLINE = 60.0
 """Seconds to wait for a process to be there."""
+UNBRAKED = "100000000"
+"""More than any bench makes or changes: it is the operator who wants that here."""
 
 
 class Postgres:
@@ -116,13 +118,15 @@ class Rig:
         return Twin(process.stdout.readline().split()[-1])
 
     def environment(self, twin: Twin, **settings: Any) -> dict[str, str]:
-        """Return the settings of a process of the product on these two sides; no rate of ours unless it is set."""
+        """Return the settings of a process of the product on these two sides; no rate or brake of ours unless set."""
         return {
             "DATABASE_URL": self.dsn,
             "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-token",
             "HUBSPOT_BASE_URL": twin.url,
             "HUBSPOT_RATE_PER_10S": "10000",
             "HUBSPOT_DAILY_LIMIT": "100000000",
+            "BRAKE_CREATE": UNBRAKED,
+            "BRAKE_REWRITE": UNBRAKED,
             "LOG_LEVEL": "warning",
             **{name.upper(): str(value) for name, value in settings.items()},
         }
