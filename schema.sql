@@ -819,7 +819,7 @@ end $$;
 -- Take from the rolling hour's allowance what there is, and beyond it from what an operator allows. `needs` are
 -- {kind, name, needed, number, share, ceiling, daily}; one process at a time counts, and none waits for the disk.
 create or replace function sync.grant_danger(needs jsonb) returns table (name text, granted integer)
-language plpgsql set synchronous_commit = off as $$
+language plpgsql as $$
 declare
     need    record;
     hour    bigint;
@@ -828,6 +828,8 @@ declare
     usual   integer;
     extra   integer;
 begin
+    -- For the transaction: what a function's own SET says is over before the commit.
+    perform set_config('synchronous_commit', 'off', true);
     perform pg_advisory_xact_lock(hashtext('sync.danger'));
     for need in select * from jsonb_to_recordset(needs)
         as n(kind text, name text, needed integer, number bigint, share float8, ceiling bigint, daily bigint)

@@ -80,3 +80,10 @@ def test_who_is_to_be_erased_is_found_without_a_look_at_every_customer(world: Wo
         assert len(world.sql(request)) == 2
         (read,) = world.sql("select seq_scan from pg_stat_xact_user_tables where relname = 'customer'")
     assert read == {"seq_scan": 0}
+
+
+def test_what_the_brake_counts_waits_for_no_disk(world: World) -> None:
+    with world.connection.transaction():
+        world.sql("set local synchronous_commit = on")
+        world.sql("select from sync.grant_danger('[]')")
+        assert world.sql("show synchronous_commit") == [{"synchronous_commit": "off"}]
