@@ -4,6 +4,7 @@ Level-triggered: it is told who, never why. Webhook, trigger, poll and sweep all
 because what is not cleared is looked at again.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -187,9 +188,10 @@ class Reconciler:
     def _braked(self, steps: Sequence[Step]) -> list[Step]:
         """Hold what goes beyond the allowance, and say so."""
         danger = needed(steps)
-        if not danger:
+        granted = self._brakes.grant(danger) if danger else {}
+        if danger <= Counter(granted):
             return list(steps)
-        steps = brake(steps, self._brakes.grant(danger))
+        steps = brake(steps, granted)
         for kind, those in held(steps).items():
             customers = [str(step.pair.uuid) for step in those[:LOGGED]]
             log.warning("brake.holds", kind=kind, records=len(those), customers=customers)
