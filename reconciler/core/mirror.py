@@ -62,9 +62,7 @@ class Taken:
 
     @property
     def alive(self) -> bool | None:
-        """The new base of being alive; None: it stays. An API delete's follows when the row is dead, too."""
-        if self.is_archived and self.write.is_direct:
-            return None
+        """The new base of being alive; None: it stays."""
         return {IntentKind.ARCHIVE: False, IntentKind.CREATE: True}.get(self.write.kind)
 
     @property

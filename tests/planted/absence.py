@@ -144,15 +144,11 @@ AROUND: tuple[Fault, ...] = (
         Edit(RECONCILE, "is_delayed = not error.is_systemic", "is_delayed = True"),
         tests=(ABSENCE, CAUSES),
     ),
-    simulated(
-        "an API delete is agreed although its row did not follow",
+    real(
+        "an answer is settled although its row is hidden",
         "the base moves with what it describes",
-        Edit(
-            "reconciler/core/mirror.py",
-            "        if self.is_archived and self.write.is_direct:\n            return None\n",
-            "",
-        ),
-        tests=(API_RULED,),
+        Edit(QUERIES, "or r.known and row_security_active('customer') and not l.deleted", "or false and not l.deleted"),
+        tests=("tests/simulation/test_contract_held.py",),
     ),
     simulated(
         "a refusal that names no value keeps every value back",

@@ -108,7 +108,7 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "the brake is off",
         "what exceeds the allowance is held",
-        Edit(RECONCILE, "steps = brake(steps, self._brakes.grant(danger))", "steps = list(steps)"),
+        Edit(RECONCILE, "steps = brake(steps, granted)", "steps = list(steps)"),
         tests=(WEATHER,),
     ),
 )

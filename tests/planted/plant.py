@@ -129,7 +129,7 @@ class Suite:
                 raise Unplantable(f"fails without the fault, too: {', '.join(ignored)}")
             if said.returncode == 0:
                 return None, ""
-            failed = re.search(r"^FAILED (\S+(?:\[.*?\](?= - |$))?)", said.stdout, re.MULTILINE)
+            failed = re.search(r"^FAILED (\S+?(?:\[.*?\])?)(?= - |$)", said.stdout, re.MULTILINE)
             if said.returncode != 1 or failed is None:
                 raise Unplantable(said.stdout[-2000:] + said.stderr[-2000:])
             name = failed[1]
@@ -190,13 +190,13 @@ def table(rows: Sequence[Caught]) -> Iterator[str]:
 def main() -> int:
     """Plant what was asked for; 1 if a fault survives, or a seed has a problem without any."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", default="", help="a part of a fault's name")
+    parser.add_argument("names", nargs="*", default=[""], metavar="name", help="a part of a fault's name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", type=Path, help="write the results to this file as Markdown")
     asked = parser.parse_args()
-    faults = [fault for fault in FAULTS if asked.name in fault.name]
+    faults = [fault for fault in FAULTS if any(name in fault.name for name in asked.names)]
     if not faults:
-        parser.error(f"no fault has {asked.name!r} in its name")
+        parser.error(f"no fault has one of {asked.names} in its name")
     with tempfile.TemporaryDirectory() as name, database(Path(name) / "postgres") as dsn:
         suite = Suite(Path(name), dsn)
         unsound = suite.check() if any(fault.is_simulated for fault in faults) else []

@@ -92,6 +92,19 @@ def test_a_refused_row_wakes_when_its_value_changes(ruled: tuple[World, str]) ->
     assert parked(world) == []
 
 
+def test_a_refused_row_is_tried_once_however_often_its_contact_is_told(world: World) -> None:
+    world.sql("create sequence tries")
+    world.connection.execute(RAISING.replace("raise", "perform nextval('tries'); raise"))
+    contact = world.portal.create({"email": "c@example.com", "phone": PHONE})
+    world.event(contact.id)
+    world.quiet()
+    tries = world.sql("select last_value, is_called from tries")
+    assert tries[0]["is_called"]
+    world.event(contact.id)
+    world.quiet()
+    assert world.sql("select last_value, is_called from tries") == tries
+
+
 def test_a_refused_value_keeps_only_its_column_back(world: World, kai: Person) -> None:
     world.sql(SHORT)
     world.portal.edit(str(kai[1]), {"phone": PHONE, "company": "there"})
