@@ -111,6 +111,10 @@ class Herd:
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self._running[name].pid)
 
+    def is_started(self, name: str) -> bool:
+        """Whether it was started and not killed since; one that ended by itself counts as killed at the next try."""
+        return name in self._running
+
     def kill(self, name: str, *, only_worker: bool = False) -> None:
         """Kill a process and what it started; `only_worker`: only that, its parent starts another."""
         self.kills += 1

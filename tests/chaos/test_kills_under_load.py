@@ -51,7 +51,11 @@ def kill_one(system: System, processes: Herd) -> None:
 
 
 def kill_worker(system: System, processes: Herd) -> None:
-    processes.kill(system.random.choice(["api", "webhook"]), only_worker=True)
+    """Its parent starts another; where that is gone by itself, or had no worker yet, all is started again."""
+    name = system.random.choice(["api", "webhook"])
+    processes.kill(name, only_worker=True)
+    if not processes.is_started(name):
+        processes.start(name)
 
 
 def kill_all(system: System, processes: Herd) -> None:
