@@ -1,6 +1,7 @@
 """What `db init` costs those who work on the table meanwhile."""
 
 import random
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def install(make: Callable[[], Rig]) -> Iterator[Line]:
         time.sleep(SECONDS)
     began = time.monotonic()
     with _worked(dsn) as busy:
-        process = rig.start(["-m", "reconciler", "db", "init"], {"DATABASE_URL": dsn})
+        process = rig.start(["-m", "reconciler", "db", "init"], {"DATABASE_URL": dsn}, stdout=subprocess.DEVNULL)
         if process.wait() != 0:
             raise RuntimeError("db init failed")
     taken = time.monotonic() - began

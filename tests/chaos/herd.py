@@ -112,7 +112,7 @@ class Herd:
         return psutil.Process(self._running[name].pid)
 
     def is_started(self, name: str) -> bool:
-        """Whether it was started and not killed since; one that ended by itself counts as killed at the next try."""
+        """Whether it was started, and neither killed since nor found dead by a kill."""
         return name in self._running
 
     def kill(self, name: str, *, only_worker: bool = False) -> None:

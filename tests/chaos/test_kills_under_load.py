@@ -51,7 +51,7 @@ def kill_one(system: System, processes: Herd) -> None:
 
 
 def kill_worker(system: System, processes: Herd) -> None:
-    """Its parent starts another; where that is gone by itself, or had no worker yet, all is started again."""
+    """Kill a server's worker, of which its parent starts another; a server without any is started again."""
     name = system.random.choice(["api", "webhook"])
     processes.kill(name, only_worker=True)
     if not processes.is_started(name):
