@@ -725,9 +725,11 @@ end $$;
 
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its own), so two
 -- marks of one pair are one claim. Marks that already cost a worker its life, or whose calls keep failing, are claimed
--- one at a time.
-create or replace function sync.claim(lanes integer[], most integer, lease interval, wanted text[] default null)
-returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, delays integer, privacy boolean) language plpgsql as $$
+-- one at a time. `untouched_since` leaves out the pairs that anybody has worked on since that number was given.
+drop function if exists sync.claim(integer[], integer, interval, text[]);
+create or replace function sync.claim(
+    lanes integer[], most integer, lease interval, wanted text[] default null, untouched_since bigint default null
+) returns table (uuid uuid, fence bigint, marks jsonb, attempts integer, delays integer, privacy boolean) language plpgsql as $$
 #variable_conflict use_column
 declare
     picked      text[] := '{}';
@@ -766,6 +768,7 @@ begin
     won := array(
         select l.uuid from sync.link l
         where l.uuid = any(pairs) and (l.lease_until is null or l.lease_until < now())
+        and (untouched_since is null or l.fence < untouched_since)
         order by l.uuid for update skip locked);
     -- Again: until they were locked, a merge may have led some elsewhere.
     select array_agg(r.subject), array_agg(r.uuid) into subjects, pairs from sync.resolved(picked) r;

@@ -87,6 +87,10 @@ class Sweep:
         """Wait for a call."""
         return self._budget.reserve(lane, 1)
 
+    def number(self) -> int:
+        """Return the number at which a page is read."""
+        return self._records.number()
+
     def read(self, start: int) -> Page:
         """Read a page from an id on."""
         page = self._hubspot.walk(str(start) if start else None)
@@ -96,18 +100,30 @@ class Sweep:
         return page
 
     def meet(
-        self, contacts: Sequence[Contact], part: Interval, *, cursor: str, unread: Sequence[Interval], lane: Lane
+        self,
+        contacts: Sequence[Contact],
+        part: Interval,
+        *,
+        cursor: str,
+        unread: Sequence[Interval],
+        lane: Lane,
+        read_at: int,
     ) -> None:
-        """Mark what is missing and what is news in a part of the id space, and reconcile the news from its page."""
+        """Mark what is missing and what is news in a part of the id space, and reconcile the news from its page.
+
+        Not from its page what somebody was told of, or has looked at, since the page was read at the number `read_at`.
+        """
         start, end = part
         met = [contact.id for contact in contacts]
         missing = self._records.miss(after=start - 1, upto=end - 1, met=met, lane=lane)
         if missing:
             log.info("sweep.missing", contacts=missing)
         news = self._records.meet(contacts, lane=lane, cursor=cursor, value={"unread": unread})
-        known = {contact.id: contact for contact in contacts if contact.id in news}
-        if known:
-            claims = self._marks.claim(len(known), lanes=[lane], only=[Subject.contact(each) for each in known])
+        fresh = [Subject.contact(each) for each, generation in news.items() if generation is not None]
+        if fresh:
+            claims = self._marks.claim(len(fresh), lanes=[lane], only=fresh, untouched_since=read_at)
+            marks = {mark for claim in claims for mark in claim.marks}
+            known = {each.id: each for each in contacts if (Subject.contact(each.id).key, news.get(each.id)) in marks}
             self._reconciler.reconcile(claims, known)
 
     def end(self, cursor: str, lane: Lane) -> None:
@@ -184,6 +200,7 @@ class _Walk:
     def _page(self, stretch: Stretch) -> None:
         clock = self._sweep.clock
         with self._sweep.call(self._lane):
+            read_at = self._sweep.number()
             began = clock()
             page = self._sweep.read(stretch.at)
             answered = clock() - began
@@ -197,7 +214,7 @@ class _Walk:
         # The cursor says what is committed: other walkers' pages under way are still unread in it.
         with self._sweep.at_work:
             began = clock()
-            self._sweep.meet(contacts, part, cursor=self._cursor, unread=unread, lane=self._lane)
+            self._sweep.meet(contacts, part, cursor=self._cursor, unread=unread, lane=self._lane, read_at=read_at)
             met = clock() - began
         with self._moved:
             self._meeting = met

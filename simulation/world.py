@@ -113,8 +113,7 @@ class World:
         self.lost_in_erased: set[int] = set()
         self.events: list[Event] = []
         self.waiting: list[Event] = []
-        self.is_lossy = False
-        self.has_swept = False
+        self.is_lossy = random.random() < 0.5
         self.portal.ledger.deliver_to(self._hear)
         self.processes = [Process(self) for _ in range(3)]
         self.people = People(self, random, wild=self.wild)
@@ -173,9 +172,7 @@ class World:
         if chance > 0.15:
             self.waiting.remove(event)
         # Only a privacy deletion cannot be found out in any other way.
-        if chance > 0.95 and event.kind != "privacyDeletion":
-            self.is_lossy = True
-        else:
+        if not (self.is_lossy and chance > 0.95 and event.kind != "privacyDeletion"):
             self.arrive(event)
         return True
 
@@ -202,7 +199,6 @@ class World:
 
     def look_at_all(self) -> bool:
         process = self.random.choice(self.processes)
-        self.has_swept = True
         return self._alone("sweep", process.sweep.run)
 
     def _begin(self, name: str, work: Callable[[], object]) -> bool:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import memory
 import psycopg
 import pytest
+from disturbed import DisturbedPool
 from psycopg.conninfo import make_conninfo
 from world import World
 
@@ -88,6 +89,13 @@ def empty(server: str) -> Iterator[str]:
 def database(dsn: str) -> Iterator[Database]:
     with open_pool(dsn, size=8) as pool:
         yield Database(pool)
+
+
+@pytest.fixture
+def pool(dsn: str) -> Iterator[DisturbedPool]:
+    """The connections of another process, before whose statements something may happen."""
+    with open_pool(dsn, size=8) as pool:
+        yield DisturbedPool(pool)
 
 
 @pytest.fixture

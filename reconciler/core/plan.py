@@ -164,13 +164,7 @@ def _by_existence(pair: Pair, around: Surroundings, rules: Rules) -> Step:
         case Existence.CREATE:
             return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, around, _open(pair))
         case Existence.AGREE:
-            return _agree_dead(pair)
-
-
-def _agree_dead(pair: Pair) -> Step:
-    if pair.customer is None and pair.link.alive is None:
-        return Step(pair=pair, local=Local.FORGET, closes=_open(pair))
-    return Step(pair=pair, alive=False, closes=_open(pair))
+            return Step(pair=pair, alive=False, closes=_open(pair))
 
 
 def _archive(pair: Pair, rules: Rules) -> Step:

@@ -111,9 +111,17 @@ class Marks(Protocol):
         """Return the first of these lanes that has due marks."""
 
     def claim(
-        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+        self,
+        limit: int,
+        *,
+        lanes: Collection[Lane] = tuple(Lane),
+        only: Collection[Subject] | None = None,
+        untouched_since: int | None = None,
     ) -> list[Claim]:
-        """Lease up to `limit` due pairs; `only` claims these subjects, due or not."""
+        """Lease up to `limit` due pairs; `only` claims these subjects, due or not.
+
+        `untouched_since` leaves out the pairs that anybody has worked on since that number was given.
+        """
 
     def addresses(self, limit: int) -> list[tuple[str, int]]:
         """Take the due marks about addresses that no customer has, with their generations, for a while."""
@@ -274,8 +282,16 @@ class Records(Protocol):
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         """Return where a walk stands."""
 
-    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> set[ContactId]:
-        """Mark the contacts of a page that are news and save the cursor, in one transaction; return the news."""
+    def number(self) -> int:
+        """Return a number above all fences and generations that there are, and below all that there will be."""
+
+    def meet(
+        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
+    ) -> Mapping[ContactId, int | None]:
+        """Mark the contacts of a page that are news and save the cursor, in one transaction.
+
+        Returns the news with the generations of their marks; None: it was marked before.
+        """
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""

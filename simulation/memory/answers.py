@@ -89,8 +89,9 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
         return True
     tables.mark({f"c:{each.contact.id}", f"u:{uuid}"}, 0)
     tables.close([intent.id for intent in tables.intents_of(uuid)])
-    if uuid not in tables.customers:
-        tables.links.pop(uuid, None)
+    link = tables.links.get(uuid)
+    if link is not None and not link.edited and uuid not in tables.customers:
+        del tables.links[uuid]
     return False
 
 

@@ -60,7 +60,12 @@ class MemoryMarks:
                 mark.due = min(mark.due, now)
 
     def claim(
-        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+        self,
+        limit: int,
+        *,
+        lanes: Collection[Lane] = tuple(Lane),
+        only: Collection[Subject] | None = None,
+        untouched_since: int | None = None,
     ) -> list[Claim]:
         picked = self._picked(limit, lanes) if only is None else self._wanted(only)
         self._give_links(picked)
@@ -68,7 +73,7 @@ class MemoryMarks:
         won = {
             uuid: self._lease(self._tables.links[uuid])
             for uuid in sorted(set(filter(None, led.values())))
-            if self._is_free(uuid)
+            if self._is_free(uuid) and self._is_untouched(uuid, untouched_since)
         }
         claims: dict[CustomerId, list[tuple[str, MarkRow]]] = {}
         for subject, uuid in led.items():
@@ -133,6 +138,9 @@ class MemoryMarks:
         link = self._tables.links.get(uuid)
         return link is not None and not self._tables.is_leased(link)
 
+    def _is_untouched(self, uuid: CustomerId, since: int | None) -> bool:
+        return since is None or self._tables.links[uuid].fence < since
+
     def _lease(self, link: LinkRow) -> int:
         link.lease_until = self._tables.now() + timedelta(seconds=LEASE)
         link.fence = next(self._tables.numbers)
@@ -158,7 +166,7 @@ class MemoryMarks:
         for ending in endings:
             link = self._tables.links.get(ending.claim.uuid)
             if link is not None:
-                link.lease_until = None
+                link.lease_until, link.fence = None, next(self._tables.numbers)
             if link is not None and ending.is_exhausted:
                 why = Trouble(code="attempts_exhausted", fingerprint=fingerprint(RECORD, None))
                 link.trouble[RECORD] = why

@@ -257,7 +257,7 @@ class MemoryPairs:
                 case Attach() as attached:
                     self._attach(step, attached)
                 case Adopt(owner, contact):
-                    self._adopt(owner, contact)
+                    self._adopt(owner, contact, step.pair.uuid)
                 case Absorb() as merged if not self._may_absorb(merged):
                     self._tables.mark({f"u:{step.pair.uuid}"}, 1)
                 case Absorb() as merged:
@@ -288,7 +288,7 @@ class MemoryPairs:
             link.alive = True if link.alive is None and self._is_alive(uuid) else link.alive
         self._show(uuid)
 
-    def _adopt(self, owner: CustomerId, contact: ContactId) -> None:
+    def _adopt(self, owner: CustomerId, contact: ContactId, looked_at: CustomerId) -> None:
         tables = self._tables
         row, known = tables.customers.get(owner), tables.links.get(owner)
         is_creating = any(intent.kind is IntentKind.CREATE for intent in tables.intents_of(owner))
@@ -296,7 +296,7 @@ class MemoryPairs:
         if is_over or (known is not None and known.contact is not None):
             tables.mark({f"c:{contact}"}, 1)
             return
-        drop_placeholder(tables, contact, owner)
+        drop_placeholder(tables, contact, owner, looked_at=looked_at)
         link = tables.ensure_link(owner)
         if tables.owner(contact) is None:
             link.contact, link.seen, link.read = contact, None, None

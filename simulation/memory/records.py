@@ -23,11 +23,18 @@ class MemoryRecords:
     def cursor(self, name: str) -> Mapping[str, Any] | None:
         return self._tables.cursors.get(name)
 
-    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> set[ContactId]:
-        news = {contact.id for contact in contacts if self._is_news(contact)}
-        self._tables.mark({f"c:{each}" for each in news}, int(lane))
+    def number(self) -> int:
+        return next(self._tables.numbers)
+
+    def meet(
+        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
+    ) -> Mapping[ContactId, int | None]:
+        news = {contact.id: f"c:{contact.id}" for contact in contacts if self._is_news(contact)}
+        fresh = {subject for subject in news.values() if subject not in self._tables.marks}
+        self._tables.mark(news.values(), int(lane))
         self._tables.cursors[cursor] = dict(value)
-        return news
+        marks = self._tables.marks
+        return {each: marks[subject].generation if subject in fresh else None for each, subject in news.items()}
 
     def _is_news(self, contact: Contact) -> bool:
         if self._tables.aliases.get(contact.id, (None, "former"))[1] != "former":

@@ -105,11 +105,14 @@ def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: C
     return True
 
 
-def drop_placeholder(tables: Tables, contact: ContactId, owner: CustomerId) -> None:
+def drop_placeholder(
+    tables: Tables, contact: ContactId, owner: CustomerId, *, looked_at: CustomerId | None = None
+) -> None:
     """Drop the link of a contact that turned out to belong to a customer."""
     link = tables.owner(contact)
-    is_nobody = link is not None and link.alive is None and not link.unseen and link.uuid not in tables.customers
-    if link is not None and is_nobody and link.uuid != owner:
+    if link is None or link.uuid == owner or link.alive is not None or link.uuid in tables.customers:
+        return
+    if not link.unseen or link.uuid == looked_at:
         del tables.links[link.uuid]
 
 

@@ -89,13 +89,6 @@ def api(make_api: Callable[..., ApiInProcess]) -> ApiInProcess:
 
 
 @pytest.fixture
-def pool(dsn: str) -> Iterator[DisturbedPool]:
-    """The connections of an API, before whose statements something may happen."""
-    with open_pool(dsn, size=8) as pool:
-        yield DisturbedPool(pool)
-
-
-@pytest.fixture
 def disturbed_api(world: World, pool: DisturbedPool) -> ApiInProcess:
     return api_in_process(world, Database(pool))
 

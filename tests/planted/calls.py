@@ -4,10 +4,13 @@ from fault import Edit, Fault, real, simulated
 from places import (
     BASE,
     BUDGET,
+    CONTRACT,
     MARKS,
     MIRROR,
+    PAGES,
     PLAN,
     POLL,
+    QUERIES,
     RECONCILE,
     RULES,
     SENDER,
@@ -135,6 +138,42 @@ FINDING: tuple[Fault, ...] = (
             "            after = FIRST\n",
         ),
         tests=(f"{RULES}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
+    ),
+    real(
+        "a sweep believes its page whatever was told meanwhile",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            SWEEP,
+            " if (Subject.contact(each.id).key, news.get(each.id)) in marks}",
+            "}",
+        ),
+        tests=(PAGES,),
+    ),
+    real(
+        "a sweep believes its page of what others have worked on meanwhile",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(SWEEP, ", untouched_since=read_at", ""),
+        tests=(PAGES,),
+    ),
+    real(
+        "the end of a claim leaves no trace",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            QUERIES,
+            "set lease_until = null, fence = nextval('sync.number')\n    from claimed",
+            "set lease_until = null\n    from claimed",
+        ),
+        tests=(PAGES,),
+    ),
+    simulated(
+        "marks of a page count as new ones (memory)",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            "simulation/memory/records.py",
+            "fresh = {subject for subject in news.values() if subject not in self._tables.marks}",
+            "fresh = set(news.values())",
+        ),
+        tests=(f"{CONTRACT}_records.py::test_of_its_news_a_page_says_which_were_marked_before",),
     ),
     real(
         "a walker's cursor says that the others' pages are done",

@@ -3,7 +3,7 @@
 BASE, ENDS, MARKS = (f"tests/postgres/test_{name}.py" for name in ("base", "ends", "marks"))
 ERASE, IDENTITY, WEATHER = (f"tests/postgres/test_{name}.py" for name in ("erase", "identity", "weather"))
 ALIVE, THROUGH = (f"tests/postgres/test_{name}.py" for name in ("being_alive", "write_through"))
-MERGED, WINDOWS = (f"tests/postgres/test_{name}.py" for name in ("merged_contacts", "windows"))
+MERGED, WINDOWS, PAGES = (f"tests/postgres/test_{name}.py" for name in ("merged_contacts", "windows", "pages"))
 RULES = "tests/postgres/test_rules.py"
 SPENDING = "tests/simulation/test_budget.py"
 CONTRACT = "tests/simulation/test_contract"

@@ -8,7 +8,7 @@ from scenes import answered, archived, claimed, contact, due_claims, later, link
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
-from reconciler.core.ports import DELAYS, Ending, Sent, Settled, Write
+from reconciler.core.ports import DELAYS, Ending, Lane, Sent, Settled, Write
 from reconciler.core.step import Absorb, Local, Step
 
 
@@ -88,6 +88,18 @@ def test_a_new_customer_is_not_waited_for_where_others_are_hidden(store: Store) 
     with store.hidden(ada):
         assert store.pairs.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
     assert store.has(eve, "email") == "eve@x.org"
+
+
+def test_a_hidden_customer_is_not_forgotten_when_somebody_else_has_the_contact_made_for_it(store: Store) -> None:
+    ada = store.insert(email="ada@x.org")
+    store.marks.next_lane(list(Lane))
+    create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    bob = linked(store, 1, email="bob@x.org")
+    with store.hidden(ada):
+        store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert store.links()[bob].contact == 1
+    assert store.links()[ada].edited == {"email"}
+    assert store.marked()[f"u:{ada}"].is_due
 
 
 def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> None:

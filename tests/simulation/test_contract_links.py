@@ -1,5 +1,6 @@
 """Who is linked with whom: attached, adopted, absorbed, forgotten, ignored, detached, erased (rules 2, 11, 12, 13)."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -150,6 +151,22 @@ def test_a_deleted_customer_adopts_what_its_open_create_made(store: Store) -> No
     store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
     link = store.links()[ada]
     assert (link.contact, link.alive) == (7, None)
+
+
+def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_write_reached_it(store: Store) -> None:
+    ada, bob = store.insert(email="ada@x.org"), store.insert(email="bob@x.org")
+    mine = pair(store, ada, contact(7, email="ada@x.org"))
+    store.delete(ada)
+    store.pairs.rearrange([Step(pair=mine, identity=Attach(ContactId(7)))])
+    store.pass_time(60)
+    known = replace(pair(store, 7), customer=mine.customer)
+    write = sent(store, known, values={"phone": "1"}, is_direct=True)
+    store.pairs.settle([(write, answered(7, later(5), phone="1"))])
+    assert store.links()[ada].unseen
+    store.pass_time(60)
+    gone = pair(store, 7, contact(7, email="bob@x.org"))
+    store.pairs.rearrange([Step(pair=gone, identity=Adopt(owner=bob, contact_id=ContactId(7)))])
+    assert {uuid: link.contact for uuid, link in store.links().items()} == {bob: 7}
 
 
 def test_two_linked_contacts_merged_leave_one_link(store: Store) -> None:

@@ -8,7 +8,7 @@ from stores import Store
 
 from reconciler.core.brake import Danger, Limit, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Trouble
-from reconciler.core.ports import ATTEMPTS, Ending, Lane
+from reconciler.core.ports import ATTEMPTS, Ending, Lane, Subject
 from reconciler.core.step import Local, Step, fingerprint, waiting_for
 
 FIRST, LAST = CustomerId(UUID(int=0)), CustomerId(UUID(int=2**128 - 1))
@@ -51,6 +51,31 @@ def test_a_cursor_moves_on_with_each_page(store: Store) -> None:
         store.records.meet([], lane=Lane.BULK, cursor="walk", value={"after": n})
     assert store.records.cursor("walk") == {"after": 2}
     assert store.records.cursor("poll") is None
+
+
+def test_of_its_news_a_page_says_which_were_marked_before(store: Store) -> None:
+    store.marks.mark([Subject.contact(1)], lane=Lane.AUDIT)
+    since = store.records.number()
+    news = store.records.meet([contact(1), contact(2)], lane=Lane.BULK, cursor="walk", value={})
+    generation = news[ContactId(2)]
+    assert news == {1: None, 2: generation}
+    assert generation is not None
+    assert generation > since
+    (claim,) = store.marks.claim(1, only=[Subject.contact(2)])
+    assert claim.marks == (("c:2", generation),)
+    assert {mark.lane for mark in store.marked().values()} == {Lane.BULK}
+
+
+def test_a_pair_that_somebody_has_worked_on_since_is_not_claimed_as_untouched(store: Store) -> None:
+    untouched, at_work = claimed(store, 1), claimed(store, 2)
+    done(store, untouched)
+    since = store.records.number()
+    done(store, at_work)
+    subjects = [Subject.contact(each) for each in (1, 2, 3)]
+    store.marks.mark(subjects, lane=Lane.BULK)
+    claims = store.marks.claim(3, only=subjects, untouched_since=since)
+    assert {subject for claim in claims for subject, _ in claim.marks} == {"c:1", "c:3"}
+    assert not store.marked()["c:2"].is_due
 
 
 def test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen(store: Store) -> None:

@@ -66,7 +66,7 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Tak
     if not owners:
         return _at_home(work, taken)
     for contact_id, uuid in owners.items():
-        work.run("drop_placeholder", contact=contact_id, owner=uuid)
+        work.run("drop_placeholder", contact=contact_id, owner=uuid, looked_at=None)
     rows = [row for row in work.rows("owners", contacts=list(owners), ours=[]) if row["uuid"] != owners[row["linked"]]]
     if any(row["placeholder"] for row in rows):
         raise Busy("a worker has just claimed a contact of ours", delay=0.0)

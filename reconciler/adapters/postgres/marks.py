@@ -27,11 +27,17 @@ class PostgresMarks:
         return None if row is None else Lane(row["asked"])
 
     def claim(
-        self, limit: int, *, lanes: Collection[Lane] = tuple(Lane), only: Collection[Subject] | None = None
+        self,
+        limit: int,
+        *,
+        lanes: Collection[Lane] = tuple(Lane),
+        only: Collection[Subject] | None = None,
+        untouched_since: int | None = None,
     ) -> list[Claim]:
         wanted = None if only is None else [subject.key for subject in only]
+        asked = {"lanes": [int(lane) for lane in lanes], "only": wanted, "untouched_since": untouched_since}
         with self._database.own() as work:
-            rows = work.rows("claim", lanes=[int(lane) for lane in lanes], limit=limit, lease=LEASE, only=wanted)
+            rows = work.rows("claim", limit=limit, lease=LEASE, **asked)
         return [claim_of(row) for row in rows]
 
     def addresses(self, limit: int) -> list[tuple[str, int]]:

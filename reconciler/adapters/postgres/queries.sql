@@ -34,7 +34,7 @@ select sync.wake()
 select asked from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place) where exists (select from sync.mark m where m.lane = asked and m.due <= now()) order by place limit 1
 
 -- claim: lease due pairs
-select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[])
+select uuid, fence, marks, attempts, delays, privacy from sync.claim(%(lanes)s::integer[], %(limit)s, %(lease)s * interval '1 second', %(only)s::text[], %(untouched_since)s::bigint)
 
 -- lease: lease pairs for an API write whose row nobody holds; customers that have no link yet get the row a lease sits on
 with loose as materialized (
@@ -95,7 +95,8 @@ on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
 with claimed as (
     select * from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint, subjects text[])
 ), held as (
-    update sync.link l set lease_until = null from claimed c where l.uuid = c.uuid and l.fence = c.fence returning l.uuid
+    update sync.link l set lease_until = null, fence = nextval('sync.number')
+    from claimed c where l.uuid = c.uuid and l.fence = c.fence returning l.uuid
 )
 select uuid from held union all select c.uuid from claimed c
 where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
@@ -441,8 +442,8 @@ returning l.uuid
 -- show_contacts: show the contact id in the customer row
 update customer c set contactid = l.contact from sync.link l where l.uuid = c.uuid and c.uuid = any(%(uuids)s::uuid[]) and c.contactid is distinct from l.contact
 
--- drop_placeholder: the link of a contact that turned out to belong to a customer
-delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and unseen = '{}' and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
+-- drop_placeholder: the link of a contact that turned out to belong to a customer; one that an API write has reached goes only if it is `looked_at`
+delete from sync.link where contact = %(contact)s and uuid <> %(owner)s and alive is null and (unseen = '{}' or uuid = %(looked_at)s) and not exists (select from customer c where c.uuid = sync.link.uuid) returning uuid
 
 -- may_adopt: whether somebody can take a contact: he has none, and is not deleted, but for a create that is still open
 select %(owner)s as uuid where not exists (select from sync.link where uuid = %(owner)s and contact is not null)
@@ -521,20 +522,28 @@ select hash, contact from sync.erase(%(uuid)s)
 -- refuse_erased: fail if one of these addresses was erased, and keep erases out until this transaction ends
 select sync.refuse_erased(%(addresses)s::text[])
 
--- drop_links: links without a customer: it could not be inserted, or another link has the contact of its create
-delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and not exists (select from customer c where c.uuid = l.uuid)
+-- drop_links: links that never had a customer (one that was edited may be hidden): it could not be inserted, or another link has the contact of its create
+delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and edited = '{}' and not exists (select from customer c where c.uuid = l.uuid)
 
--- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows
+-- number: a number above all fences and generations there are
+select nextval('sync.number') as number
+
+-- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows; says the generation of the marks that are new
 with page as (
     select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
     select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact and a.kind <> 'former'
     where a.contact is null and (l.contact is null or l.read is null or l.read < p.updated or l.alive is distinct from true
         or l.trouble -> '*' ->> 'code' = 'held_missing')
+), fresh as (
+    insert into sync.mark (subject, lane) select 'c:' || contact, %(lane)s from news order by 1
+    on conflict do nothing returning subject, generation
 ), marked as (
-    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news having count(*) > 0
+    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s)
+    from news where 'c:' || contact not in (select subject from fresh) having count(*) > 0
 )
-select contact from news where (select count(*) from marked) >= 0
+select contact, generation from news left join fresh on subject = 'c:' || contact
+where (select count(*) from marked) >= 0
 
 -- mark_missing: mark linked contacts that a walk over the whole id space did not meet
 with missing as (

@@ -17,7 +17,7 @@ def rearrange(work: Work, step: Step) -> None:
             if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:
                 work.run("inherit", heir=step.pair.uuid, giver=former)
                 work.run("show_contacts", uuids=[former])
-            work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid)
+            work.run("drop_placeholder", contact=contact_id, owner=step.pair.uuid, looked_at=None)
             link = step.pair.link
             row = {"uuid": link.uuid, "fence": step.pair.fence, "contact": contact_id, "known": link.contact_id}
             work.run("attach", rows=to_json([row]))
@@ -25,7 +25,7 @@ def rearrange(work: Work, step: Step) -> None:
         case Adopt(owner, contact_id) if work.row("may_adopt", owner=owner) is None:
             work.run("mark", subjects=[f"c:{contact_id}"], lane=1, privacy=False)
         case Adopt(owner, contact_id):
-            work.run("drop_placeholder", contact=contact_id, owner=owner)
+            work.run("drop_placeholder", contact=contact_id, owner=owner, looked_at=step.pair.uuid)
             work.run("ensure_links", uuids=[owner])
             work.run("adopt", contact=contact_id, owner=owner)
             work.run("show_contacts", uuids=[owner])

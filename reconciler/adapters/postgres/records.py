@@ -23,12 +23,19 @@ class PostgresRecords:
         row = self._database.row("read_cursor", name=name)
         return None if row is None else row["value"]
 
-    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> set[ContactId]:
+    def number(self) -> int:
+        row = self._database.row("number")
+        assert row is not None
+        return int(row["number"])
+
+    def meet(
+        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
+    ) -> Mapping[ContactId, int | None]:
         page = [{"contact": contact.id, "updated": contact.updated_at} for contact in contacts]
         with self._database.own() as work:
             rows = work.rows("mark_changed", page=to_json(page), lane=int(lane))
             work.run("save_cursor", name=cursor, value=to_json(value))
-        return {ContactId(row["contact"]) for row in rows}
+        return {ContactId(row["contact"]): row["generation"] for row in rows}
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         row = self._database.row("mark_missing", after=after, upto=upto, met=list(met), lane=int(lane))
