@@ -58,8 +58,8 @@ def test_a_create_whose_row_stayed_as_it_was_leaves_nothing_to_look_at(store: St
     ada = store.insert(firstname="Ada")
     claim = claimed(store, ada)
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"firstname": "Ada"})
-    done(store, claim)
     store.pairs.settle([(create, answered(1, later(5), firstname="Ada", lifecyclestage="lead"))])
+    done(store, claim)
     assert not store.marked()
 
 
