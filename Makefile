@@ -18,6 +18,9 @@ READY := .venv/ready
 SEEDS ?= 20000
 BINARIES ?= /usr/lib/postgresql/15/bin
 
+# What one process of a run has compiled, the others find.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup dev test older lint format record expose postman simulate chaos outages fuzz planted bench
 
 $(READY): requirements.txt requirements-dev.txt

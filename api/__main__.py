@@ -1,118 +1,10 @@
 """`python -m api`: serves the API. Settings: see reconciler.settings.Api."""
 
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from api.app import Services, make_app
-from api.auth import Tokens
-from api.customers import Customers
-from api.places import WAITING, Places
-from api.reading import REPLICA_DEADLINE, REPLICA_WAIT, Reader
-from api.status import Status
-from api.together import Together
-from reconciler import log
-from reconciler.adapters.postgres.database import SHORT_DEADLINE, Database, lasting
-from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.bodies import Bodies
-from reconciler.intake import Intake
-from reconciler.secret_values import secrets_in
-from reconciler.sender import Sender
-from reconciler.settings import Api, InvalidSettings, load, secret_source
-from reconciler.start import Account
-from reconciler.wiring import Parts, build
-from reconciler.write_through import WriteThrough
-from reconciler.wsgi import end_with_parent, serve
-
-FEW = 2
-"""Connections for reads (those at the same time are one question), and for the health."""
-
-READ_DEADLINE = 2.0
-"""Seconds in which a read is answered."""
-
-HEALTH_WAIT = 1.0
-"""Seconds to wait for a connection to ask for the health by."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """Databases beside that of the writes, with connections of their own: nobody waits for what holds a write up.
-
-    Reads go to the replica if there is one.
-    """
-
-    reads: Database
-    health: Database
-    replica: Database | None = None
-
-
-def services(settings: Api, parts: Parts, beside: Beside) -> Services:
-    """Put the API together from the parts of the sync."""
-    desk = PostgresDesk(parts.database)
-    account = Account(parts)
-    write_through = WriteThrough(
-        desk=desk,
-        marks=parts.marks,
-        pairs=parts.pairs,
-        sender=Sender(parts.pairs, parts.hubspot),
-        budget=parts.budget,
-        reconciler=parts.reconciler,
-        sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
-    )
-    intake = Intake(
-        desk=desk,
-        marks=parts.marks,
-        pairs=parts.pairs,
-        hubspot=parts.hubspot,
-        budget=parts.budget,
-        reconciler=parts.reconciler,
-        sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
-    )
-    key = settings.token_issuer_key
-    near = None if beside.replica is None else Together(PostgresDesk(beside.replica).by_address)
-    customers = Customers(desk, write_through, intake, account.require)
-    return Services(
-        customers=customers,
-        account=account,
-        reader=Reader(Together(PostgresDesk(beside.reads).by_address), near),
-        desk=desk,
-        bodies=Bodies(),
-        places=Places(settings.api_threads),
-        tokens=Tokens(*secrets_in(settings.jwt_secret.get_secret_value())),
-        status=Status(beside.health),
-        issuer_key=None if key is None else key.get_secret_value(),
-        is_issuer_open=settings.open_token_issuer and settings.api_host in ("127.0.0.1", "::1", "localhost"),
-    )
-
-
-def application() -> Callable[..., Iterable[bytes]]:
-    """Return the app of one server process."""
-    end_with_parent()
-    settings = load(Api)
-    log.configure(style=settings.log_format, level=settings.log_level, process="api")
-    dsn = secret_source("DATABASE_URL", settings.database_url)
-    writes = lasting(dsn, size=settings.database_pool, deadline=SHORT_DEADLINE, is_brief=True)
-    beside = Beside(
-        reads=lasting(dsn, size=FEW, deadline=READ_DEADLINE),
-        health=lasting(dsn, size=FEW, wait=HEALTH_WAIT, deadline=READ_DEADLINE),
-        replica=_replica(settings),
-    )
-    served = services(settings, build(settings, writes), beside)
-    served.bodies.watch()
-    # Without a delay of the first answer.
-    threading.Thread(target=served.account.look, daemon=True, name="account").start()
-    return make_app(served)
-
-
-def _replica(settings: Api) -> Database | None:
-    if settings.database_read_url is None:
-        return None
-    dsn = secret_source("DATABASE_READ_URL", settings.database_read_url)
-    return lasting(dsn, size=FEW, wait=REPLICA_WAIT, deadline=REPLICA_DEADLINE)
+from api.places import WAITING
+from reconciler.settings import Api, InvalidSettings, load
+from reconciler.wsgi import serve
 
 
 def main() -> int:
@@ -123,7 +15,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     serve(
-        "api.__main__:application",
+        "api.wiring:application",
         host=settings.api_host,
         port=settings.api_port,
         processes=settings.api_processes,

@@ -10,7 +10,7 @@ from bench.load import wrk
 from bench.report import Line
 from bench.rig import Rig
 
-APP = "api.__main__:application"
+APP = "api.wiring:application"
 OTHERS = {
     "gunicorn": ("gunicorn", f"{APP}()", "-k", "gthread", "-w", "2", "--threads", "4", "-b", "127.0.0.1:{port}"),
     "waitress": ("waitress", "--threads=8", "--listen=127.0.0.1:{port}", "--call", APP),

@@ -3,12 +3,14 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import memory
 import psycopg
 import pytest
+from databases import Databases, Lent
 from disturbed import DisturbedPool
 from psycopg.conninfo import make_conninfo
 from world import World
@@ -65,14 +67,24 @@ def template(server: str) -> Iterator[str]:
         connection.execute(f'drop database "{name}" with (force)')
 
 
+@pytest.fixture(scope="session")
+def databases(server: str, template: str) -> Iterator[Databases]:
+    with ExitStack() as stack:
+        databases = Databases(server, template, stack)
+        yield databases
+        databases.close()
+
+
 @pytest.fixture
-def dsn(server: str, template: str) -> Iterator[str]:
-    """The connection string of a fresh database."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
-        yield make_conninfo(server, dbname=name)
-        connection.execute(f'drop database "{name}" with (force)')
+def lent(databases: Databases) -> Iterator[Lent]:
+    with databases.lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def dsn(lent: Lent) -> str:
+    """The connection string of a database without a row."""
+    return lent.dsn
 
 
 @pytest.fixture
@@ -86,9 +98,8 @@ def empty(server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(dsn: str) -> Iterator[Database]:
-    with open_pool(dsn, size=8) as pool:
-        yield Database(pool)
+def database(lent: Lent) -> Database:
+    return Database(lent.pool)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from callers import Caller, Reply
 from deliveries import URL
 from systems import documented
 
-from api.__main__ import Beside, services
 from api.app import make_app
 from api.auth import ALGORITHM
+from api.wiring import Beside, services
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
@@ -22,11 +22,11 @@ from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError
 from reconciler.erase import erase
 from reconciler.settings import Api, load
-from webhook.__main__ import StoringInbox
 from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
+from webhook.wiring import StoringInbox
 
 Act = tuple[str, dict[str, Any]]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import psycopg
 import pytest
 import running_servers
 import structlog
+from databases import Databases
 from disturbed import DisturbedPool
 from systems import (
     KAI,
@@ -18,7 +18,6 @@ from systems import (
     ServedApi,
     api_environment,
     api_in_process,
-    new_database,
     webhook_environment,
 )
 from world import World
@@ -42,41 +41,6 @@ def logged(all_logged: Logged) -> Iterator[Logged]:
     assert not [event for event in all_logged if event["event"].endswith(".bug")]
 
 
-@pytest.fixture(scope="session")
-def used_dsn(server: str, template: str) -> Iterator[str]:
-    with new_database(server, template) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def dsn(used_dsn: str) -> str:
-    """A database as after its creation: emptied, which is faster than a new one for each of many small tests."""
-    with psycopg.connect(used_dsn) as connection:
-        connection.execute("set local session_replication_role = replica")
-        kept = ("secret", "lane", "slot")
-        tables = connection.execute(
-            "select tablename from pg_tables where schemaname = 'sync' and tablename <> all(%s)", [list(kept)]
-        ).fetchall()
-        emptied = ("customer", *(f"sync.{name}" for (name,) in tables), "sync.secret where name <> 'salt'")
-        connection.execute(
-            ";".join(
-                (
-                    *(f"delete from {each}" for each in emptied),
-                    "update sync.slot set at = '-infinity' where at > '-infinity'",
-                    "update sync.lane set wanted = '-infinity'",
-                )
-            )
-        )
-    return used_dsn
-
-
-@pytest.fixture
-def altered_dsn(server: str, template: str) -> Iterator[str]:
-    """A database of its own, for tests that alter its table."""
-    with new_database(server, template) as dsn:
-        yield dsn
-
-
 @pytest.fixture
 def make_api(world: World, database: Database) -> Callable[..., ApiInProcess]:
     """Make an API with settings of one's own."""
@@ -94,12 +58,11 @@ def disturbed_api(world: World, pool: DisturbedPool) -> ApiInProcess:
 
 
 @pytest.fixture(scope="session")
-def shared_world(server: str, template: str) -> Iterator[World]:
+def shared_world(databases: Databases) -> Iterator[World]:
     """Two sides for all the requests that must leave no trace on either."""
     with ExitStack() as stack:
-        dsn = stack.enter_context(new_database(server, template))
-        pool = stack.enter_context(open_pool(dsn, size=8))
-        yield stack.enter_context(World.open(dsn, Database(pool)))
+        lent = stack.enter_context(databases.lend())
+        yield stack.enter_context(World.open(lent.dsn, Database(lent.pool)))
 
 
 @pytest.fixture(scope="session")

@@ -1,34 +1,31 @@
 """The API and the receiver as the tests use them: in process, and as the processes they are."""
 
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import running_servers
 import structlog
 from callers import Caller
 from deliveries import APP, PORTAL, SECRET, URL
-from psycopg.conninfo import make_conninfo
 from world import RATE, World
 
-from api.__main__ import Beside, services
 from api.app import Services, make_app
 from api.auth import Role, Tokens
 from api.routes import ROUTES
+from api.wiring import Beside, services
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
 from reconciler.bodies import Bodies
 from reconciler.settings import Api, Webhook, load
-from webhook.__main__ import StoringInbox, receiving
 from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
+from webhook.wiring import StoringInbox, receiving
 
 JWT_SECRET = "a-jwt-secret-of-more-than-32-bytes-0123456789"
 ISSUER_KEY = "an-issuer-key-0123456789"
@@ -75,16 +72,6 @@ class Logged(list[dict[str, Any]]):
     def __call__(self, _: Any, method: str, event: dict[str, Any]) -> Any:
         self.append({**event, "level": method})
         raise structlog.DropEvent
-
-
-@contextmanager
-def new_database(server: str, template: str) -> Iterator[str]:
-    """A database of its own, for fixtures that outlive a test."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
-        yield make_conninfo(server, dbname=name)
-        connection.execute(f'drop database "{name}" with (force)')
 
 
 def api_environment(world: World, **more: str) -> dict[str, str]:

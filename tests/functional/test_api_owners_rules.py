@@ -28,11 +28,6 @@ BAD = "123456789012345678901234567890"
 UWE = {**KAI, "email": "uwe@hubspot.com", "phone": "2"}
 
 
-@pytest.fixture
-def dsn(altered_dsn: str) -> str:
-    return altered_dsn
-
-
 @pytest.fixture(params=RULES)
 def ruled(api: ApiInProcess, request: pytest.FixtureRequest) -> tuple[ApiInProcess, str]:
     """An API with somebody who has the number, and a rule that lets nobody else have it."""

@@ -10,7 +10,7 @@ from standbys import standby_of
 from systems import ApiInProcess, api_environment
 from world import World, until
 
-from api.__main__ import Beside, services
+from api.wiring import Beside, services
 from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, Timely, open_pool
 from reconciler.settings import Api, load

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from databases import Databases
 from programs import dumped, program
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from running_servers import ROOT, bare
 from standbys import standby_of
-from systems import KAI, ApiInProcess, api_environment, api_in_process, new_database
+from systems import KAI, ApiInProcess, api_environment, api_in_process
 from test_commands import command
 from world import World
 
@@ -51,10 +52,10 @@ def copied(server: str, original: str, copy: Callable[[str, str, str], None]) ->
 
 
 @pytest.fixture(params=[by_template, by_dump])
-def staging(server: str, template: str, request: pytest.FixtureRequest) -> Iterator[World]:
+def staging(server: str, databases: Databases, request: pytest.FixtureRequest) -> Iterator[World]:
     """The sides of a copy: its database has everything of the linked one, its HubSpot is the same."""
     with ExitStack() as stack:
-        dsn = stack.enter_context(new_database(server, template))
+        dsn = stack.enter_context(databases.own())
         sandbox = stack.enter_context(start(rate_per_10s=0, search_per_second=0))
         with open_pool(dsn, size=4) as pool:
             original = World(sandbox, dsn, Database(pool))

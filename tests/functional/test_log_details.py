@@ -52,11 +52,6 @@ OWNERS = {
 }
 
 
-@pytest.fixture
-def dsn(altered_dsn: str) -> str:
-    return altered_dsn
-
-
 def hits(text: str) -> list[str]:
     return [line for line in text.splitlines() if any(word in line.lower() for word in TELLING)]
 

@@ -15,8 +15,8 @@ from systems import Hook
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
-from webhook.__main__ import StoringInbox
 from webhook.signature import WINDOW, Unsigned, Verifier
+from webhook.wiring import StoringInbox
 
 MIB = 1024 * 1024
 VECTORS = Path(__file__).parents[2].parent / "shared" / "hubspot" / "recordings" / "webhooks" / "signature-vectors.json"

@@ -10,22 +10,22 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "functional"))
 
 import running_servers
+from databases import Databases
 from deployed import Behind, create_kai
 from proxies import shipped_proxy
-from systems import JWT_SECRET, api_environment, new_database, webhook_environment
+from systems import JWT_SECRET, api_environment, webhook_environment
 from world import World
 
 from api.auth import Role, Tokens
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import Database
 
 
 @pytest.fixture(scope="session")
-def sides(server: str, template: str) -> Iterator[World]:
+def sides(databases: Databases) -> Iterator[World]:
     """Two sides of their own, for all requests of this folder."""
     with ExitStack() as stack:
-        dsn = stack.enter_context(new_database(server, template))
-        pool = stack.enter_context(open_pool(dsn, size=8))
-        yield stack.enter_context(World.open(dsn, Database(pool)))
+        lent = stack.enter_context(databases.lend())
+        yield stack.enter_context(World.open(lent.dsn, Database(lent.pool)))
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from databases import Databases
 from deliveries import event
 from lives import OTHER, PASSWORD, PERSON, SECRETS, WORD, Life, hits, live, running
 from programs import dumped
-from systems import new_database
 from wire import ask
 from world import World, until
 
-from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.database import Database
 from webhook.events import KINDS
 
 RENAMED = f"{WORD}.renamed@hubspot.com"
@@ -20,12 +20,11 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def life(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """The running system after a person's whole life; a conflict from before it started included."""
     with ExitStack() as stack:
-        dsn = stack.enter_context(new_database(server, template))
-        pool = stack.enter_context(open_pool(dsn, size=4))
-        world = stack.enter_context(World.open(dsn, Database(pool)))
+        lent = stack.enter_context(databases.lend())
+        world = stack.enter_context(World.open(lent.dsn, Database(lent.pool)))
         _be_in_conflict(world)
         life = stack.enter_context(running(world, tmp_path_factory.mktemp("life")))
         live(life)

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from world import World, until
 
-from api.__main__ import Beside, services
 from api.app import make_app
 from api.auth import Role, Tokens
+from api.wiring import Beside, services
 from reconciler import wiring
 from reconciler.reconcile import Reconciler
 from reconciler.settings import Api, load
