@@ -27,7 +27,7 @@ def until(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.005)
     return answer
 
 

@@ -17,7 +17,7 @@ from flows import FLOWS, OVERLAP, Flow
 from systems import api_environment
 from world import World, until
 
-STRIDE = int(os.environ.get("CHAOS_STRIDE", "180"))
+STRIDE = int(os.environ.get("CHAOS_STRIDE", "300"))
 CALLERS = ("repeats", "waits", "gives up")
 """What a caller without an answer does: ask again at once, ask again when all is settled, never ask again."""
 
@@ -71,7 +71,8 @@ def die_and_heal(
     begin_anew(world)
     acts = flow.begin(world)
     end = victims.order(environment, acts, **doom)
-    assert end.is_killed == (doom["how"] == "kill")
+    # A run may be over before that step: marks of one moment are worked off in one pass or in two.
+    assert end.is_killed == (doom["how"] == "kill") or len(end.steps) < doom["n"]
     assert not end.bugs, end.bugs
     is_told = heal(world, acting, flow, acts, end, caller)
     must = not flow.is_asked or is_told or caller != "gives up"

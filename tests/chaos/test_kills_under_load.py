@@ -11,7 +11,7 @@ import pytest
 from herd import Herd, herd
 from siege import HEALING, MODULES, System, assert_all_is_well, heal, prepare, start_all, summary
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))
 
 
 @pytest.mark.timeout(int(SECONDS * 2 + 4 * HEALING))

@@ -11,7 +11,7 @@ import pytest
 from simulation.run import run, run_many
 from simulation.world import World
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "500"))
 STEPS = 200
 BLOCKS = 10
 
