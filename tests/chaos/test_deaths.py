@@ -41,7 +41,7 @@ def acting(world: World, environment: dict[str, str]) -> Acting:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("how", ["kill", "fail"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("fail", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", list(FLOWS))
 def test_a_flow_that_ends_at_any_step_ends_whole_and_once(
     world: World, environment: dict[str, str], acting: Acting, victims: Victims, seed: int, name: str, how: str

@@ -15,6 +15,7 @@ WRITES = 12
 """Columns acknowledged between two kills, at least."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(int(KILLS * 40 + 3 * HEALING))
 def test_no_acknowledged_write_is_lost_when_postgres_is_killed(
     system: System, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ from api.auth import Role, Tokens
 
 READ, CREATE, UPDATE, ARCHIVE = (f"/batch/{name}" for name in ("read", "create", "update", "archive"))
 HOURS = "36000"
+LATE = pytest.param("late", marks=pytest.mark.long)
 
 
 class Sleeper:
@@ -164,7 +165,7 @@ def _edited(world: World, **values: str) -> None:
     world.event(contact.id)
 
 
-@pytest.mark.parametrize("when", ["after", "late"])
+@pytest.mark.parametrize("when", ["after", LATE])
 @pytest.mark.parametrize("doing", list(CHANGES))
 def test_a_reconciler_that_wakes_after_its_lease_changes_nothing_that_is_not_its_own(
     world: World, tmp_path: Path, doing: str, when: str
@@ -248,7 +249,7 @@ def test_a_reconciler_that_was_stopped_and_continued_ends_when_it_is_told_to(wor
         until(asleep.is_ended, seconds=15)
 
 
-@pytest.mark.parametrize("when", ["after", "late"])
+@pytest.mark.parametrize("when", ["after", LATE])
 @pytest.mark.parametrize("doing", ["PUT", "POST", "DELETE"])
 def test_an_api_that_wakes_after_its_lease_answers_and_undoes_nobodys_work(
     world: World, tmp_path: Path, doing: str, when: str

@@ -98,7 +98,10 @@ def test_every_kind_of_bad_weather_is_met_with_few_calls(world: World, hours: Ho
     assert_sound(world)
 
 
-@pytest.mark.parametrize(("status", "retry_after"), [(423, None), (477, "86400"), (503, "3600")])
+@pytest.mark.parametrize(
+    ("status", "retry_after"),
+    [(423, None), *(pytest.param(*each, marks=pytest.mark.long) for each in [(477, "86400"), (503, "3600")])],
+)
 def test_who_is_told_to_wait_waits_as_long_and_no_longer_than_ten_minutes(
     world: World, hours: Hours, status: int, retry_after: str | None
 ) -> None:
