@@ -25,6 +25,7 @@ from reconciler.core.fields import COLUMNS, normalised
 from sandbox import Sandbox
 
 HEALING = 90.0
+UNBRAKED = "100000000"
 MODULES = {"api": "api", "webhook": "webhook", "reconciler 1": "reconciler", "reconciler 2": "reconciler"}
 ORPHANS = """
 select to_jsonb(l) as link from sync.link l left join customer c using (uuid)
@@ -65,6 +66,9 @@ class System:
             "API_PORT": str(self.api_port),
             "WEBHOOK_PORT": str(self.webhook_port),
             "POLL_INTERVAL": "1",
+            # What is written in these minutes is no accident.
+            "BRAKE_CREATE": UNBRAKED,
+            "BRAKE_REWRITE": UNBRAKED,
             # No safety net: every mark must do.
             "SWEEP_INTERVAL": "36000",
         }
