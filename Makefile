@@ -44,7 +44,7 @@ simulate: $(READY)
 	$(BIN)/python -m simulation --seeds $(SEEDS)
 
 chaos: $(READY)
-	CHAOS_SECONDS=240 CHAOS_POSTGRES_KILLS=20 CHAOS_STRIDE=10 $(BIN)/python -m pytest tests/chaos -s -m "long or not long" $(ARGS)
+	CHAOS_SECONDS=240 CHAOS_STRIDE=10 $(BIN)/python -m pytest tests/chaos -s -m "long or not long" $(ARGS)
 
 outages: $(READY)
 	$(BIN)/python -m pytest tests/outages -m "long or not long" $(ARGS)

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,10 +68,8 @@ def template(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def databases(server: str, template: str) -> Iterator[Databases]:
-    with ExitStack() as stack:
-        databases = Databases(server, template, stack)
+    with Databases.open(server, template) as databases:
         yield databases
-        databases.close()
 
 
 @pytest.fixture

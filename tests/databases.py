@@ -3,7 +3,7 @@ lent again, with its connections: they know every statement, and a new one costs
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -31,15 +31,15 @@ select (select sum(hashtext((oid, xmin)::text)) from pg_class where oid >= 16384
     (select sum(hashtext((oid, xmin)::text)) from pg_namespace),
     (select count(*) from pg_policy), (select count(*) from pg_event_trigger), (select count(*) from pg_publication),
     (select count(*) from pg_default_acl), (select count(*) from pg_extension),
-    (select count(*) from pg_prepared_xacts),
+    (select count(*) from pg_prepared_xacts where database = current_database()),
     (select count(*) from pg_db_role_setting where setdatabase = pg_my_database.oid)
 from pg_database pg_my_database where datname = current_database()
 """
-"""Everything that a test may have altered in a database, or left in it, but rows."""
+"""What tests alter in a database, or leave in it, beside rows."""
 
-OTHERS = """
+OTHERS = f"""
 select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-and application_name <> 'lent'
+and application_name <> '{LENT}'
 """
 
 
@@ -57,10 +57,18 @@ class Lent:
 class Databases:
     """Makes databases, and lends again those that are as they were."""
 
-    def __init__(self, server: str, template: str, stack: ExitStack) -> None:
-        self._server, self._template, self._stack = server, template, stack
-        self._admin = stack.enter_context(psycopg.connect(server, autocommit=True))
+    def __init__(self, server: str, template: str, admin: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._server, self._template, self._admin = server, template, admin
         self._free: list[Lent] = []
+
+    @classmethod
+    @contextmanager
+    def open(cls, server: str, template: str) -> Iterator["Databases"]:
+        with psycopg.connect(server, autocommit=True) as admin:
+            databases = cls(server, template, admin)
+            yield databases
+            for lent in databases._free:
+                databases._end(lent)
 
     @contextmanager
     def lend(self) -> Iterator[Lent]:
@@ -70,22 +78,19 @@ class Databases:
         try:
             yield lent
         finally:
-            if not _emptied(lent, threads):
-                self._end(lent)
-            else:
+            if _emptied(lent, threads):
                 self._free.append(lent)
+            else:
+                self._end(lent)
 
     @contextmanager
     def own(self) -> Iterator[str]:
         """Make a database that nobody else is connected to."""
         name = self._clone()
-        yield self._dsn(name)
-        self._drop(name)
-
-    def close(self) -> None:
-        """End the databases that are free."""
-        for lent in self._free:
-            self._end(lent)
+        try:
+            yield self._dsn(name)
+        finally:
+            self._drop(name)
 
     def _made(self) -> Lent:
         name = self._clone()

@@ -72,7 +72,8 @@ def die_and_heal(
     acts = flow.begin(world)
     end = victims.order(environment, acts, **doom)
     # A run may be over before that step: marks of one moment are worked off in one pass or in two.
-    assert end.is_killed == (doom["how"] == "kill") or len(end.steps) < doom["n"]
+    is_early = not end.is_killed and len(end.steps) < doom["n"]
+    assert is_early or end.is_killed == (doom["how"] == "kill")
     assert not end.bugs, end.bugs
     is_told = heal(world, acting, flow, acts, end, caller)
     must = not flow.is_asked or is_told or caller != "gives up"

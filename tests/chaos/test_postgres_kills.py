@@ -10,7 +10,7 @@ from herd import herd
 from siege import HEALING, MODULES, System, assert_all_is_well, heal, prepare, start_all, summary
 from world import until
 
-KILLS = int(os.environ.get("CHAOS_POSTGRES_KILLS", "2"))
+KILLS = int(os.environ.get("CHAOS_POSTGRES_KILLS", "20"))
 WRITES = 12
 """Columns acknowledged between two kills, at least."""
 
