@@ -758,7 +758,8 @@ begin
 
     insert into sync.link (uuid, contact)
     select gen_random_uuid(), id from (select substr(s, 3)::bigint as id from unnest(picked) s where s like 'c:%') contacts
-    where not exists (select from sync.alias a where a.contact = id and a.kind <> 'former') order by id
+    where not exists (select from sync.link l where l.contact = id)
+    and not exists (select from sync.alias a where a.contact = id and a.kind <> 'former') order by id
     on conflict (contact) do nothing;
     insert into sync.link (uuid)
     select c.uuid from (select uuid from customer) c where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%') order by 1

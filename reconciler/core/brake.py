@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.core.contact import Trouble
 from reconciler.core.fields import Value, Values
@@ -25,8 +26,7 @@ class Danger(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What a step asks of the allowance, once: a kind, and for rewrites the column, as each is counted for itself."""
 
     kind: Danger
@@ -60,7 +60,7 @@ LIMITS: Limits = {
 
 def needed(steps: Sequence[Step]) -> Counter[Need]:
     """Count what these steps ask of the allowance."""
-    return Counter(need for step in steps for need in (*_of_record(step), *_of_columns(step).values()))
+    return Counter(need for step in steps for need in _asked(step).values())
 
 
 def brake(steps: Sequence[Step], granted: Mapping[Need, int]) -> list[Step]:
@@ -78,19 +78,15 @@ def held(steps: Sequence[Step]) -> dict[str, list[Step]]:
     return kinds
 
 
-def _of_record(step: Step) -> list[Need]:
+def _asked(step: Step) -> dict[str, Need]:
+    """Return what a step asks for: one for the record as a whole, or one for each column whose value it takes away."""
     if step.is_missing:
-        return [Need(Danger.MISSING)]
+        return {RECORD: Need(Danger.MISSING)}
     if step.local is Local.DELETE or step.remote is Remote.ARCHIVE:
-        return [Need(Danger.DELETE)]
+        return {RECORD: Need(Danger.DELETE)}
     if step.local is Local.INSERT or step.remote is Remote.CREATE:
-        return [Need(Danger.CREATE)]
-    return []
-
-
-def _of_columns(step: Step) -> dict[str, Need]:
-    """Return what a merge asks for each column whose value it takes away."""
-    if _of_record(step) or step.local is Local.REVIVE:
+        return {RECORD: Need(Danger.CREATE)}
+    if step.local is Local.REVIVE:
         return {}
     local = step.pair.customer.values if step.pair.customer is not None else {}
     remote = step.pair.contact.values if step.pair.contact is not None else {}
@@ -110,16 +106,14 @@ def _need(column: str, value: Value) -> Need:
 
 
 def _braked(step: Step, left: Counter[Need]) -> Step:
-    for need in _of_record(step):
-        if left[need] < 1:
-            return _held_record(step, need.kind)
-        left[need] -= 1
     beyond: dict[str, Danger] = {}
-    for column, need in _of_columns(step).items():
+    for column, need in _asked(step).items():
         if left[need] < 1:
             beyond[column] = need.kind
         else:
             left[need] -= 1
+    if RECORD in beyond:
+        return _held_record(step, beyond[RECORD])
     return _without(step, beyond) if beyond else step
 
 

@@ -40,6 +40,8 @@ class Contact:
     @property
     def addresses_beside(self) -> frozenset[str]:
         """The addresses that it has beside its own, and had, as far as they were read."""
+        if not self.other_addresses and not self.history:
+            return frozenset()
         had = {entry.value for entry in self.history.get("email", ()) if entry.value is not None}
         return (self.other_addresses | had) - {self.values.get("email")}
 

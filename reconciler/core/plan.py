@@ -236,18 +236,19 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     assert customer is not None
     assert contact is not None
     judge = Judge(pair, customer, rules)
+    following = _unedited_ahead(pair)
     merged = merge(
         base=pair.link.base,
         local=customer.values,
         remote=contact.values,
         ours=_ours(pair, rules),
-        ahead=_ahead(pair),
+        ahead=_values(following),
         judge=judge,
     )
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
     pull, pulled_trouble = _pullable(pair, merged, around)
-    setting = _values(each for each in _unedited_ahead(pair) if not each.is_overdue).keys()
+    setting = _values(each for each in following if not each.is_overdue).keys()
     push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, around)
     refused = {c for c, value in pull.items() if is_row_parked(pair) or _is_refused_here(pair, c, value)}
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
@@ -298,7 +299,9 @@ def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
 def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
     """Leave out an address that another live customer holds; `addresses` puts back the ones that move away."""
     address = merged.pull.get("email")
-    holder = around.holders.get(address) if address is not None else None
+    if address is None:
+        return merged.pull, {}
+    holder = around.holders.get(address)
     pull = {column: value for column, value in merged.pull.items() if column != "email"}
     if address in around.tombstoned:
         return pull, _troubled(pair, "email", "erased_subject", address)
@@ -317,22 +320,17 @@ def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
     return ours
 
 
-def _ahead(pair: Pair) -> dict[str, set[Value]]:
-    """Return what API writes brought to HubSpot and the row is to take."""
-    return _values(_unedited_ahead(pair))
-
-
-def _unedited_ahead(pair: Pair) -> Iterable[Intent]:
+def _unedited_ahead(pair: Pair) -> list[Intent]:
     """Return the API writes that the row is to follow: not where it was edited since they began.
 
     While such a write is under way, the row's older value is not pushed over it.
     """
     edited = pair.link.edited
-    return (
+    return [
         replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
         for each in pair.intents
         if each.is_ahead
-    )
+    ]
 
 
 def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
@@ -366,6 +364,8 @@ def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]
 
 def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
     """Leave out what HubSpot refused before and has not changed since, and what it takes from nobody at the moment."""
+    if not values:
+        return {}
     free = {c: v for c, v in values.items() if c not in around.suspended and not _is_parked(pair, c, v)}
     is_refused = _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(free))
     return {} if is_refused else free

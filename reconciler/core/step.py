@@ -197,6 +197,8 @@ class Step:
     @property
     def lifted(self) -> list[str]:
         """What was held and is not any more: it was let go, or there is nothing left to hold."""
+        if not self.pair.link.trouble:
+            return []
         held = {c for c, why in self.pair.link.trouble.items() if why.code.startswith(HELD)}
         return [] if self.waits or self.is_stale or self.needs_history else sorted(held - self.trouble.keys())
 

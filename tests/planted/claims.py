@@ -47,7 +47,7 @@ CLAIMS: tuple[Fault, ...] = (
         "fences are checked when marks are cleared",
         Edit(
             "reconciler/adapters/postgres/marks.py",
-            "endings = [ending for ending in endings if ending.claim.uuid in held]",
+            "endings = [ending for ending in endings if ending.claim.uuid not in lost]",
             "endings = list(endings)",
         ),
         tests=(f"{RULES}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),

@@ -134,8 +134,8 @@ PEOPLE: tuple[Fault, ...] = (
         "never more calls in any window than the budget",
         Edit(
             QUERIES,
-            "where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'\n",
-            "where kind = %(kind)s and at <= clock_timestamp() and %(window)s::float8 > 0\n",
+            "where kind = %(kind)s and at <= (select clock_timestamp()) - %(window)s * interval '1 second'\n",
+            "where kind = %(kind)s and at <= (select clock_timestamp()) and %(window)s::float8 > 0\n",
         ),
         tests=(f"{RULES}::test_no_window_has_more_calls_than_the_budget",),
     ),

@@ -56,8 +56,8 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
 
 def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
     owners = {each.contact.id: each.write.pair.uuid for each in written if each.write.kind is IntentKind.CREATE}
-    rows = work.rows("ignored", contacts=list(owners)) if owners else []
-    return [owners[row["contact"]] for row in rows]
+    rows = work.rows("set_apart", contacts=list(owners)) if owners else []
+    return [owners[row["contact"]] for row in rows if row["kind"] == "ignored"]
 
 
 def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:

@@ -88,7 +88,7 @@ class PostgresDesk:
 
     def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
         with self._database.own() as work:
-            return {CustomerId(row["uuid"]) for row in work.rows("held", uuids=list(uuids))}
+            return {CustomerId(row["uuid"]) for row in work.rows("lock_customers", uuids=list(uuids))}
 
     def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
         if not writes or not self._table.has_rules:
@@ -115,8 +115,8 @@ class PostgresDesk:
             if new:
                 require_all(work.rows("insert_customers", rows=to_json(new), watched=False))
             # A row that another transaction holds cannot be tried now, and is not waited for.
-            free = {row["uuid"] for row in work.rows("lock_customers", uuids=[row["uuid"] for row in kept])}
-            kept = [row for row in kept if row["uuid"] in free]
+            busy = {row["uuid"] for row in work.rows("lock_customers", uuids=[row["uuid"] for row in kept])}
+            kept = [row for row in kept if row["uuid"] not in busy]
             if kept:
                 require_all(work.rows("write_customers", rows=to_json(kept), watched=False))
             work.run("check_constraints")

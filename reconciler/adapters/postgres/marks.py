@@ -51,9 +51,9 @@ class PostgresMarks:
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
             claims = to_json([_claimed(each.claim) for each in endings])
-            held = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
+            lost = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
             # Whoever has lost his claim has nothing to say about the marks: another one works on them.
-            endings = [ending for ending in endings if ending.claim.uuid in held]
+            endings = [ending for ending in endings if ending.claim.uuid not in lost]
             exhausted = [e for e in endings if e.is_exhausted]
             settled = [e for e in endings if e.again is None or e.is_exhausted]
             self._put_off(work, [e for e in endings if e.again is not None and not e.is_exhausted])

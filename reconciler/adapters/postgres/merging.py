@@ -64,8 +64,8 @@ def _update(
     """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
     if not steps:
         return {}, {}, set()
-    free = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
-    steps = [step for step in steps if step.pair.uuid in free]
+    busy = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
+    steps = [step for step in steps if step.pair.uuid not in busy]
     work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]

@@ -55,18 +55,16 @@ class PostgresPairs:
         holders = self._database.rows("holders", addresses=list(addresses), ours=list(ours)) if addresses else []
         owners = self._database.rows("owners", contacts=list(contacts), ours=list(ours)) if contacts else []
         erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
-        former = self._database.rows("former", contacts=list(contacts)) if contacts else []
-        ignored = self._database.rows("ignored", contacts=list(contacts)) if contacts else []
-        nameless = self._database.row("nameless_create")
-        suspended = self._database.rows("suspended")
+        apart = self._database.rows("set_apart", contacts=list(contacts)) if contacts else []
+        (conditions,) = self._database.rows("conditions")
         return Surroundings(
             holders={row["address"]: neighbour_of(row) for row in holders},
             owners={row["linked"]: neighbour_of(row) for row in owners},
             tombstoned=frozenset(row["address"] for row in erased),
-            former=frozenset(ContactId(row["contact"]) for row in former),
-            ignored=frozenset(ContactId(row["contact"]) for row in ignored),
-            suspended={row["name"]: row["code"] for row in suspended},
-            has_nameless_create=bool(nameless and nameless["open"]),
+            former=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "former"),
+            ignored=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "ignored"),
+            suspended=conditions["suspended"],
+            has_nameless_create=conditions["has_nameless_create"],
         )
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
@@ -179,10 +177,9 @@ class PostgresPairs:
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         watched = self._table.changes_rows
         with self._database.own() as work:
-            locked = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
-            ours = {row["uuid"] for row in locked}
-            left_out = {step.pair.uuid for step in steps if step.pair.uuid not in ours}
-            return left_out | merging.merge(work, [s for s in steps if s.pair.uuid in ours], watched=watched)
+            outdated = {row["uuid"] for row in work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))}
+            current = [step for step in steps if step.pair.uuid not in outdated]
+            return outdated | merging.merge(work, current, watched=watched)
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
         return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
@@ -194,7 +191,7 @@ class PostgresPairs:
             with self._database.own() as work:
                 if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
                     return True
-                if step.rearranged and work.rows("held", uuids=sorted(step.rearranged)):
+                if step.rearranged and work.rows("lock_customers", uuids=sorted(step.rearranged)):
                     return False
                 rearranging.rearrange(work, step)
                 if step.local is Local.ERASE:

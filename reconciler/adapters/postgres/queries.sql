@@ -54,12 +54,6 @@ with loose as materialized (
 )
 select uuid, fence from fresh union all select uuid, fence from leased
 
--- held: customers whose row a transaction of somebody's holds
-with loose as materialized (
-    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
-)
-select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
-
 -- ensure_links: give customers the link row a lease sits on
 insert into sync.link (uuid) select uuid from unnest(%(uuids)s::uuid[]) as uuid order by uuid on conflict (uuid) do nothing
 
@@ -91,15 +85,16 @@ where m.subject = late.subject
 insert into sync.mark (subject, due) select subject, now() + delay * interval '1 second' from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision) order by subject
 on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
 
--- end_leases: give the pairs free; returns those whose claim still held, or that are gone and whose marks lead to nobody else
+-- end_leases: give the pairs free; returns those whose claim was lost (not those that are gone, if their marks lead to nobody else)
 with claimed as (
     select * from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint, subjects text[])
 ), held as (
     update sync.link l set lease_until = null, fence = nextval('sync.number')
     from claimed c where l.uuid = c.uuid and l.fence = c.fence returning l.uuid
 )
-select uuid from held union all select c.uuid from claimed c
-where not exists (select from sync.link l where l.uuid = c.uuid) and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
+select c.uuid from claimed c
+where c.uuid not in (select uuid from held)
+and (exists (select from sync.link l where l.uuid = c.uuid) or exists (select from sync.resolved(c.subjects) r where r.uuid is not null))
 
 -- park: park records, or properties of theirs
 update sync.link set trouble = trouble || %(trouble)s::jsonb where uuid = any(%(uuids)s::uuid[])
@@ -138,17 +133,12 @@ from sync.link l left join customer c on c.uuid = l.uuid where l.contact = any(%
 -- tombstoned: which of these addresses were erased
 select address from unnest(%(addresses)s::text[]) as address where exists (select from sync.tombstone) and exists (select from sync.tombstone where hash = sync.hash_of(address))
 
--- ignored: which of these contacts are erased people's
-select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and kind = 'ignored'
+-- set_apart: which of these contacts are erased people's ('ignored'), or were archived and replaced by another ('former')
+select contact, kind from sync.alias where contact = any(%(contacts)s::bigint[]) and kind in ('ignored', 'former')
 
--- former: which of these contacts were archived and replaced by another
-select contact from sync.alias where contact = any(%(contacts)s::bigint[]) and kind = 'former'
-
--- nameless_create: whether a create without an address is open
-select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as open
-
--- suspended: the columns that wait for HubSpot's schema
-select name, code from sync.mapping where woken is null
+-- conditions: whether a create without an address is open, and the columns that wait for HubSpot's schema
+select exists (select from sync.intent where kind = 'create' and not vals ? 'email') as has_nameless_create,
+    (select coalesce(jsonb_object_agg(name, code), '{}') from sync.mapping where woken is null) as suspended
 
 -- suspend_mapping: let columns wait for HubSpot's schema
 with again as (
@@ -205,13 +195,21 @@ from jsonb_to_recordset(%(conflicts)s::jsonb) as c(uuid uuid, property text, win
 where not exists (select from sync.conflict o where o.uuid = c.uuid and o.property = c.property
                   and o.kept is not distinct from c.kept and o.lost is not distinct from c.lost)
 
--- lock_steps: lock the links of these steps; the ones whose claim or snapshot is out of date are left out
-select l.uuid from sync.link l join jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean) using (uuid)
-where l.fence = s.fence and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)
-order by l.uuid for update of l
+-- lock_steps: lock the links of these steps; returns those whose claim or snapshot is out of date
+with step as materialized (
+    select * from jsonb_to_recordset(%(steps)s::jsonb) as s(uuid uuid, fence bigint, at timestamptz, believe boolean)
+), locked as materialized (
+    select l.uuid from sync.link l join step s using (uuid)
+    where l.fence = s.fence and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)
+    order by l.uuid for update of l
+)
+select uuid from step where uuid not in (select uuid from locked)
 
--- lock_customers: lock the customers about to be written; a busy one is left for later
-select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+-- lock_customers: lock the customers about to be written; returns those whose row a transaction of somebody's holds
+with loose as materialized (
+    select uuid from customer where uuid = any(%(uuids)s::uuid[]) order by uuid for no key update skip locked
+)
+select uuid from customer where uuid = any(%(uuids)s::uuid[]) and uuid not in (select uuid from loose)
 
 -- release_addresses: take the addresses off the customers whose address moves, so that another can take them
 update customer c set email = null from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
@@ -224,7 +222,8 @@ update customer c set email = w.stored from jsonb_to_recordset(%(rows)s::jsonb) 
 with wanted as (
     select * from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean, contact bigint, created timestamptz, updated timestamptz)
 ), passing as (
-    select w.uuid, w.was_alive, w.becomes_alive, w.contact, w.created, w.updated, (c.deletedat is null) = w.was_alive as may_live_or_die,
+    select w.uuid, w.becomes_alive, w.contact, w.created, w.updated,
+        w.becomes_alive is null or (c.deletedat is null) = w.was_alive as lived,
         coalesce((
             select jsonb_object_agg(v.key, v.value) from jsonb_each(w.vals) v
             where h.here -> v.key is not distinct from w.stored -> v.key
@@ -236,17 +235,18 @@ with wanted as (
     update customer c set
         (email, firstname, lastname, phone, company, website, lifecyclestage) = (
             select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage from jsonb_populate_record(c.*, p.vals) r),
-        deletedat = case when p.may_live_or_die and p.becomes_alive then null when p.may_live_or_die and not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) else c.deletedat end,
+        deletedat = case when p.becomes_alive is null or not p.lived then c.deletedat when not p.becomes_alive then coalesce(c.deletedat, clock_timestamp()) end,
         contactid = coalesce(p.contact, c.contactid), hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
         hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
     from passing p where c.uuid = p.uuid
-    returning c.uuid, c.deletedat is null as alive,
+    returning c.uuid, p.vals as written, p.lived, c.deletedat is null as alive,
         case when %(watched)s then (
             select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}') from jsonb_each(p.vals) v
         ) end as holds
 )
-select p.uuid, p.vals as written, p.becomes_alive is null or p.may_live_or_die as lived, d.alive, d.holds, d.uuid is null as swallowed
-from passing p left join done d using (uuid)
+select uuid, written, lived, alive, holds, false as swallowed from done
+union all
+select uuid, null, null, null, null, true from passing where uuid not in (select uuid from done)
 
 -- insert_customers: new customers for contacts; one whose address or uuid is there by now is left out
 with wanted as (
@@ -266,7 +266,8 @@ with wanted as (
         case when %(watched)s then jsonb_build_object('email', email, 'firstname', firstname, 'lastname', lastname,
             'phone', phone, 'company', company, 'website', website, 'lifecyclestage', lifecyclestage) end as holds
 )
-select p.uuid, d.holds, d.uuid is null as swallowed from passing p left join done d using (uuid)
+select uuid, holds, false as swallowed from done
+union all select uuid, null, true from passing where uuid not in (select uuid from done)
 
 -- table_rules: what the owner lets no row do or does to every row: triggers, and constraints, keys and types beyond ours; and a digest of it all
 with rules as (
@@ -528,8 +529,11 @@ delete from sync.link l where uuid = any(%(uuids)s::uuid[]) and edited = '{}' an
 -- number: a number above all fences and generations there are
 select nextval('sync.number') as number
 
--- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows; says the generation of the marks that are new
-with page as (
+-- mark_changed: mark contacts whose last full read is older than this page says, or that nobody knows, and remember where the walk or poll stands; says the generation of the marks that are new
+with cursor as (
+    insert into sync.cursor (name, value) values (%(cursor)s, %(value)s::jsonb)
+    on conflict (name) do update set value = excluded.value, at = now()
+), page as (
     select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
     select p.contact from page p left join sync.link l on l.contact = p.contact left join sync.alias a on a.contact = p.contact and a.kind <> 'former'
@@ -538,12 +542,13 @@ with page as (
 ), fresh as (
     insert into sync.mark (subject, lane) select 'c:' || contact, %(lane)s from news order by 1
     on conflict do nothing returning subject, generation
+), others as (
+    select 'c:' || contact as subject from news where 'c:' || contact not in (select subject from fresh)
 ), marked as (
-    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s)
-    from news where 'c:' || contact not in (select subject from fresh) having count(*) > 0
+    select sync.mark(array_agg(subject order by subject), %(lane)s) from others having count(*) > 0
 )
-select contact, generation from news left join fresh on subject = 'c:' || contact
-where (select count(*) from marked) >= 0
+select substr(subject, 3)::bigint as contact, null as generation from others where (select count(*) from marked) >= 0
+union all select substr(subject, 3)::bigint, generation from fresh
 
 -- mark_missing: mark linked contacts that a walk over the whole id space did not meet
 with missing as (
@@ -588,9 +593,6 @@ select count(*) as count from sync.link where contact is not null and alive
 -- read_cursor: where a walk or poll stands
 select value from sync.cursor where name = %(name)s
 
--- save_cursor: remember where a walk or poll stands
-insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb) on conflict (name) do update set value = excluded.value, at = now()
-
 -- beat: a job succeeded
 insert into sync.heartbeat (job, at, note) values (%(job)s, now(), %(note)s::jsonb) on conflict (job) do update set at = now(), note = excluded.note
 
@@ -617,10 +619,11 @@ delete from sync.slot s using jsonb_to_recordset(%(rates)s::jsonb) as r(kind tex
 with unwaited as (
     select set_config('synchronous_commit', 'off', true)
 ), paced as (
-    select %(pace)s::integer - count(*) as rest from sync.slot where kind = %(kind)s and at > clock_timestamp() - %(window)s / 10 * interval '1 second'
+    select %(pace)s::integer - count(*) as rest from sync.slot
+    where kind = %(kind)s and at > (select clock_timestamp()) - %(window)s / 10 * interval '1 second'
 ), free as materialized (
     select kind, n from sync.slot s
-    where kind = %(kind)s and at <= clock_timestamp() - %(window)s * interval '1 second'
+    where kind = %(kind)s and at <= (select clock_timestamp()) - %(window)s * interval '1 second'
     and not exists (select from sync.outage where since is not null)
     and (n %% 20 = %(lane)s or not exists (select from sync.lane w where w.lane < %(lane)s and w.wanted > clock_timestamp() - interval '0.5 seconds'))
     order by at limit (select least(%(calls)s, case when paced.rest < 0 then 0 else paced.rest end) from paced) for update skip locked

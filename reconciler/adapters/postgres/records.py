@@ -33,8 +33,7 @@ class PostgresRecords:
     ) -> Mapping[ContactId, int | None]:
         page = [{"contact": contact.id, "updated": contact.updated_at} for contact in contacts]
         with self._database.own() as work:
-            rows = work.rows("mark_changed", page=to_json(page), lane=int(lane))
-            work.run("save_cursor", name=cursor, value=to_json(value))
+            rows = work.rows("mark_changed", page=to_json(page), lane=int(lane), cursor=cursor, value=to_json(value))
         return {ContactId(row["contact"]): row["generation"] for row in rows}
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
