@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from bench.engine import engine
 from bench.flood import flood
 from bench.get import get
+from bench.house import house
 from bench.idle import idle
 from bench.install import install
 from bench.latency import latency
@@ -40,6 +41,7 @@ BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
         trigger,
         install,
         start,
+        house,
     )
 }
 
