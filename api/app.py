@@ -309,7 +309,7 @@ class Handlers:
 
 
 class _Shell:
-    """Everything around the routes: request ids, headers that every answer has, and the errors nobody expected."""
+    """Everything around the routes: request ids, headers that every answer has, and unexpected errors."""
 
     def __init__(self, app: bottle.Bottle, bodies: Bodies) -> None:
         self._app, self._bodies = app, bodies

@@ -170,7 +170,7 @@ class Customers:
             return _result(Erased())
         except RowRefused as error:
             return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
-        # Stored, and hidden from this role or deleted by somebody since.
+        # Stored, and hidden from this role, or deleted since.
         stored = self._desk.by_uuid([uuid])
         return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
 
@@ -279,12 +279,12 @@ def _change(item: BatchItem, customer: Customer) -> Values:
 
 
 def _nobody(address: str) -> Result:
-    """Return what says that nobody has the address, or that no new customer may have it."""
+    """Return what says that no customer has the address, or that no new customer may have it."""
     return missing(address) if is_address(address) else NO_ADDRESS
 
 
 def _sendable(customer: Customer, values: Values) -> Values:
-    """Leave out an address that the customer has already and HubSpot, although it holds it, would take from nobody."""
+    """Leave out an address that the customer has and that HubSpot, although it holds it, takes from no caller."""
     address = values.get("email")
     is_odd = address is not None and address == customer.values.get("email") and not is_address(address)
     return {column: value for column, value in values.items() if not (is_odd and column == "email")}
@@ -326,7 +326,7 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
         case Creating():
             return failure(503, "in_progress", "The customer is just being created in HubSpot")
         case Unknown():
-            text = "It is not known whether HubSpot has this customer: somebody must look, then call sync.retry"
+            text = "It is not known whether HubSpot has this customer: look there, then call sync.retry"
             return failure(409, "create_outcome_unknown", text)
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")

@@ -11,7 +11,7 @@ class Access(Enum):
     """Who may call."""
 
     PUBLIC = "anyone"
-    ISSUER = "whoever has the issuer key"
+    ISSUER = "the holder of the issuer key"
     LOCAL = "this host, or an admin"
     USER = "users and admins"
     ADMIN = "admins"

@@ -14,7 +14,7 @@ FIGURES = {
     "intents": "HubSpot writes whose answer is not committed",
     "parked": "Records and properties that are parked",
     "held": "Records and properties that the brake holds",
-    "conflicts": "Conflicts nobody has resolved",
+    "conflicts": "Conflicts that are not resolved",
     "ignored": "Contacts of erased people",
     "erased": "Erased addresses",
     "refused": "Deliveries of HubSpot's that were refused",

@@ -1,7 +1,7 @@
-"""One question to Postgres for all who ask at the same time: a round trip costs more than what it brings.
+"""Concurrent lookups share one query: a round trip costs more than what it brings.
 
-Who comes while a question is under way is asked for by the next one, which begins after he came: nobody is answered
-from before his own request. Who is alone waits for nobody.
+A lookup that comes while a query is under way joins the next one, which begins after it came: no answer is older than
+its request. A lookup that is alone does not wait.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class _Round(Generic[T]):
-    """Who asks together, and what was found. `gate` is held until the answer is there."""
+    """The keys of one query, and what was found. `gate` is held until the answer is there."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -23,7 +23,7 @@ class _Round(Generic[T]):
 
 
 class Together(Generic[T]):
-    """Looks up one key; `ask` looks up many, and what it raises all hear who asked."""
+    """Looks up one key; `ask` looks up many; what it raises is raised to each caller."""
 
     def __init__(self, ask: Callable[[Collection[str]], Mapping[str, T]]) -> None:
         self._ask = ask
@@ -45,7 +45,7 @@ class Together(Generic[T]):
         return mine.found.get(key)
 
     def _lead(self, mine: _Round[T]) -> None:
-        """Ask for all who join until the question before this one is answered."""
+        """Ask for all that join until the query before this one is answered."""
         with self._asking:
             with self._joining:
                 self._next = _Round()

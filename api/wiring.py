@@ -37,7 +37,7 @@ HEALTH_WAIT = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """Databases beside that of the writes, with connections of their own: nobody waits for what holds a write up.
+    """Databases beside that of the writes, with connections of their own: no read waits for what holds a write up.
 
     Reads go to the replica if there is one.
     """

@@ -70,7 +70,7 @@ def init() -> None:
 def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,
     prefer: Annotated[
-        Policy | None, typer.Option(help="Who wins where a customer and a contact meet for the first time.")
+        Policy | None, typer.Option(help="Which side wins where a customer and a contact meet for the first time.")
     ] = None,
 ) -> None:
     """Bring an existing portal and an existing table together: link by address, then both ways. Exit 1: not all went.
@@ -168,7 +168,7 @@ def erase_command(address: str) -> None:
 
 @app.command()
 def restored(tombstones: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]) -> None:
-    """After a restore from backup: erase again who was erased since, and void what old workers still do."""
+    """After a restore from backup: erase again the people who were erased since, and void what old workers still do."""
     with open_database(_settings(Database, "restored")) as database:
         print(f"{restore_tombstones(tombstones, database)} tombstones applied")
 

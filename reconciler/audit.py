@@ -32,7 +32,7 @@ class Finding(StrEnum):
 
 
 IN_ORDER = frozenset({Finding.EQUAL, Finding.IN_FLIGHT, Finding.POLICY})
-"""Findings that need nobody: the sides are equal, or will be, or are to differ."""
+"""Findings that need no person: the sides are equal, or will be, or are to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Audit:
         return Difference(_reason(row, columns) if columns else Finding.EQUAL, subject, columns)
 
     def _unknown(self, contact: Contact) -> Finding:
-        """A contact that no row is linked with: new and on its way, an erased person's, or nobody's."""
+        """A contact that no row is linked with: new and on its way, an erased person's, or unknown."""
         row = self._database.row("audit_contact", contact=contact.id)
         if row is not None and row["ignored"]:
             return Finding.POLICY
@@ -126,7 +126,7 @@ def _without_contact(row: Mapping[str, Any]) -> Difference:
 
 
 def _reason(row: Mapping[str, Any], columns: Sequence[str]) -> Finding:
-    """Say why a pair differs: something is under way, somebody decided so, or something is wrong."""
+    """Say why a pair differs: something is under way, a person decided so, or something is wrong."""
     trouble = row["trouble"] or {}
     named = {column: trouble[column]["code"] for column in trouble if column in columns or column == "*"}
     is_manual = columns and set(columns) <= set(row["undecided"] or ())

@@ -17,7 +17,7 @@ from reconciler.hanging import hang_up
 CHUNK = 64 * 1024
 LARGEST_DROPPED = 8 * 1024 * 1024
 FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA"}
-"""What proxies say about whom they speak for."""
+"""What proxies say about the client they speak for."""
 
 MOST = 32
 """Bodies that a process reads at a time: each may be as large as the largest."""
@@ -101,7 +101,7 @@ class Bodies:
             raise TooSlow
 
     def watch(self) -> None:
-        """Hang up, from now on, on whoever does not send a body in time."""
+        """Hang up, from now on, on clients that do not send a body in time."""
         Thread(target=self._watch, daemon=True, name="bodies").start()
 
     def _watch(self) -> None:

@@ -1,7 +1,7 @@
 """HubSpot calls shared by all processes: so many in any window, urgent lanes first, none while HubSpot is down.
 
 A call takes the slot unused for longest, if that is a window ago: never more calls in any window than slots. When
-HubSpot fails several times in a row for causes of its own, nobody calls but one probe at a time.
+HubSpot fails several times in a row for causes of its own, no call is made but one probe at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -138,7 +138,7 @@ class SharedBudget:
         if not permit.is_probe or permit.slots:
             self._count_day(permit.lane)
         if self._clock() - permit.taken > GIVE_BACK:
-            # Slots held for longer than a window may be somebody else's by now.
+            # Slots held for longer than a window may be another process's by now.
             permit.slots.clear()
         since, slots = permit.taken, permit.slots[-1:]
         del permit.slots[-1:]
@@ -149,7 +149,7 @@ class SharedBudget:
         if door is Door.SEARCH and not is_probe:
             self._take("search", permit.lane, 1)
         if is_probe:
-            # While HubSpot is down nobody holds a slot; its window begins here.
+            # While HubSpot is down no slot is held; its window begins here.
             self._slots.stamp(FIRST_SLOT)
         elif slots and self._clock() - since > FRESH:
             # The window begins with the call, not with its reservation.
@@ -220,7 +220,7 @@ class SharedBudget:
         since = self._clock()
         while True:
             if self._clock() - since > GIVE_BACK:
-                # What was taken before the rest may soon be somebody else's.
+                # What was taken before the rest may soon be another process's.
                 self._slots.give(kind, slots)
                 slots.clear()
             if not slots:

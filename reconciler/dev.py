@@ -203,7 +203,7 @@ class Dev:
         webhook = f"http://127.0.0.1:{ports['webhook']}/"
         shown = {"api": api, "token": token, "hubspot": hubspot, "folder": self._folder, "python": sys.executable}
         shown["webhook"] = webhook if self._has_webhook() else "not running: HUBSPOT_CLIENT_SECRET is not set"
-        # One that was given may carry a password; it is known to whoever gave it.
+        # One that was given may carry a password; the person who gave it knows it.
         shown["database"] = (
             '"$DATABASE_URL"' if "DATABASE_URL" in os.environ else f"'{self._environment['DATABASE_URL']}'"
         )

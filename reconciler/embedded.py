@@ -65,7 +65,7 @@ def running(folder: Path, *, durable: bool = True, binaries: Path | None = None)
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """Who runs the binaries: a command before them, or another account; and where they and the data are."""
+    """How the binaries are run: a command before them, or another account; and where they and the data are."""
 
     binaries: Path
     folder: Path

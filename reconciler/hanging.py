@@ -1,7 +1,7 @@
 """Hangs up on clients whose request does not come to its end: the server has no deadline for a body of its own.
 
-Nor does it say which socket a request came by; so the process's own are looked at. (Linux; elsewhere nobody is hung
-up on.)
+Nor does it say which socket a request came by; so the process's own are looked at. (Linux; elsewhere none is hung up
+on.)
 """
 
 import os
@@ -17,9 +17,9 @@ TIMES = struct.Struct("=44xI4xI")
 
 
 def hang_up(port: int, address: str, *, count: int, waited: float) -> None:
-    """Let the server read an end of the requests of `count` clients at this address, who have let it wait so long.
+    """Let the server read an end of `count` requests from this address that have let it wait so long.
 
-    They are among those who were sent nothing for so many seconds, and sent something since. If these are more, some
+    They are among those that were sent nothing for so many seconds, and sent something since. If these are more, some
     wait themselves, for an answer that takes long. Which is which cannot be told: it is left for another time.
     """
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """Takes in contacts that only HubSpot has, for a caller who waits: an upsert finds its customer there.
 
-It asks HubSpot by address, and lets the reconciler look at what it found, as at any contact nobody here knows.
+It asks HubSpot by address, and lets the reconciler look at what it found, as at any contact that is not known here.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -104,7 +104,7 @@ def configure(*, style: str, level: str, process: str) -> None:
 
 
 def _tell_crashes() -> None:
-    """Bring into the logs what Python would print by itself of errors that nobody caught."""
+    """Bring into the logs what Python would print by itself of errors that were not caught."""
 
     def process(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):

@@ -1,6 +1,6 @@
 """The one reconcile: gather both sides of the claimed pairs, decide, apply.
 
-Level-triggered: it is told who, never why. Webhook, trigger, poll and sweep all end here; so does every crash,
+Level-triggered: it is told which pair, never why. Webhook, trigger, poll and sweep all end here; so does every crash,
 because what is not cleared is looked at again.
 """
 
@@ -159,7 +159,7 @@ class Reconciler:
         except Transient as error:
             self.is_postponed = True
             log.warning("reconcile.postponed", pairs=len(endings), reason=error.reason, delay=error.delay)
-            # A cause of the system is no reason to look at anybody alone.
+            # A cause of the system is no reason to look at any pair alone.
             is_delayed = not error.is_systemic
             endings = {
                 u: replace(e, again=max(error.delay, e.again or 0), delayed=is_delayed) for u, e in endings.items()
@@ -203,7 +203,7 @@ class Reconciler:
         wanted = {pair.link.contact_id for pair in visible if pair.link.contact_id is not None} - known.keys()
         if not wanted and self._budget.is_looking:
             # A create alone would not tell that HubSpot knows the paths of reads again.
-            wanted = self._witness.anybody()
+            wanted = self._witness.one()
         read = {**{i: Snapshot(contact=c) for i, c in known.items()}, **self._read(wanted)}
         lost = {address for pair in visible for address in _looked_for(pair)}
         found = self._hubspot.find(lost) if lost else {}
@@ -312,7 +312,7 @@ class Reconciler:
             self._follow_up(write, answer, endings)
 
     def _follow_up(self, write: Write, answer: Answer, endings: dict[CustomerId, Ending]) -> None:
-        """Look again where HubSpot refused a part, and see who has an address that it would not give."""
+        """Look again where HubSpot refused a part, and find the holder of an address that it would not give."""
         uuid = write.pair.uuid
         if answer is Unanswered.HELD:
             leave_out(endings, uuid)
@@ -335,7 +335,7 @@ class Reconciler:
         owner = None if holder is None else around.owners.get(holder)
         claimant = around.holders.get(address or "")
         if (owner is None or owner.is_placeholder) and claimant is not None and claimant.uuid != uuid:
-            # The contact comes of a create of somebody else's that is still open: wait until that is settled.
+            # The contact comes of another caller's create that is still open: wait until that is settled.
             again(endings, uuid, OPEN_CREATE_DELAY)
             return
         rules = self._rules()
@@ -359,14 +359,14 @@ class Reconciler:
 
 
 def _is_free(owner: Neighbour | None) -> bool:
-    """Whether a contact can be linked: nobody's, a placeholder's, or a deleted customer's that leaves it alive."""
+    """Whether a contact can be linked: unlinked, a placeholder's, or a deleted customer's that leaves it alive."""
     return owner is None or not owner.is_alive
 
 
 def _looked_for(pair: Pair) -> list[str]:
     """Name the addresses under which an unlinked pair may have a contact: those of creates whose answer never came.
 
-    And the one it has, if the person is to be erased: nobody may have linked that contact yet.
+    And the one it has, if the person is to be erased: that contact may not be linked yet.
     """
     if pair.link.contact_id is not None:
         return []

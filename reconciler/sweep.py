@@ -111,7 +111,7 @@ class Sweep:
     ) -> None:
         """Mark what is missing and what is news in a part of the id space, and reconcile the news from its page.
 
-        Not from its page what somebody was told of, or has looked at, since the page was read at the number `read_at`.
+        Not from its page what was marked, claimed or let go since the page was read at the number `read_at`.
         """
         start, end = part
         met = [contact.id for contact in contacts]
@@ -188,7 +188,7 @@ class _Walk:
             raise
 
     def _take(self) -> Stretch | None:
-        """Take a stretch; wait while there is none, but for somebody's that may turn out to be long."""
+        """Take a stretch; wait while there is none, but another walker's may turn out to be long."""
         with self._moved:
             while not self._has_failed:
                 stretch = self._division.take()

@@ -1,6 +1,6 @@
 """Whether HubSpot's word is taken that a contact is gone: is this our account, and does a living contact read well?
 
-A token of another account, or an answer that is not meant, would say of everybody that he is gone.
+A token of another account, or an answer that is not meant, would say of every contact that it is gone.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,8 +40,8 @@ class Witness:
         log.warning("reconcile.absence_not_proven", contacts=len(gone))
         return [replace(pair, remote=ABSENT) if pair.remote is GONE else pair for pair in pairs]
 
-    def anybody(self) -> set[ContactId]:
-        """Return a contact believed to be alive, whoever it is; none where nobody is linked yet."""
+    def one(self) -> set[ContactId]:
+        """Return any contact that is believed to be alive; none where no contact is linked yet."""
         return set(self._known.living(1, apart_from=()))
 
     def _require_account(self) -> None:

@@ -66,7 +66,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The address belongs to somebody else, in HubSpot under `holder` as far as that is known."""
+    """The address belongs to another contact, in HubSpot under `holder` as far as that is known."""
 
     holder: ContactId | None
 
@@ -90,7 +90,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Creating:
-    """Somebody is just creating the customer's contact; nothing was written."""
+    """The customer's contact is just being created by another call; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,14 +276,14 @@ class WriteThrough:
         around = self._pairs.surroundings(addresses=[address] if address else [], contacts=[holder])
         owner, claimant = around.owners.get(holder), around.holders.get(address or "")
         if claimant is not None and claimant.uuid != write.pair.uuid:
-            # The contact comes of a create of somebody else's that is still open.
+            # The contact comes of another caller's create that is still open.
             return Creating()
         if owner is not None and not owner.is_placeholder and owner.uuid != write.pair.uuid:
             return Taken(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
         if not linked or linked[0].link.contact_id != holder:
-            # Somebody else is just linking it.
+            # Another worker is just linking it.
             return Creating()
         pair = replace(write.pair, link=linked[0].link)
         update = _update_of(pair, values_of[pair.uuid])
@@ -436,7 +436,7 @@ def _unanswered(answer: Unanswered | Open) -> Outcome:
 
 
 def _is_as(pair: Pair, given: Customer) -> bool:
-    """Whether the customer is as the caller saw it, and nobody is about to change it."""
+    """Whether the customer is as the caller saw it, and no change of it is under way."""
     if pair.customer is None or pair.customer.stored != given.stored or pair.customer.is_deleted:
         return False
     return all(given.values.get(c) == v for intent in pair.intents for c, v in intent.values.items())

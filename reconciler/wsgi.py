@@ -15,7 +15,7 @@ from granian.log import LogLevels
 from reconciler.bodies import MOST
 
 ASIDE = 24
-"""Threads beside those that work, wait for their turn or read a body: for whoever is answered at once."""
+"""Threads beside those that work, wait for their turn or read a body: for what is answered at once."""
 
 HOSTLESS = {"HTTP/1.0", "HTTP/1"}
 """Versions of HTTP that need no Host header, as servers write them: some load balancers still probe by them."""

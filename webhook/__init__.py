@@ -1,1 +1,1 @@
-"""The webhook receiver: takes HubSpot's events, stores who they are about, answers, and drains at once."""
+"""The webhook receiver: takes HubSpot's events, stores what they are about, answers, and drains at once."""

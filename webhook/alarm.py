@@ -1,6 +1,6 @@
 """Tells of deliveries that are not taken: a wrong clock, URL, path or secret.
 
-HubSpot repeats a refused delivery for a day and then drops it, so somebody has to look before that, also where there
+HubSpot repeats a refused delivery for a day and then drops it, so a person has to look before that, also where there
 is one delivery an hour.
 """
 
@@ -46,7 +46,7 @@ class Alarm:
             log.error("webhook.alarm", code=code, refused_for_seconds=round(lasted))
 
     def stray(self, code: str) -> None:
-        """Note a refused request that is not HubSpot's: it rings nobody."""
+        """Note a refused request that is not HubSpot's: it rings no alarm."""
         self.tally.count(f"stray:{code}")
         self._tell("stranger", code)
 

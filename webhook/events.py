@@ -1,4 +1,4 @@
-"""Turns a delivery into whom to look at. An event says who, never what: no value of it is read."""
+"""Turns a delivery into the contacts to look at. An event says which contact, never what it has: no value is read."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ class Delivery:
 
 
 def read(body: bytes, *, portal_id: int | None, app_id: int | None) -> Delivery:
-    """Return whom the events of a body are about; events of other portals, apps or objects are counted only."""
+    """Return the contacts that a body's events are about; events of other portals, apps or objects are counted only."""
     events = _parsed(body)
     if not isinstance(events, list):
         raise NotEvents("no list")

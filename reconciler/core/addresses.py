@@ -28,7 +28,7 @@ def release(steps: Sequence[Step], holders: Mapping[str, Neighbour]) -> list[Ste
         if address is not None:
             waiting[step.pair.uuid] = address
     leaving = {step.pair.uuid for step in steps if "email" in step.pull or step.local is Local.DELETE}
-    # Who holds an address by an open create gives nothing up by moving its customer from another one.
+    # The holder of an address by an open create gives nothing up by moving its customer from another one.
     has = {step.pair.uuid: step.pair.customer.values.get("email") for step in steps if step.pair.customer is not None}
 
     def is_given_up(address: str) -> bool:

@@ -215,7 +215,7 @@ class Pair:
 
     @property
     def is_settled(self) -> bool:
-        """Whether contact and living customer have each other and one address: nobody else is concerned."""
+        """Whether contact and living customer have each other and one address: no other pair is concerned."""
         contact, customer = self.contact, self.customer
         if contact is None or customer is None or not customer.is_alive or contact.id != self.link.contact_id:
             return False
@@ -223,5 +223,5 @@ class Pair:
 
     @property
     def is_pushed_ahead(self) -> bool:
-        """Whether an API write is under way that nobody has read the contact for."""
+        """Whether an API write is under way that was made without a read of the contact."""
         return any(intent.is_ahead and not intent.is_overdue for intent in self.intents)

@@ -158,5 +158,5 @@ class Refused:
 
     @property
     def suspends(self) -> frozenset[str]:
-        """The columns that HubSpot takes from nobody at the moment."""
+        """The columns that HubSpot takes from no caller at the moment."""
         return self.columns if self.code in OF_THE_SCHEMA else frozenset()

@@ -5,7 +5,7 @@ alive  dead   alive    ARCHIVE   delete wins; what HubSpot changed meanwhile goe
 alive  alive  dead     DELETE    soft; what Postgres changed meanwhile goes to the log
 dead   dead   alive    REVIVE    the same customer, HubSpot's values
 dead   alive  dead     CREATE    a new contact (HubSpot cannot restore); the old id becomes a former one
--      -      alive    INSERT    a contact nobody here knows
+-      -      alive    INSERT    a contact that is not known here
 -      dead   alive    ARCHIVE   a create of ours that landed after the customer was deleted
 any    alive  alive    MERGE
 any    dead   dead     AGREE

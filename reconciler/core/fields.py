@@ -1,4 +1,4 @@
-"""The one mapping table: which column is which HubSpot property, how its values are normalised, who wins a conflict.
+"""The one mapping table: which column is which HubSpot property, how values are normalised, which side wins a conflict.
 
 Everything that speaks of "the mapped fields" derives its list from `FIELDS`; a test holds schema.sql and
 queries.sql against it.
@@ -25,7 +25,7 @@ STAGE = "lifecyclestage"
 
 
 class Policy(StrEnum):
-    """Who wins when both sides changed the same property since the base."""
+    """Which side wins when both changed the same property since the base."""
 
     NEWEST = "newest"
     HUBSPOT = "hubspot"

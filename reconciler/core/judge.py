@@ -1,4 +1,4 @@
-"""Who wins a conflict, by the column's policy and the two edits' times; and what a push without a read overwrote."""
+"""Which side wins a conflict, by the column's policy and the two edits' times; what a push without a read overwrote."""
 
 from reconciler.core.contact import Customer, Entry, Pair, Unseen
 from reconciler.core.fields import Policy, Value
@@ -7,7 +7,7 @@ from reconciler.core.step import Rules
 
 
 class Judge:
-    """Who wins a conflict of one pair, by the column's policy and the two edits' times."""
+    """Which side wins a conflict of one pair, by the column's policy and the two edits' times."""
 
     def __init__(self, pair: Pair, customer: Customer, rules: Rules) -> None:
         self._pair, self._customer, self._rules = pair, customer, rules
@@ -22,7 +22,7 @@ class Judge:
             case Policy.POSTGRES:
                 return Verdict.LOCAL
             case Policy.MANUAL:
-                return Verdict.NOBODY
+                return Verdict.NEITHER
             case Policy.NEWEST:
                 return self._newest(column, theirs)
 
@@ -54,7 +54,7 @@ def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
 
 
 def _is_unseen(entry: Entry, push: Unseen) -> bool:
-    """Whether nobody here knew of the entry; a person may write in the very millisecond of the base."""
+    """Whether the entry was not known here; a person may write in the very millisecond of the base."""
     if entry.value in push.sent:
         return False
     return push.since is None or entry.at > push.since or (entry.at == push.since and entry.value != push.base)

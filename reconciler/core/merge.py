@@ -8,7 +8,7 @@ Change is judged against the base, never against the other side or a clock:
     a     b      an open intent's           push b, and the base moves to the intent's
     a     a, b   an API write's intent's    pull it: the row was to follow; b was there before and goes to the log
     a     a      b                          pull b
-    a     b      c                          conflict: `judge` says who wins, the loser is logged
+    a     b      c                          conflict: `judge` says which side wins, the loser is logged
     -     (remote not in the answer)        nothing: unknown is not empty
 """
 
@@ -20,17 +20,17 @@ from reconciler.core.fields import COLUMNS, Value, Values
 
 
 class Verdict(Enum):
-    """How a conflict ends; HISTORY asks for the property's history first, NOBODY leaves both as they are."""
+    """How a conflict ends; HISTORY asks for the property's history first, NEITHER leaves both as they are."""
 
     LOCAL = auto()
     REMOTE = auto()
-    NOBODY = auto()
+    NEITHER = auto()
     HISTORY = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Both sides changed `column` since the base. `winner` is None while nobody has decided."""
+    """Both sides changed `column` since the base. `winner` is None while no person has decided."""
 
     column: str
     winner: Verdict | None
@@ -52,7 +52,7 @@ class Merged:
 Ours = Mapping[str, Collection[Value]]
 
 Judge = Callable[[str, Value, Value], Verdict]
-"""(column, local, remote) -> who wins."""
+"""(column, local, remote) -> the side that wins."""
 
 
 def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge) -> Merged:
@@ -92,7 +92,7 @@ def _settle(merged: Merged, column: str, mine: Value, theirs: Value, verdict: Ve
         case Verdict.REMOTE:
             merged.pull[column] = theirs
             merged.conflicts.append(Conflict(column=column, winner=verdict, kept=theirs, lost=mine))
-        case Verdict.NOBODY:
+        case Verdict.NEITHER:
             merged.conflicts.append(Conflict(column=column, winner=None, kept=mine, lost=theirs))
         case Verdict.HISTORY:
             merged.undecided.add(column)

@@ -45,7 +45,7 @@ class Taken:
     @property
     def carried(self) -> Values:
         """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now is to
-        be looked at again. An API call that HubSpot had before has written it, or whoever looked at it had parked it.
+        be looked at again. An API call that HubSpot had before has written it, or the look that found it had parked it.
 
         A create says of the empty columns, too, that they are empty.
         """
@@ -94,7 +94,7 @@ class Taken:
 
     @property
     def rewritten(self) -> tuple[Conflict, ...]:
-        """What HubSpot stores in a form of its own: nobody's edit, and nothing is lost."""
+        """What HubSpot stores in a form of its own: no person's edit, and nothing is lost."""
         return tuple(each for each in self._otherwise() if each.column != STAGE)
 
     def _otherwise(self) -> Iterator[Conflict]:

@@ -1,6 +1,6 @@
 """The decision about one pair: both sides, the base and the surroundings in, one frozen `Step` out.
 
-Nobody below knows why the pair was marked; nothing here writes. Steps that change who is linked with whom
+Nothing below knows why the pair was marked; nothing here writes. Steps that change links
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
 """
 
@@ -96,7 +96,7 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         is_ours = (owner is None or owner.is_placeholder) and pair.contact.id not in around.ignored
         if is_ours:
             return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
-        # Somebody else's, or an erased person's.
+        # Another customer's, or an erased person's.
         return Step(pair=pair, closes=closes, again=0)
     if pair.customer is None:
         return Step(pair=pair, local=Local.FORGET, closes=closes)
@@ -199,7 +199,7 @@ def _revive(pair: Pair, around: Surroundings) -> Step:
 
 
 def _insert(pair: Pair, around: Surroundings) -> Step:
-    """A contact nobody here knows: a new customer, unless its address says whose it is."""
+    """A contact that is not known here: a new customer, unless its address says whose it is."""
     assert pair.contact is not None
     address = pair.contact.values.get("email")
     if pair.contact.id in around.former:
@@ -363,7 +363,7 @@ def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]
 
 
 def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
-    """Leave out what HubSpot refused before and has not changed since, and what it takes from nobody at the moment."""
+    """Leave out what HubSpot refused before and has not changed since, and what it takes from no caller now."""
     if not values:
         return {}
     free = {c: v for c, v in values.items() if c not in around.suspended and not _is_parked(pair, c, v)}

@@ -30,7 +30,7 @@ class Lane(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a mark is about: a contact id, a customer uuid or an e-mail address."""
+    """What a mark is about: a contact id, a customer uuid or an e-mail address."""
 
     key: str
 
@@ -64,8 +64,8 @@ class Ending:
     """How a claim ends: settled, or another look after `again` seconds.
 
     `spend` counts an attempt of the record. `delayed`: a call failed that was not the record's own; after `DELAYS` in
-    a row it is looked at alone, for it may be what its batch fails on. `left_out`: a transaction of somebody's holds
-    its row, mostly; that stops nobody else, so it is looked at beside others all the same, only more seldom.
+    a row it is looked at alone, for it may be what its batch fails on. `left_out`: another transaction holds
+    its row, mostly; that stops no other pair, so it is looked at beside others all the same, only more seldom.
     """
 
     claim: Claim
@@ -120,7 +120,7 @@ class Marks(Protocol):
     ) -> list[Claim]:
         """Lease up to `limit` due pairs; `only` claims these subjects, due or not.
 
-        `untouched_since` leaves out the pairs that anybody has worked on since that number was given.
+        `untouched_since` leaves out the pairs that any worker has had since that number was given.
         """
 
     def addresses(self, limit: int) -> list[tuple[str, int]]:
@@ -167,7 +167,7 @@ class Written:
 class Unanswered(Enum):
     """A write without an answer: HubSpot left it out, its answer did not arrive, or it was certainly not sent.
 
-    `HELD`: HubSpot took it, and the row that was to follow is held by a transaction of somebody's, or hidden.
+    `HELD`: HubSpot took it, and the row that was to follow is locked by another transaction, or hidden.
     """
 
     OMITTED = auto()
@@ -184,7 +184,7 @@ class Settled:
     """The answers that the rows could not follow.
 
     `refused`: a rule of the owner's refuses their row. HubSpot has them, and the next look puts that back.
-    `held`: a transaction of somebody's holds their row, or it is hidden. Their intents stay open, and their customers
+    `held`: another transaction holds their row, or it is hidden. Their intents stay open, and their customers
     are marked.
     """
 
@@ -237,7 +237,7 @@ class Pairs(Protocol):
     def surroundings(
         self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
     ) -> Surroundings:
-        """Return who holds the addresses and who is linked with the contacts; `ours` are the caller's own claims."""
+        """Return the holders of the addresses and the links of the contacts; `ours` are the caller's own claims."""
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         """Lease the holders of addresses that these steps want, to decide about them together."""
@@ -252,7 +252,7 @@ class Pairs(Protocol):
         """
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
-        """Change who is linked with whom, forget, ignore, detach or erase.
+        """Change which customer and contact are linked, forget, ignore, detach or erase.
 
         Returns the uuids of what was left out, because others' transactions are in the way.
         """
@@ -264,7 +264,7 @@ class Pairs(Protocol):
         """Drop the intents of writes that were certainly not sent."""
 
     def suspend(self, columns: Collection[str], code: str) -> None:
-        """Let mapped columns wait: HubSpot does not have them, or lets nobody write them."""
+        """Let mapped columns wait: HubSpot does not have them, or lets no caller write them."""
 
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again; the pairs that waited for them are marked as lanes are asked for."""
@@ -325,7 +325,7 @@ class Desk(Protocol):
         """Lease the pairs of these customers; the busy ones, and those whose row is held, are left out."""
 
     def held(self, uuids: Collection[CustomerId]) -> set[CustomerId]:
-        """Return those whose row a transaction of somebody's holds."""
+        """Return those whose row another transaction holds."""
 
     def remove(self, uuid: CustomerId) -> bool:
         """Soft-delete a customer as any SQL writer would; return whether there was a living one."""
@@ -424,7 +424,7 @@ class Pause:
 
 
 class Witnesses(Protocol):
-    """What is known of HubSpot from before, to hold an answer against that says that somebody is gone."""
+    """What is known of HubSpot from before, to hold an answer against that says that a contact is gone."""
 
     def claim_account(self, account: HubSpotAccount) -> int:
         """Make the account this database's own if it has none; return the portal id of the one that is."""
@@ -464,7 +464,7 @@ class Slots(Protocol):
         """Add to the day's calls, of which there may be `quota`; return how many there are."""
 
     def hear_day(self, calls: int, *, left: int) -> None:
-        """Say that HubSpot has counted so many calls today, whoever made them, and leaves so many."""
+        """Say that HubSpot has counted so many calls today, of all callers, and leaves so many."""
 
     def is_day_spent(self) -> bool:
         """Whether HubSpot has left no call of today."""
@@ -485,7 +485,7 @@ class Slots(Protocol):
         """Return None while HubSpot is up; else how long to wait, no time at all for the call that may look now."""
 
     def leave_probe(self, pause: float) -> None:
-        """Let another one look at once: whoever was to look had nothing to call for. `pause` is that of `probe`."""
+        """Let another process look at once: the one that was to had nothing to call for. `pause` is that of `probe`."""
 
 
 class Budget(Protocol):

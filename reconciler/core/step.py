@@ -30,8 +30,8 @@ ROWS_HIDDEN = "rows_hidden"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The owner's choices. `first_link` says who wins where a pair has no base yet; `skew` is HubSpot's clock minus the
-    database's.
+    """The owner's choices. `first_link` says which side wins where a pair has no base yet; `skew` is HubSpot's
+    clock minus the database's.
     """
 
     policies: Mapping[str, Policy]
@@ -45,7 +45,7 @@ class Rules:
 class Neighbour:
     """Another link that matters to this pair: it holds a wanted address, or the same contact.
 
-    `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact nobody knows yet.
+    `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact that is not known yet.
     `is_stuck`: its own address, or all of it, is parked.
     """
 
@@ -218,7 +218,7 @@ class Step:
 
     @property
     def rearranged(self) -> set[CustomerId]:
-        """The customers whose rows a change of who is linked with whom writes."""
+        """The customers whose rows a change of links writes."""
         match self.identity:
             case Attach(_, former):
                 return {self.pair.uuid, *([] if former is None else [former])}
@@ -253,7 +253,7 @@ def fingerprint(column: str, value: Value) -> str:
 
 
 def waiting_for(address: str) -> tuple[str, str]:
-    """Return how a property and a record are recognised that are parked because somebody else has the address."""
+    """Return how a property and a record are recognised that are parked because another record has the address."""
     return fingerprint("email", address), fingerprint(RECORD, address)
 
 

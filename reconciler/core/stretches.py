@@ -1,7 +1,7 @@
-"""Divides the space of contact ids among several who read it page by page at once. Pure; the caller locks.
+"""Divides the space of contact ids among several walkers that read it page by page at once. Pure; the caller locks.
 
 HubSpot pages follow the id, so a page costs a whole round trip before the next can be asked for; several stretches of
-the space have no such order. Who has come to the end of his stretch takes a share off the longest one left.
+the space have no such order. A walker at the end of its stretch takes a share off the longest one left.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Division:
         self._pages = self._cuts = 0
 
     def take(self) -> Stretch | None:
-        """Return a stretch that nobody reads, or a part of somebody's; None when there is none now."""
+        """Return a stretch that is not being read, or a part of one that is; None when there is none now."""
         if len(self._taken) >= self.readers:
             return None
         stretch = self._waiting.pop() if self._waiting else self._cut()
@@ -64,12 +64,12 @@ class Division:
         return stretch
 
     def give_back(self, stretch: Stretch) -> None:
-        """Say that nobody reads this stretch any more."""
+        """Say that this stretch is not being read any more."""
         self._taken.remove(stretch)
 
     @property
     def is_being_read(self) -> bool:
-        """Whether somebody has a stretch, which may yet turn out to be worth dividing."""
+        """Whether a stretch is being read, which may yet turn out to be worth dividing."""
         return bool(self._taken)
 
     def advance(self, stretch: Stretch, upto: int, first: int | None = None) -> Interval:

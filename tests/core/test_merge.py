@@ -49,7 +49,7 @@ def test_a_conflict_keeps_its_loser() -> None:
     local = merged("a", "b", "c", verdict=Verdict.LOCAL)
     assert local.push == {"company": "b"}
     assert [(conflict.kept, conflict.lost) for conflict in local.conflicts] == [("b", "c")]
-    nobody = merged("a", "b", "c", verdict=Verdict.NOBODY)
+    nobody = merged("a", "b", "c", verdict=Verdict.NEITHER)
     assert (nobody.pull, nobody.push) == ({}, {})
     assert [conflict.winner for conflict in nobody.conflicts] == [None]
     assert merged("a", "b", "c", verdict=Verdict.HISTORY).undecided == {"company"}

@@ -73,7 +73,7 @@ def refused_by_id(errors: Sequence[Json], positions: Mapping[ContactId, int]) ->
 
 
 def note_unknown(count: int) -> None:
-    """Tell of records in an answer that nothing was asked about; they are nobody's."""
+    """Tell of records in an answer that nothing was asked about; they are left alone."""
     if count:
         log.warning("hubspot.unknown_records", count=count)
 

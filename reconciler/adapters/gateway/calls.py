@@ -248,7 +248,7 @@ def is_of_contract(reply: Reply) -> bool:
 
 
 def _forbidden(reply: Reply) -> Exception:
-    """A property that nobody may write is refused with 403 as well; anything else is about the token."""
+    """A property that no caller may write is refused with 403 as well; anything else is about the token."""
     body = _body(reply)
     if refusal_of(body).columns:
         return Refusal(reply)

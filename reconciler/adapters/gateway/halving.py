@@ -44,7 +44,7 @@ def _answered(part: list[int], values: Sequence[Values], write: Write) -> dict[i
         refused = refusal_of(body_of(error))
     if len(part) == 1:
         return {part[0]: refused}
-    # A property that HubSpot takes from nobody: all that carry it are refused, the others go.
+    # A property that HubSpot takes from no caller: all that carry it are refused, the others go.
     to_blame = [n for n in part if refused.suspends & values[n].keys()]
     if to_blame:
         return {**dict.fromkeys(to_blame, refused), **_rest([n for n in part if n not in to_blame], values, write)}

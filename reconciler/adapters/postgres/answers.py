@@ -1,4 +1,4 @@
-"""Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whoever holds the claim."""
+"""Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whatever claim is held."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
 
 
 def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
-    """Take new contacts from the placeholders that their own webhook made; leave out what somebody else links."""
+    """Take new contacts from the placeholders that their own webhook made; leave out what another worker links."""
     owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
     if not owners:
         return _at_home(work, taken)
@@ -104,7 +104,7 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Take
         work.run("close_intents", ids=[each.sent.intent for each in late])
         work.run("mark", subjects=[f"c:{each.contact.id}" for each in late], lane=1, privacy=False)
     home = [each for each in taken if each.write.pair.uuid in held]
-    # Whoever has the claim by now decided without the contact, and may be about to clear the customer's mark.
+    # The worker that has the claim by now decided without the contact, and may be about to clear the customer's mark.
     behind = [e for e in home if e.write.kind is IntentKind.CREATE and e.write.pair.fence != fence[e.write.pair.uuid]]
     if behind:
         work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in behind], lane=1, privacy=False)
@@ -216,7 +216,7 @@ def _log_left_out(work: Work, kept: Sequence[Taken], written: Mapping[CustomerId
 
 
 def _insert(work: Work, fresh: Sequence[Taken]) -> None:
-    """Give API creates their customer. Who took the address meanwhile adopts the contact at its next look."""
+    """Give API creates their customer. One that took the address meanwhile adopts the contact at its next look."""
     if not fresh:
         return
     addresses = [address for each in fresh if (address := each.contact.values.get("email")) is not None]

@@ -24,7 +24,7 @@ DEADLINE = 70.0
 """Seconds in which every statement is answered: longer than Postgres itself lets one run."""
 
 SHORT_DEADLINE = 5.0
-"""The same for connecting, and for who has a caller that waits."""
+"""The same for connecting, and where a caller waits."""
 
 LINE: dict[str, Any] = {
     "connect_timeout": 5,

@@ -1,8 +1,8 @@
 """`db init`: brings a database to schema.sql, also a large one at work, and says in words what stands in the way.
 
 A new database takes schema.sql whole. On a table that is there each section is a transaction of its own, which waits
-only briefly for a lock and then lets everybody else go first; what takes long (indexes, keys of old rows) is done
-before the section that wants it, without locking anybody out. Interrupted anywhere, the next run goes on.
+only briefly for a lock and then lets all others go first; what takes long (indexes, keys of old rows) is done
+before the section that wants it, without locking others out. Interrupted anywhere, the next run goes on.
 """
 
 import re
@@ -24,7 +24,7 @@ PATIENCE = 900.0
 """Seconds to try for a lock that others hold."""
 
 PORTION = 10
-"""Blocks of the table whose rows get a key in one transaction: who writes one of them waits for it."""
+"""Blocks of the table whose rows get a key in one transaction: a write of one of them waits for it."""
 
 _HEADER = re.compile(r"^-- (\w[^\n]*?) -{20,}$", re.MULTILINE)
 _INDEX = re.compile(r"create (?:unique )?index if not exists (\w+) on customer\b[^;]*;")

@@ -1,4 +1,4 @@
-"""Learns of SQL writes by looking where the triggers note them, for these tell nobody; NOTIFY only hastens commands."""
+"""Learns of SQL writes by looking where the triggers note them, for these send no NOTIFY; only commands do."""
 
 import threading
 from collections.abc import Callable

@@ -52,7 +52,7 @@ class PostgresMarks:
         with self._database.own() as work:
             claims = to_json([_claimed(each.claim) for each in endings])
             lost = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
-            # Whoever has lost his claim has nothing to say about the marks: another one works on them.
+            # A lost claim has nothing to say about the marks: another worker has them.
             endings = [ending for ending in endings if ending.claim.uuid not in lost]
             exhausted = [e for e in endings if e.is_exhausted]
             settled = [e for e in endings if e.again is None or e.is_exhausted]

@@ -34,7 +34,7 @@ SETTLE_PATIENCE = 2.0
 
 ROW_PATIENCE = 1.0
 ROW_NAP = (0.02, 0.1)
-"""Seconds for which a caller waits for a row that somebody's transaction holds, and between two looks at it."""
+"""Seconds for which a caller waits for a row that another transaction holds, and between two looks at it."""
 
 
 class PostgresPairs:

@@ -1,4 +1,4 @@
-"""Commits who is linked with whom: contacts that are attached, adopted, merged, and links that end."""
+"""Commits changes of links: contacts that are attached, adopted, merged, and links that end."""
 
 from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import conflict_rows

@@ -100,7 +100,7 @@ class PostgresRecords:
         self._database.run("hold_job", job=job)
 
     def prune(self) -> None:
-        """Drop what is older than anybody needs."""
+        """Drop what is older than is needed."""
         self._database.run("prune")
 
     def is_moving(self) -> bool:

@@ -167,7 +167,7 @@ def changes(before: Values, after: Values) -> Json:
 
 
 def wake_waiting(work: Work, freed: Sequence[Value]) -> None:
-    """Look again at those who want an address that its contact has given up."""
+    """Look again at the links that want an address that its contact has given up."""
     addresses = [address for address in freed if address is not None]
     if addresses:
         work.run("wake_waiting", fingerprints=[key for address in addresses for key in waiting_for(address)])
