@@ -45,7 +45,7 @@ def _pace(rig: Rig, parts: Parts) -> tuple[float, float]:
 
 
 def change_everybody(twin: Twin, ids: list[int], **properties: str) -> None:
-    """Somebody else's integration changes all of them."""
+    """Another integration changes all of them."""
     wanted = properties or {"company": f"company {time.time()}"}
     for start in range(0, len(ids), 100):
         inputs = [{"id": str(each), "properties": wanted} for each in ids[start : start + 100]]

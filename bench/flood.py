@@ -37,7 +37,7 @@ def flood(make: Callable[[], Rig]) -> Iterator[Line]:
         time.sleep(LOOK)
     taken, calls = time.monotonic() - began, twin.control("GET", "calls")
     system.rest()
-    # What happened before there was a receiver was sent to nobody.
+    # What happened before there was a receiver was not sent.
     events = [each for each in twin.control("GET", "events?limit=1000000")["events"] if each["state"] != "unsent"]
     first = sum(each["state"] == "delivered" and each["attempt"] == 0 for each in events)
     beside = f"{len(events):,} events"

@@ -96,7 +96,7 @@ def answers(url: str) -> bool:
 
 
 def person_lua() -> str:
-    """Return what wrk is to ask: for anybody, with a token."""
+    """Return what wrk is to ask: for any customer, with a token."""
     token = Tokens(SECRET).issue(Role.USER)
     return f"""
 wrk.headers["Authorization"] = "Bearer {token}"
@@ -107,7 +107,7 @@ end
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -77,7 +77,7 @@ class Twin:
         return self._call(method, f"/sandbox/{path}", body, {})
 
     def api(self, path: str, body: Any) -> Any:
-        """Call HubSpot's API as somebody else than the product, past its rate limit when that is off."""
+        """Call HubSpot's API as another client than the product, past its rate limit when that is off."""
         return self._call("POST", path, body, {"Authorization": "Bearer pat-sandbox-token"})
 
     def set(self, **settings: Any) -> None:
@@ -85,7 +85,7 @@ class Twin:
         self.control("PATCH", "settings", settings)
 
     def people(self, count: int) -> None:
-        """Let there be so many contacts more, and nobody told of them."""
+        """Let there be so many contacts more, without an event."""
         self.control("POST", "import", {"count": count})
 
     @property

@@ -1,4 +1,4 @@
-"""What capturing costs the one who writes SQL."""
+"""What capturing costs a writer of SQL."""
 
 import tempfile
 import time

@@ -1,7 +1,7 @@
 """A strict local twin of HubSpot's contacts API, with webhooks, a lagging search index and faults on request.
 
 `with start() as sandbox:` gives tests one in this process, `python -m sandbox` runs one by itself. It knows
-nothing of whoever talks to it.
+nothing of its clients.
 """
 
 from sandbox.contact import USER, Contact, Origin

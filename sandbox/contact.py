@@ -1,6 +1,6 @@
 """One contact as a value: what is stored, who wrote it and when.
 
-A write makes a new `Contact`; an old one stays true for whoever still holds it (the search index does).
+A write makes a new `Contact`; an old one stays true where it is still held (in the search index).
 Properties that HubSpot calculates are not here, see `view`.
 """
 

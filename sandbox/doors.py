@@ -1,4 +1,4 @@
-"""Who may come in without credentials, and where events may go: this machine, and no web page from elsewhere.
+"""Which callers need no credentials, and where events may go: this machine, and no web page from elsewhere.
 
 A page's own name may be bound anew to 127.0.0.1 while it is open; such a call shows in its Host alone.
 """

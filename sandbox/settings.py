@@ -160,7 +160,7 @@ class _Environment(BaseSettings, Settings):
 
 
 class Switches:
-    """The settings in force; whoever asks for `current` sees the last change."""
+    """The settings in force; `current` shows the last change."""
 
     def __init__(self, settings: Settings) -> None:
         self.current = settings

@@ -67,7 +67,7 @@ class Store:
             self._database.execute("commit")
 
     def save(self, batch: Batch, with_events: bool = True) -> None:
-        """Write what a request changed, all or nothing; its events only if somebody is to hear of them."""
+        """Write what a request changed, all or nothing; its events only if they are to be sent."""
         events = batch.events if with_events else []
         kept = [(id_, orjson.dumps(to_json(each))) for id_, each in batch.contacts.items() if each]
         gone = [(id_,) for id_, each in batch.contacts.items() if each is None]

@@ -1,6 +1,6 @@
 """The owners of the table and of the portal, to whom the sync is one guest of several: rules, roles, paths that go.
 
-What they do is no fault of a record's, and none of it deletes anybody.
+What they do is no fault of a record's, and none of it deletes a record.
 """
 
 from collections.abc import Callable

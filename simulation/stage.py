@@ -1,4 +1,4 @@
-"""The one thread: every piece of work is a coroutine that stops at each port, and whoever is next is drawn by lot.
+"""The one thread: every piece of work is a coroutine that stops at each port, and which is next is drawn by lot.
 
 At a port a piece of work may be left standing while others go on, may die (nothing after that point has an effect),
 or may see the call fail before or after its effect.
@@ -103,7 +103,7 @@ class Stage:
             raise Dead
 
     def stop(self) -> None:
-        """Stop here until somebody resumes this task."""
+        """Stop here until this task is resumed."""
         if self.current is not None:
             self._main.switch()
             self.check()

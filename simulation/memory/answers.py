@@ -79,7 +79,7 @@ def _hold_up(tables: Tables, each: Taken) -> None:
 
 
 def _is_linkable(tables: Tables, each: Taken) -> bool:
-    """Take a new contact from the placeholder its own webhook made; not what somebody else links."""
+    """Take a new contact from the placeholder its own webhook made; not what another worker links."""
     uuid = each.write.pair.uuid
     if each.write.kind is not IntentKind.CREATE:
         return True
@@ -104,7 +104,7 @@ def _is_at_home(tables: Tables, each: Taken) -> bool:
     is_new = each.write.kind is IntentKind.CREATE and link is not None and link.contact is None
     if link is not None and (is_new or link.contact == each.contact.id):
         if each.write.kind is IntentKind.CREATE and each.write.pair.fence != link.fence:
-            # Whoever has the claim by now decided without the contact, and may be about to clear the customer's mark.
+            # The worker with the claim decided without the contact, and may be about to clear the customer's mark.
             tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         return True
     tables.mark({f"c:{each.contact.id}"}, 1)
@@ -124,7 +124,7 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
 
 
 def _move_pushed(tables: Tables, each: Taken) -> None:
-    """The base takes the answer in the order of HubSpot's time, whoever holds the claim."""
+    """The base takes the answer in the order of HubSpot's time, whatever claim is held."""
     link: LinkRow = tables.links[each.write.pair.uuid]
     at = int(each.contact.updated_at.timestamp() * 1000)
     moving: dict[str, Value] = {c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}
@@ -157,7 +157,7 @@ def _row_write(each: Taken) -> RowWrite:
 
 
 def _insert(tables: Tables, each: Taken) -> None:
-    """Give an API create its customer. Who took the address meanwhile adopts the contact at its next look."""
+    """Give an API create its customer. One that took the address meanwhile adopts the contact at its next look."""
     uuid: CustomerId = each.write.pair.uuid
     if insert_customer(tables, uuid, each.contact.values, each.contact):
         tables.links[uuid].settle(each.contact.values)

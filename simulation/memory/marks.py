@@ -174,7 +174,7 @@ class MemoryMarks:
     def _holds(self, claim: Claim) -> bool:
         link = self._tables.links.get(claim.uuid)
         if link is None:
-            # Its contact may be somebody else's by now, who is to look at the marks.
+            # Its contact may lead to another link by now, whose worker is to look at the marks.
             return not any(self._resolved(subject) for subject, _ in claim.marks)
         return link.fence == claim.fence
 

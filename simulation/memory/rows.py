@@ -91,7 +91,7 @@ def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) ->
 
 
 def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: Contact | None) -> bool:
-    """Insert a customer for a contact; False when somebody has its address or uuid by now."""
+    """Insert a customer for a contact; False when another customer has its address or uuid by now."""
     address = values.get("email")
     is_hidden = any(row.uuid == uuid or (row.is_alive and row.address == address) for row in tables.hidden.values())
     if is_hidden or uuid in tables.customers or tables.holder(address) is not None:
@@ -151,7 +151,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
 
 
 def _former_addresses(tables: Tables, people: set[CustomerId]) -> set[str]:
-    """Return what these people had beside their address, unless it is somebody else's by now."""
+    """Return what these people had beside their address, unless it is another person's by now."""
     had = {address for link in tables.links.values() if link.uuid in people for address in link.former}
     others = {row.address for row in tables.customers.values() if row.is_alive and row.uuid not in people}
     others |= {link.base.get("email") for link in tables.links.values() if link.alive and link.uuid not in people}

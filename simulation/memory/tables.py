@@ -27,7 +27,7 @@ from reconciler.core.ports import LANDING
 from reconciler.core.step import waiting_for
 
 WAITING = frozenset({"address_taken", "duplicate"})
-"""Why somebody is parked who wants another's address."""
+"""Why a record is parked that wants another's address."""
 
 
 class Refusal(Exception):
@@ -392,7 +392,7 @@ class Tables:
         return (intent for intent in self.intents.values() if intent.uuid == uuid)
 
     def wake_waiting(self, freed: Collection[Value]) -> None:
-        """Look again at those who want an address that its contact has given up."""
+        """Look again at the links that want an address that its contact has given up."""
         keys = {key for address in freed if address is not None for key in waiting_for(address)}
         for link in self.links.values():
             woken = [c for c, why in link.trouble.items() if why.fingerprint in keys and why.code in WAITING]
