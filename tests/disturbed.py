@@ -11,7 +11,7 @@ from reconciler.adapters.postgres.queries import statements
 
 
 def name_of(query: Any) -> str:
-    """Return the name of a statement in queries.sql."""
+    """Return the name of a statement."""
     return next((name for name, text in statements().items() if text == query), "script")
 
 

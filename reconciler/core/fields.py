@@ -1,7 +1,7 @@
 """The one mapping table: which column is which HubSpot property, how values are normalised, which side wins a conflict.
 
 Everything that speaks of "the mapped fields" derives its list from `FIELDS`; a test holds schema.sql and
-queries.sql against it.
+the statements against it.
 """
 
 from collections.abc import Callable, Mapping

@@ -39,13 +39,10 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     for each in taken if not mirrors else ():
         uuid = each.write.pair.uuid
         tables.links[uuid].deleted = each.write.pair.customer is None and uuid not in tables.customers
-        tables.links[uuid].alive = False if each.is_archived else tables.links[uuid].alive
         tables.mark({f"u:{uuid}"}, 0)
     for each in kept if mirrors else ():
         tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
         row = tables.customers.get(each.write.pair.uuid)
-        if each.is_archived and row is not None and not row.is_alive:
-            tables.links[row.uuid].alive = False
         if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
             tables.mark({f"u:{each.write.pair.uuid}"}, 1)
         if row is not None:

@@ -123,7 +123,8 @@ class MemoryPairs:
         link, contact = self._tables.links.get(pair.uuid), pair.link.contact_id
         if link is not None and contact is not None and link.fence == pair.fence and link.contact == contact:
             self._tables.aliases[contact] = (pair.uuid, "former")
-            link.contact, link.alive, link.seen, link.read, link.base, link.base_at = None, False, None, None, {}, {}
+            link.contact, link.alive, link.seen, link.read, link.looks = None, False, None, None, 0
+            link.base, link.base_at, link.unseen, link.late = {}, {}, {}, []
 
     def _intend(self, write: Write) -> Sent | None:
         tables, link = self._tables, self._tables.links.get(write.pair.uuid)
@@ -273,6 +274,7 @@ class MemoryPairs:
             if former.contact == attached.contact_id:
                 former.contact, former.alive, former.base, former.base_at = None, False, {}, {}
                 former.seen = former.read = None
+                former.fence, former.lease_until = next(tables.numbers), None
                 _inherit(tables, tables.links[uuid], former)
                 tables.handed_over.add(attached.contact_id)
                 self._show(attached.former)
@@ -325,7 +327,7 @@ class MemoryPairs:
         row = tables.customers.get(merged.loser)
         tables.log(merged.loser, [] if row is None else _unsent(row, loser))
         loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
-        loser.fence = next(tables.numbers)
+        loser.fence, loser.trouble = next(tables.numbers), {}
         for each in tables.customers.values():
             if each.uuid == merged.loser or each.merged_into == merged.loser:
                 each.merged_into, each.contact = merged.winner, None
@@ -352,7 +354,8 @@ class MemoryPairs:
         elif step.local is Local.DETACH:
             link.detached = True
         elif step.local in (Local.FORGET, Local.IGNORE):
-            if step.local is Local.IGNORE or link.uuid not in tables.customers:
+            is_as_known = link.contact == step.pair.link.contact_id
+            if step.local is Local.IGNORE or (is_as_known and link.uuid not in tables.customers):
                 del tables.links[link.uuid]
             if step.local is Local.IGNORE and link.contact is not None:
                 tables.aliases[link.contact] = (None, "ignored")

@@ -3,9 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
-
-from reconciler.adapters.postgres.queries import named, statements
+from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.fields import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -38,13 +36,16 @@ def test_every_statement_is_used_and_every_use_is_one() -> None:
     assert used == set(statements())
 
 
-@pytest.mark.parametrize("file", ["queries.sql", "install.sql"])
-def test_no_two_statements_have_one_name(file: str) -> None:
-    text = (ROOT / "reconciler" / "adapters" / "postgres" / file).read_text()
-    assert len(re.findall(r"^-- \w+: ", text, re.MULTILINE)) == len(named(file))
+def test_no_two_statements_have_one_name() -> None:
+    files = [path for path in (ROOT / "reconciler" / "adapters" / "postgres").glob("*.sql") if path.name != INSTALL]
+    assert sum(len(re.findall(r"^-- \w+: ", path.read_text(), re.MULTILINE)) for path in files) == len(statements())
+
+
+def test_what_is_said_about_a_statement_is_not_sent() -> None:
+    assert not any("--" in text for text in [*statements().values(), *named(INSTALL).values()])
 
 
 def test_every_statement_of_the_installation_is_used() -> None:
     code = (ROOT / "reconciler" / "adapters" / "postgres" / "install.py").read_text()
     used = {one or other for one, other in re.findall(r'_(?:rows|fill)\("(\w+)"|_statements\["(\w+)"\]', code)}
-    assert used == set(named("install.sql"))
+    assert used == set(named(INSTALL))

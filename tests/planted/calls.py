@@ -207,7 +207,7 @@ FINDING: tuple[Fault, ...] = (
         "an event of a contact is dropped once it is marked",
         "a mark made while its subject is worked on survives",
         Edit(
-            "reconciler/adapters/postgres/queries.sql",
+            QUERIES,
             "generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane",
             "due = least(sync.mark.due, now()), lane",
         ),

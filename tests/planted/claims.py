@@ -81,8 +81,9 @@ CLAIMS: tuple[Fault, ...] = (
         "a mark made while its subject is worked on survives",
         Edit(
             SCHEMA,
-            "        generation = nextval('sync.number'),\n        due = least(sync.mark.due, now()),\n",
-            "        due = least(sync.mark.due, now()),\n",
+            "generation = nextval('sync.number'), due = least(sync.mark.due, now()),"
+            " lane = least(sync.mark.lane, excluded.lane), privacy",
+            "due = least(sync.mark.due, now()), lane = least(sync.mark.lane, excluded.lane), privacy",
         ),
         tests=(f"{MARKS}::test_a_mark_made_while_its_subject_is_worked_on_survives",),
     ),

@@ -18,9 +18,8 @@ PEOPLE: tuple[Fault, ...] = (
         "the loser has no link",
         Edit(
             QUERIES,
-            "update sync.link set contact = null, fence = nextval('sync.number'), alive = false, base = '{}',"
-            " base_at = '{}', lease_until",
-            "update sync.link set fence = nextval('sync.number'), lease_until",
+            "contact = null, fence = nextval('sync.number'), alive = false, base = '{}', base_at = '{}', trouble",
+            "fence = nextval('sync.number'), trouble",
         ),
         tests=(MERGED,),
     ),

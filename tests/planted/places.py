@@ -15,7 +15,7 @@ RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
     f"reconciler/{name}.py" for name in ("reconcile", "sender", "poll", "sweep", "budget")
 )
 PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
-QUERIES, SCHEMA = "reconciler/adapters/postgres/queries.sql", "schema.sql"
+QUERIES, SCHEMA = "reconciler/adapters/postgres/*.sql", "schema.sql"
 ANSWERS, REAL_PAIRS, MERGING, REARRANGING = (
     f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs", "merging", "rearranging")
 )

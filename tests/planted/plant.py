@@ -153,11 +153,11 @@ class Suite:
 def plant(fault: Fault, tree: Path) -> None:
     """Put the fault into a tree."""
     for edit in fault.edits:
-        file = tree / edit.file
-        text = file.read_text()
-        if (found := text.count(edit.text)) != 1:
-            raise Unplantable(f"its text is {found} times in {edit.file}, not once")
-        file.write_text(text.replace(edit.text, edit.instead))
+        try:
+            file, text = edit.made_in(tree)
+        except LookupError as error:
+            raise Unplantable(str(error)) from error
+        file.write_text(text)
 
 
 def _reason(said: str) -> str:

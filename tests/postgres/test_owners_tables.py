@@ -22,7 +22,7 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.erase import erase
 
 ROOT = Path(__file__).parents[2]
-SQL = (ROOT / "schema.sql").read_text() + "".join(queries.statements().values())
+SQL = re.sub(r"--.*", "", (ROOT / "schema.sql").read_text()) + "".join(queries.statements().values())
 
 
 @pytest.fixture

@@ -193,6 +193,16 @@ def test_a_new_contact_for_a_restored_customer_makes_the_old_one_former(store: S
     assert store.aliases() == {1: (ada, "former")}
 
 
+def test_what_went_to_a_former_contact_counts_for_the_new_one_no_more(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    store.pass_time(60)
+    archived_and_back(store, ada)
+    assert store.links()[ada].unseen
+    sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
+    assert not store.links()[ada].unseen
+
+
 def test_whoever_lost_his_claim_makes_no_contact_former(store: Store) -> None:
     """Rule 2: the fence is checked when intents are stored; what goes with them is stored with them or not at all."""
     ada = linked(store, 1, email="ada@x.org")

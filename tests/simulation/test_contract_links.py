@@ -7,7 +7,7 @@ import pytest
 from scenes import NINE, answered, archived_and_back, claimed, contact, ended_claim, later, linked, loaded, pair, sent
 from stores import Store
 
-from reconciler.core.contact import ContactId, CustomerId, IntentKind
+from reconciler.core.contact import ContactId, CustomerId, IntentKind, Trouble
 from reconciler.core.errors import Transient
 from reconciler.core.step import Absorb, Adopt, Attach, Local, Step
 
@@ -245,6 +245,49 @@ def test_a_survivor_that_was_an_erased_persons_is_nobodys(store: Store) -> None:
     assert (store.links()[ada].contact, store.links()[bob].contact) == (None, 2)
     assert store.aliases() == {1: (None, "ignored")}
     assert not store.customer(bob).is_deleted
+
+
+def test_a_survivor_that_was_erased_meanwhile_makes_no_alias_of_the_contact_that_stays(store: Store) -> None:
+    """An alias hides a contact from poll and sweep."""
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    mine = pair(store, bob)
+    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=mine, identity=Attach(ContactId(1)))])
+    assert store.links()[bob].contact == 2
+    assert store.aliases() == {1: (None, "ignored")}
+
+
+def test_a_claim_of_a_customer_whose_contact_was_handed_over_is_void(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.remove(ada)
+    old = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
+    kai = store.insert(email="ada@x.org")
+    attached(store, kai, 1, former=ada)
+    assert store.pairs.merge([Step(pair=old, agree={"phone": "1"})]) == {ada}
+    assert store.links()[ada].base == {}
+
+
+def test_a_link_that_got_a_contact_meanwhile_is_not_forgotten(store: Store) -> None:
+    """Its create was answered late, and the table refused the row: the contact is to be taken back in HubSpot."""
+    kai = CustomerId(uuid4())
+    (claim,) = store.desk.reserve([kai])
+    values = {"email": "kai@x.org", "phone": "7"}
+    create = sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
+    store.pass_time(60)
+    mine = pair(store, kai)
+    with store.forbidden("phone", "7"):
+        store.pairs.settle([(create, answered(1, later(5), **values))])
+    store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
+    assert store.links()[kai].contact == 1
+
+
+def test_the_loser_of_a_merge_has_nothing_parked_any_more(store: Store) -> None:
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    mine = pair(store, bob, contact(2, email="bob@x.org"))
+    why = Trouble(code="invalid_option", fingerprint="f")
+    store.pairs.merge([Step(pair=mine, trouble={"lifecyclestage": why})])
+    absorbed(store, ada, bob, 3)
+    assert store.links()[bob].trouble == {}
 
 
 def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:

@@ -144,6 +144,19 @@ def test_an_address_that_could_not_move_after_all_stays(store: Store) -> None:
     assert store.links()[ada].base == {"email": "ada@x.org"}
 
 
+def test_a_row_whose_address_could_not_move_was_not_edited(store: Store) -> None:
+    """Rule 14: when a row was last edited decides conflicts; it is no edit to take an address off and give it back."""
+    ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
+    before = store.customer(ada).updated_at
+    steps = [
+        Step(pair=pair(store, ada, contact(1, later(5), email="one@x.org")), pull={"email": "one@x.org"}),
+        Step(pair=pair(store, bob, contact(2, later(5), email="two@x.org")), pull={"email": "two@x.org"}),
+    ]
+    store.insert(email="one@x.org")
+    store.pairs.merge(steps)
+    assert store.customer(ada).updated_at == before
+
+
 def test_a_swap_of_which_one_row_was_changed_meanwhile_moves_the_other_only_if_free(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     steps = [

@@ -131,8 +131,7 @@ def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[Custo
 
 
 def _put_back(work: Work, taken: Sequence[Taken]) -> None:
-    """Let the next look take back in HubSpot what the row does not follow: what was archived is agreed to be dead."""
-    work.run("agree_dead", uuids=[each.write.pair.uuid for each in taken if each.is_archived])
+    """Let the next look take back in HubSpot what the row does not follow."""
     orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
     work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
 
@@ -185,10 +184,6 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
         pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
         work.run("move_pulled", rows=to_json(pulled))
         columns = {row["uuid"]: row["written"] for row in written}
-        dead = {row["uuid"] for row in written if row["alive"] is False}
-        buried = [each.write.pair.uuid for each in kept if each.is_archived and each.write.pair.uuid in dead]
-        if buried:
-            work.run("agree_dead", uuids=buried)
         _log_left_out(work, kept, columns)
         _park_turned_back(work, kept, columns)
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})

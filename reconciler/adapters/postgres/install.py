@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.adapters.postgres.queries import named, statements
+from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.errors import SyncError
 from reconciler.core.fields import COLUMNS
 
@@ -68,7 +68,7 @@ class _Installer:
     """Walks through the sections of the schema."""
 
     def __init__(self, line: Connection[DictRow], schema: str) -> None:
-        self._line, self._schema, self._statements = line, schema, named("install.sql")
+        self._line, self._schema, self._statements = line, schema, named(INSTALL)
         head, *parts = _HEADER.split(schema)
         self._sections = dict(zip(parts[0::2], parts[1::2], strict=True))
         self._beginning = head + self._sections["The table"]

@@ -87,7 +87,8 @@ def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
 
 
 def _give_back(work: Work, steps: Sequence[Step]) -> None:
-    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in steps if s.pair.customer]
+    kept = [step.pair.customer for step in steps if step.pair.customer is not None]
+    rows = [{"uuid": each.uuid, "stored": each.stored["email"], "updated": each.updated_at} for each in kept]
     if rows:
         work.run("give_addresses_back", rows=to_json(rows))
 

@@ -57,7 +57,7 @@ def _absorb(work: Work, merged: Absorb) -> None:
 
 
 def _end_link(work: Work, step: Step) -> None:
-    rows = to_json([{"uuid": step.pair.uuid, "fence": step.pair.fence}])
+    rows = to_json([{"uuid": step.pair.uuid, "fence": step.pair.fence, "known": step.pair.link.contact_id}])
     match step.local:
         case Local.FORGET:
             work.run("forget", rows=rows)

@@ -1,0 +1,325 @@
+-- make_former: contacts that were archived for good; their customers are to get new ones, for which
+--   nothing counts that went to the old ones
+with old as (
+    -- Links whose claim holds and that have the contact still.
+    select l.uuid, l.contact
+    from sync.link l
+    join jsonb_to_recordset(%(rows)s::jsonb) as r(
+        uuid uuid, fence bigint, contact bigint
+    ) using (uuid)
+    where l.fence = r.fence
+    and l.contact = r.contact
+    for update of l
+), former as (
+    -- The old ids: a contact that is restored under one of them makes no new customer.
+    insert into sync.alias (contact, uuid, kind)
+    select contact, uuid, 'former'
+    from old
+    on conflict (contact) do update set
+        uuid = excluded.uuid,
+        kind = 'former'
+)
+update sync.link l set
+    contact = null,
+    alive = false,
+    seen = null,
+    read = null,
+    looks = 0,
+    base = '{}',
+    base_at = '{}',
+    unseen = '{}',
+    late = '[]'
+from old
+where l.uuid = old.uuid
+
+-- intend: store intents of the writes whose claim still holds and whose contact is still the link's
+--   (none for a create), and prolong the leases past the call
+with write as (
+    -- What is about to be sent; without a fence it is an API write that got no claim.
+    select *
+    from jsonb_to_recordset(%(writes)s::jsonb) as w(
+        uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean
+    )
+), ours as (
+    -- Links whose write may go: leased past the call; what it sends without a read is noted.
+    update sync.link l set
+        lease_until = case
+            when w.fence is null then l.lease_until
+            else greatest(l.lease_until, now() + %(lease)s * interval '1 second')
+        end,
+        unseen = case
+            when w.kind = 'update' then l.unseen || (
+                select coalesce(
+                    jsonb_object_agg(
+                        v.key,
+                        coalesce(
+                            l.unseen -> v.key,
+                            jsonb_build_object(
+                                -- The history counts from the last read or answer on. Of what is
+                                -- parked no read counts: it was read, and never agreed nor logged.
+                                'since', greatest(
+                                    case when not l.trouble ?| array[v.key, '*'] then l.read end,
+                                    to_timestamp((l.base_at ->> v.key)::float8 / 1000)
+                                ),
+                                'base', l.base ->> v.key
+                            )
+                        ) || jsonb_build_object(
+                            -- Ours in the history: what was sent before, is sent now, or is open.
+                            'sent', coalesce(l.unseen -> v.key -> 'sent', '[]')
+                                || jsonb_build_array(v.value)
+                                || coalesce(
+                                    (
+                                        select jsonb_agg(i.vals -> v.key)
+                                        from sync.intent i
+                                        where i.uuid = l.uuid and i.vals ? v.key
+                                    ),
+                                    '[]'
+                                )
+                        )
+                    ),
+                    '{}'
+                )
+                from jsonb_each(w.vals) v
+                where w.ahead or l.unseen ? v.key
+            )
+            else l.unseen
+        end
+    from write w
+    where l.uuid = w.uuid
+    and (
+        w.fence is null
+        or l.fence = w.fence
+            and l.lease_until >= now()
+    )
+    and case w.kind
+        when 'create' then l.contact is null
+        else l.contact = w.contact
+    end
+    returning w.uuid, l.base, l.base_at
+)
+insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead, before)
+select
+    w.uuid,
+    w.kind,
+    w.vals,
+    now() + %(deadline)s * interval '1 second',
+    w.reserved,
+    w.ahead,
+    -- The base of each column that is sent: where it is another one later, the write was overtaken.
+    (
+        select coalesce(
+            jsonb_object_agg(key, jsonb_build_array(ours.base -> key, ours.base_at -> key)),
+            '{}'
+        )
+        from jsonb_object_keys(w.vals) key
+        where w.kind = 'update'
+    )
+from write w
+join ours using (uuid)
+order by w.reserved, w.uuid
+on conflict (reserved) where reserved is not null
+    -- Another API create has reserved the address: this one is not sent.
+    do nothing
+returning id, uuid
+
+-- drop_placeholder: the link of a contact that turned out to belong to a customer; one that an API
+--   write has reached goes only if it is `looked_at`
+delete from sync.link
+where contact = %(contact)s
+and uuid <> %(owner)s
+and alive is null
+and (
+    unseen = '{}'
+    or uuid = %(looked_at)s
+)
+and not exists (select from customer c where c.uuid = sync.link.uuid)
+returning uuid
+
+-- drop_intents: the intents of links that have no contact any more, or get none
+delete from sync.intent where uuid = any(%(uuids)s::uuid[])
+
+-- drop_links: links that never had a customer: it could not be inserted, or another link has the
+--   contact of its create. (One that was edited here has a row, perhaps hidden from this role.)
+delete from sync.link l
+where uuid = any(%(uuids)s::uuid[])
+and edited = '{}'
+and not exists (select from customer c where c.uuid = l.uuid)
+
+-- ensure_links: give customers the link that a lease sits on; and reservations that were given up,
+--   but whose contact is there after all
+insert into sync.link (uuid)
+select uuid
+from unnest(%(uuids)s::uuid[]) as uuid
+order by uuid
+on conflict (uuid) do nothing
+
+-- at_home: of these answers, those about the contact that the link has (or gets by its create), and
+--   whether the row is to be waited for: another transaction has locked it, or it is hidden. Locks
+--   the links, and the rows that are not waited for
+with loose as materialized (
+    -- Rows that no other transaction has locked.
+    select uuid
+    from customer
+    where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid))
+    order by uuid
+    for no key update skip locked
+)
+select
+    l.uuid,
+    l.fence,
+    l.uuid not in (select uuid from loose) and (
+        exists (select from customer c where c.uuid = l.uuid)
+        -- The row was there when the pair was loaded, and nothing saw it go: a policy hides it.
+        or r.known
+            and row_security_active('customer')
+            and not l.deleted
+            and not exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
+    ) as held
+from jsonb_to_recordset(%(rows)s::jsonb) as r(
+    uuid uuid, contact bigint, created boolean, known boolean
+)
+join sync.link l using (uuid)
+where l.contact = r.contact
+or l.contact is null
+    and r.created
+order by l.uuid
+for update of l
+
+-- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whichever worker
+--   holds the claim; a refusal only parks
+update sync.link l set
+    -- Of what was answered, the columns of which no later answer is known.
+    base = jsonb_strip_nulls(
+        l.base || coalesce(
+            (
+                select jsonb_object_agg(key, value)
+                from jsonb_each(a.pushed)
+                where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms
+            ),
+            '{}'
+        )
+    ),
+    base_at = l.base_at || coalesce(
+        (
+            select jsonb_object_agg(key, a.ms)
+            from jsonb_each(a.pushed)
+            where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms
+        ),
+        '{}'
+    ),
+    seen = greatest(l.seen, a.at),
+    alive = coalesce(a.alive, l.alive),
+    contact = coalesce(l.contact, a.contact),
+    trouble = (l.trouble - a.cured) || a.trouble,
+    -- HubSpot may have stored a value in a form of its own: in the history that is ours, too.
+    unseen = l.unseen || (
+        select coalesce(
+            jsonb_object_agg(
+                key,
+                u.value || jsonb_build_object(
+                    'sent', (u.value -> 'sent') || jsonb_build_array(p.value)
+                )
+            ),
+            '{}'
+        )
+        from jsonb_each(a.pushed) p
+        join jsonb_each(l.unseen) u using (key)
+        where not u.value -> 'sent' @> jsonb_build_array(p.value)
+    )
+from jsonb_to_recordset(%(answers)s::jsonb) as a(
+    uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[],
+    trouble jsonb
+)
+where l.uuid = a.uuid
+
+-- log_rewritten: what HubSpot stores in a form of its own, once, as settled
+insert into sync.conflict (uuid, property, winner, kept, lost, resolved)
+select uuid, property, winner, kept, lost, now()
+from jsonb_to_recordset(%(conflicts)s::jsonb) as c(
+    uuid uuid, property text, winner text, kept text, lost text
+)
+where not exists (
+    -- Logged before, be it settled or not.
+    select from sync.conflict o
+    where o.uuid = c.uuid
+    and o.property = c.property
+    and o.kept is not distinct from c.kept
+    and o.lost is not distinct from c.lost
+)
+
+-- move_pulled: the base takes the columns that an answer really changed here
+update sync.link l set base = jsonb_strip_nulls(l.base || w.vals)
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
+where l.uuid = w.uuid
+
+-- mark_overtaken: mark living rows that do not hold what HubSpot has of them now: they were written
+--   between read and answer
+select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
+join customer c using (uuid)
+cross join lateral jsonb_each_text(w.vals) v
+where c.deletedat is null
+and nullif(
+    -- What the row holds in canonical form: an address in its one form, and null for "".
+    case
+        when v.key = 'email' then sync.address(c.email)
+        else to_jsonb(c.*) ->> v.key
+    end,
+    ''
+) is distinct from v.value
+having count(*) > 0
+
+-- put_back: mark customers whose row was refused here after HubSpot had taken the write: the next
+--   look takes it back in HubSpot
+with orphaned as (
+    -- New contacts that got no row: as if it had been seen to go, so that they are archived.
+    update sync.link l set deleted = true
+    from unnest(%(orphans)s::uuid[]) as o(uuid)
+    where l.uuid = o.uuid
+    and not exists (select from customer c where c.uuid = l.uuid)
+)
+select sync.mark(array(select 'u:' || uuid from unnest(%(uuids)s::uuid[]) uuid), 0)
+
+-- close_intents: these intents are over: answered as a whole, refused, certainly not sent, or about
+--   a contact that is not the link's (any more)
+delete from sync.intent where id = any(%(ids)s::bigint[])
+
+-- close_unanswered: these intents are given up without an answer; what an update sent may land yet
+with gone as (
+    -- Intents that no answer is waited for any more.
+    delete from sync.intent
+    where id = any(%(ids)s::bigint[])
+    returning uuid, kind, vals, before, at
+), late as (
+    -- For each link, what may still land: the value, the base it was sent from, and until when.
+    select
+        uuid,
+        jsonb_agg(jsonb_build_object(
+            'column', key,
+            'value', value,
+            'before', before -> key,
+            'until', at + %(landing)s * interval '1 second'
+        )) as entries
+    from gone, jsonb_each(vals)
+    where kind = 'update'
+    group by uuid
+)
+update sync.link l set late = l.late || late.entries
+from late
+where l.uuid = late.uuid
+
+-- answer_intents: what HubSpot answered is settled, the rest stays open
+with answer as (
+    -- Each intent with what HubSpot's answer left out.
+    select id, vals - answered as rest
+    from jsonb_to_recordset(%(answers)s::jsonb) as a(id bigint, answered text[])
+    join sync.intent using (id)
+), settled as (
+    -- Intents of which nothing was left out are over.
+    delete from sync.intent i
+    using answer a
+    where i.id = a.id and a.rest = '{}'
+)
+update sync.intent i set vals = a.rest
+from answer a
+where i.id = a.id and a.rest <> '{}'

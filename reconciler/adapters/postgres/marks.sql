@@ -1,0 +1,118 @@
+-- mark: mark subjects due now
+select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
+
+-- has_dirty: whether the triggers have noted something, or pairs that waited for a column are still
+--   to be woken
+(select from sync.dirty limit 1)
+union all
+(select from sync.mapping where woken is not null limit 1)
+
+-- fold: turn captured SQL writes and overdue intents into marks
+select sync.fold()
+
+-- wake: mark the next pairs that waited for a column that is back
+select sync.wake()
+
+-- next_lane: the first of these lanes that has due marks
+select asked
+from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place)
+where exists (select from sync.mark m where m.lane = asked and m.due <= now())
+order by place
+limit 1
+
+-- take_addresses: take the due marks about addresses for a while; a living customer that has one of
+--   the addresses by now is marked, too
+with taken as (
+    -- Due marks about addresses, put off for as long as a lease: no other worker takes them.
+    update sync.mark set due = now() + %(lease)s * interval '1 second'
+    where subject in (
+        select subject from sync.mark
+        where due <= now() and subject like 'e:%%'
+        order by due
+        limit %(limit)s
+        for update skip locked
+    )
+    returning substr(subject, 3) as address, generation
+), marked as (
+    -- One mark for each such customer; the condition below, always true, makes this run.
+    select sync.mark(array_agg('u:' || c.uuid), 1)
+    from taken t
+    join customer c on sync.address(c.email) = t.address
+        and c.deletedat is null
+    having count(*) > 0
+)
+select address, generation from taken
+where (select count(*) from marked) >= 0
+
+-- claim: lease due pairs, or those of the subjects in `only`, due or not; with `untouched_since`
+--   none that was worked on since that number was given
+select uuid, fence, marks, attempts, delays, privacy
+from sync.claim(
+    %(lanes)s::integer[],
+    %(limit)s,
+    %(lease)s * interval '1 second',
+    %(only)s::text[],
+    %(untouched_since)s::bigint
+)
+
+-- end_leases: end the leases of claims; returns the pairs whose claim was lost (not those whose
+--   link is gone, unless their marks lead to another link by now)
+with claimed as (
+    -- The claims that end, with the subjects of the marks that led to them.
+    select *
+    from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint, subjects text[])
+), held as (
+    -- Claims that still hold. The new fence tells a sweep that the pair was worked on meanwhile.
+    update sync.link l set lease_until = null, fence = nextval('sync.number')
+    from claimed c
+    where l.uuid = c.uuid and l.fence = c.fence
+    returning l.uuid
+)
+select c.uuid from claimed c
+where c.uuid not in (select uuid from held)
+and (
+    exists (select from sync.link l where l.uuid = c.uuid)
+    or exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
+)
+
+-- put_off: make marks due later; their worker came back, so no crash is counted
+update sync.mark m set
+    due = case
+        when m.generation = late.generation
+            then clock_timestamp() + late.delay * interval '1 second'
+        -- One that was made again meanwhile is due at once.
+        else least(m.due, clock_timestamp())
+    end,
+    crashes = 0,
+    attempts = m.attempts + late.spent,
+    delays = late.delays
+from jsonb_to_recordset(%(marks)s::jsonb) as late(
+    subject text, generation bigint, delay double precision, spent smallint, delays smallint
+)
+where m.subject = late.subject
+
+-- mark_later: another look, later, at pairs that no mark led to
+insert into sync.mark (subject, due)
+select subject, now() + delay * interval '1 second'
+from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision)
+order by subject
+on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
+
+-- finish: clear settled marks; one that was made again meanwhile stays, and its worker came back
+with done as (
+    -- The settled marks, each with the generation that was claimed.
+    select * from jsonb_to_recordset(%(marks)s::jsonb) as d(subject text, generation bigint)
+), again as (
+    -- Marks made again meanwhile: they stay, and their worker came back, so no crash is counted.
+    update sync.mark m set crashes = 0
+    from done
+    where m.subject = done.subject
+    and m.generation <> done.generation
+    and m.crashes > 0
+)
+delete from sync.mark m using done
+where m.subject = done.subject and m.generation = done.generation
+
+-- park: park records, or properties of theirs
+update sync.link set trouble = trouble || %(trouble)s::jsonb
+where uuid = any(%(uuids)s::uuid[])

@@ -1,0 +1,242 @@
+-- log_conflicts: keep the losers of conflicts, each once
+insert into sync.conflict (uuid, property, winner, kept, lost)
+select uuid, property, winner, kept, lost
+from jsonb_to_recordset(%(conflicts)s::jsonb) as c(
+    uuid uuid, property text, winner text, kept text, lost text
+)
+on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
+    where resolved is null
+    do nothing
+returning uuid, property
+
+-- insert_customers: new customers for contacts; one whose address or uuid is taken by now is left
+--   out. Where a trigger of the owner's may change a row (`watched`), says what the row holds
+with wanted as (
+    -- The customers that contacts are to have, each under the uuid of its link.
+    select *
+    from jsonb_to_recordset(%(rows)s::jsonb) as w(
+        uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz
+    )
+), free as (
+    -- Those whose uuid is no customer's by now, and whose address is no living customer's.
+    select w.*
+    from wanted w
+    where not exists (select from customer c where c.uuid = w.uuid)
+    and not exists (
+        select from customer c
+        where sync.address(c.email) = w.vals ->> 'email'
+        and c.deletedat is null
+    )
+), passing as (
+    -- Of two that want one address only the first gets it; those without an address all pass.
+    select distinct on (coalesce(vals ->> 'email', uuid::text)) *
+    from free
+    order by coalesce(vals ->> 'email', uuid::text), uuid
+), done as (
+    -- The new customers, as the rows are after the owner's triggers.
+    insert into customer (
+        uuid, email, firstname, lastname, phone, company, website, lifecyclestage,
+        contactid, hubspotcreatedat, hubspotupdatedat
+    )
+    select
+        p.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage,
+        p.contact, p.created, p.updated
+    from passing p
+    cross join lateral jsonb_populate_record(null::customer, p.vals) r
+    returning
+        uuid,
+        case
+            when %(watched)s then jsonb_build_object(
+                'email', email,
+                'firstname', firstname,
+                'lastname', lastname,
+                'phone', phone,
+                'company', company,
+                'website', website,
+                'lifecyclestage', lifecyclestage
+            )
+        end as holds
+)
+select uuid, holds, false as swallowed
+from done
+union all
+select
+    -- A trigger of the owner's let these go nowhere.
+    uuid, null, true
+from passing
+where uuid not in (select uuid from done)
+
+-- release_addresses: take the addresses off the customers whose address moves, so that another
+--   customer can take them
+update customer c set email = null
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
+where c.uuid = w.uuid
+and c.email is not distinct from w.stored
+returning c.uuid
+
+-- write_customers: compare-and-set of columns and of being alive; says which columns took, and what
+--   the row holds of them now where a trigger of the owner's may change it (`watched`)
+with wanted as (
+    -- What is to be written, and what the row held, and whether it lived, when that was decided.
+    select *
+    from jsonb_to_recordset(%(rows)s::jsonb) as w(
+        uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean,
+        contact bigint, created timestamptz, updated timestamptz
+    )
+), passing as (
+    -- What may be written of that: columns that are unchanged, and an address that is still free.
+    select
+        w.uuid,
+        w.becomes_alive,
+        w.contact,
+        w.created,
+        w.updated,
+        w.becomes_alive is null
+            or (c.deletedat is null) = w.was_alive
+            as lived,
+        coalesce(
+            (
+                select jsonb_object_agg(v.key, v.value)
+                from jsonb_each(w.vals) v
+                where h.here -> v.key is not distinct from w.stored -> v.key
+                and (
+                    v.key <> 'email'
+                    or v.value = 'null'
+                    or not exists (
+                        select from customer o
+                        where sync.address(o.email) = v.value #>> '{}'
+                        and o.deletedat is null
+                        and o.uuid <> c.uuid
+                    )
+                )
+            ),
+            '{}'
+        ) as vals
+    from wanted w
+    join customer c using (uuid)
+    -- `offset 0`: the row is turned into JSON once, not once per column.
+    cross join lateral (select to_jsonb(c.*) as here offset 0) h
+), done as (
+    -- The rows as they are now; the times and the id that they show of the contact go along.
+    update customer c set
+        (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+            select
+                r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage
+            from jsonb_populate_record(c.*, p.vals) r
+        ),
+        -- A customer that is revived has no branch: it gets null.
+        deletedat = case
+            when p.becomes_alive is null or not p.lived then c.deletedat
+            when not p.becomes_alive then coalesce(c.deletedat, clock_timestamp())
+        end,
+        contactid = coalesce(p.contact, c.contactid),
+        hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
+        hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
+    from passing p
+    where c.uuid = p.uuid
+    returning
+        c.uuid,
+        p.vals as written,
+        p.lived,
+        c.deletedat is null as alive,
+        case
+            when %(watched)s then (
+                select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}')
+                from jsonb_each(p.vals) v
+            )
+        end as holds
+)
+select uuid, written, lived, alive, holds, false as swallowed
+from done
+union all
+select
+    -- A trigger of the owner's let these go nowhere.
+    uuid, null, null, null, null, true
+from passing
+where uuid not in (select uuid from done)
+
+-- give_addresses_back: customers whose address was taken off and could not move get it back; that
+--   was no edit
+update customer c set
+    email = w.stored,
+    updatedat = w.updated
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text, updated timestamptz)
+where c.uuid = w.uuid
+and c.email is null
+
+-- move_links: the base follows what was agreed, written or inserted; the read is remembered when
+--   nothing was left out
+update sync.link l set
+    base = jsonb_strip_nulls(l.base || s.base),
+    alive = coalesce(s.alive, l.alive),
+    looks = s.looks,
+    -- A read that is older than what was seen, and believed all the same, takes its place.
+    seen = case
+        when s.believe then s.at
+        else greatest(l.seen, s.at)
+    end,
+    read = case
+        when s.whole then s.at
+        else l.read
+    end,
+    trouble = (l.trouble - s.cured) || s.trouble,
+    -- The history was looked at, and nothing was pushed without a read since the pair was loaded.
+    unseen = case
+        when s.checked
+            and s.unseen = (
+                select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}')
+                from jsonb_each(l.unseen)
+            )
+            then '{}'
+        else l.unseen
+    end,
+    late = case
+        when s.whole then (
+            select coalesce(jsonb_agg(each), '[]')
+            from jsonb_array_elements(l.late) each
+            -- What is forgotten was over when the contact was read, a minute ago at most.
+            where (each ->> 'until')::timestamptz > now() - interval '1 minute'
+        )
+        else l.late
+    end,
+    former = case
+        when s.beside <@ l.former then l.former
+        else array(select unnest(l.former) union select unnest(s.beside))
+    end,
+    detached = case
+        when s.attached then false
+        else l.detached
+    end,
+    privacy = l.privacy or s.privacy
+from jsonb_to_recordset(%(steps)s::jsonb) as s(
+    privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean,
+    at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb,
+    attached boolean, beside text[]
+)
+where l.uuid = s.uuid
+
+-- wake_waiting: look again at links that are parked because other contacts or customers had these
+--   addresses (by fingerprint), which have just been given up
+with waiting as (
+    -- These links, and what is parked of each (the address, or the record) for want of the address.
+    select l.uuid, array_agg(t.key) as keys
+    from sync.link l, jsonb_each(l.trouble) t
+    where l.trouble <> '{}'
+    and t.value ->> 'code' in ('address_taken', 'duplicate')
+    and t.value ->> 'fingerprint' = any(%(fingerprints)s::text[])
+    group by l.uuid
+), woken as (
+    -- They are not parked any more.
+    update sync.link l set trouble = l.trouble - w.keys
+    from waiting w
+    where l.uuid = w.uuid
+    returning l.uuid
+)
+select sync.mark(array_agg('u:' || uuid), 1)
+from woken
+having count(*) > 0
+
+-- log_history: what was written where
+insert into sync.history (uuid, side, action, changes)
+select uuid, side, action, changes
+from jsonb_to_recordset(%(rows)s::jsonb) as h(uuid uuid, side text, action text, changes jsonb)

@@ -1,0 +1,227 @@
+-- load: the claimed pairs: link with base, customer and open intents
+select
+    l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble,
+    l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence, l.erase_due,
+    -- Either the link knows that the trigger saw the row go, or what it noted is not folded yet.
+    l.deleted
+        or c.uuid is null
+            and exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
+        as deletion_seen,
+    -- A policy may hide rows from this role: one that is absent may be there all the same.
+    c.uuid is null and row_security_active('customer') as hides_rows,
+    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    c.deletedat is not null as deleted,
+    c.erasedat is not null as erased,
+    c.mergedinto,
+    i.intents
+from sync.link l
+left join customer c on c.uuid = l.uuid
+left join lateral (
+    select jsonb_agg(jsonb_build_object(
+        'id', id,
+        'kind', kind,
+        'values', vals,
+        'at', at,
+        -- Its call has ended, even if the fold has not said so yet.
+        'overdue', overdue or deadline < now(),
+        'ahead', ahead,
+        'reserved', reserved is not null,
+        'before', before
+    )) as intents
+    from sync.intent
+    where uuid = l.uuid
+) i on true
+where l.uuid = any(%(uuids)s::uuid[])
+
+-- holders: which customers have these addresses: the living ones, and those with an open create
+--   under an address that is not their own (yet, or any more)
+select
+    sync.address(c.email) as address,
+    c.uuid,
+    l.contact,
+    sync.address(c.email) as email,
+    l.base ->> 'email' as base_email,
+    c.createdat,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
+    true as alive,
+    false as placeholder,
+    -- The address itself is parked, or the whole record: it will not be given up soon.
+    coalesce(l.trouble ?| '{email,*}', false) as stuck
+from customer c
+left join sync.link l on l.uuid = c.uuid
+where sync.address(c.email) = any(%(addresses)s::text[])
+and c.deletedat is null
+union all
+select
+    i.vals ->> 'email',
+    i.uuid,
+    l.contact,
+    i.vals ->> 'email',
+    l.base ->> 'email',
+    null,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false),
+    true,
+    false,
+    false
+from sync.intent i
+join sync.link l on l.uuid = i.uuid
+where i.kind = 'create'
+and i.vals ->> 'email' = any(%(addresses)s::text[])
+and not exists (
+    -- A living customer that has the address itself is in the first half.
+    select from customer c
+    where c.uuid = i.uuid
+    and c.deletedat is null
+    and sync.address(c.email) = i.vals ->> 'email'
+)
+
+-- owners: which links have these contacts, and what is known of their customers
+select
+    l.contact as linked,
+    l.uuid,
+    l.contact,
+    sync.address(c.email) as email,
+    l.base ->> 'email' as base_email,
+    c.createdat,
+    coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
+    coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
+    -- Made by a claim of an unknown contact: no customer, nothing agreed, nothing sent.
+    c.uuid is null
+        and l.alive is null
+        and l.unseen = '{}'
+        and not exists (select from sync.intent i where i.uuid = l.uuid)
+        as placeholder,
+    l.trouble ?| '{email,*}' as stuck
+from sync.link l
+left join customer c on c.uuid = l.uuid
+where l.contact = any(%(contacts)s::bigint[])
+
+-- set_apart: which of these contacts are erased people's ('ignored'), and which were archived and
+--   replaced by another ('former')
+select contact, kind
+from sync.alias
+where contact = any(%(contacts)s::bigint[])
+and kind in ('ignored', 'former')
+
+-- conditions: whether a create without an address is open (a contact without one may come of it),
+--   and which columns wait for HubSpot's schema, each with our code
+select
+    exists (
+        select from sync.intent
+        where kind = 'create' and not vals ? 'email'
+    ) as has_nameless_create,
+    (
+        select coalesce(jsonb_object_agg(name, code), '{}')
+        from sync.mapping
+        where woken is null
+    ) as suspended
+
+-- suspend_mapping: let columns wait for HubSpot's schema
+with again as (
+    -- Columns that were back, and are gone again before all pairs that waited were marked.
+    update sync.mapping set
+        code = %(code)s,
+        woken = null
+    where name = any(%(columns)s::text[])
+    and woken is not null
+)
+insert into sync.mapping (name, code)
+select name, %(code)s
+from unnest(%(columns)s::text[]) as name
+on conflict (name) do nothing
+returning name
+
+-- resume_mapping: let columns go again; the pairs that wait for one of them are marked later, from
+--   the first uuid on (`wake`)
+update sync.mapping set woken = '00000000-0000-0000-0000-000000000000'
+where name = any(%(columns)s::text[])
+and woken is null
+
+-- join: lease the free pairs that have an address which changes hands, here or in HubSpot
+with wanted as (
+    -- Customers that have an address wanted here, and links whose contact has one wanted there.
+    select uuid
+    from customer
+    where sync.address(email) = any(%(pulled)s::text[])
+    and deletedat is null
+    union
+    select uuid
+    from sync.link
+    where base ->> 'email' = any(%(pushed)s::text[])
+), free as (
+    -- Those with a contact that are not in the batch yet, and that no worker holds a claim on.
+    select l.uuid
+    from sync.link l
+    join wanted using (uuid)
+    where l.uuid <> all(%(present)s::uuid[])
+    and l.contact is not null
+    and (
+        l.lease_until is null
+        or l.lease_until < now()
+    )
+    order by l.uuid
+    limit 100
+    for update of l skip locked
+)
+update sync.link l set
+    lease_until = now() + %(lease)s * interval '1 second',
+    fence = nextval('sync.number')
+from free
+where l.uuid = free.uuid
+returning l.uuid, l.fence
+
+-- know_addresses: remember addresses that a customer's contact has, or had, beside its own: an
+--   erase covers them, too
+update sync.link set
+    former = array(select unnest(former) union select unnest(%(addresses)s::text[]))
+where uuid = %(uuid)s
+
+-- hold_claim: make sure that a claim still holds, until this transaction ends
+select uuid
+from sync.link
+where uuid = %(uuid)s
+and fence = %(fence)s
+for update
+
+-- lock_steps: lock the links of these steps; returns the steps whose claim or read is out of date
+with step as materialized (
+    -- What each step was decided by: a claim, and HubSpot's time of the contact that was read.
+    select *
+    from jsonb_to_recordset(%(steps)s::jsonb) as s(
+        uuid uuid, fence bigint, at timestamptz, believe boolean
+    )
+), locked as materialized (
+    -- Links with that claim still, of whose contact no answer is newer than the read.
+    select l.uuid
+    from sync.link l
+    join step s using (uuid)
+    where l.fence = s.fence
+    and (
+        s.at is null
+        or l.seen is null
+        -- An older read is believed when it was looked at often enough.
+        or s.believe
+        or l.seen <= s.at
+    )
+    order by l.uuid
+    for update of l
+)
+select uuid
+from step
+where uuid not in (select uuid from locked)
+
+-- lock_customers: lock the rows about to be written; returns the ones that another transaction has
+--   locked
+with loose as materialized (
+    -- Rows that no other transaction has locked.
+    select uuid
+    from customer
+    where uuid = any(%(uuids)s::uuid[])
+    order by uuid
+    for no key update skip locked
+)
+select uuid
+from customer
+where uuid = any(%(uuids)s::uuid[])
+and uuid not in (select uuid from loose)

@@ -1,0 +1,76 @@
+-- status: the state of the sync in numbers
+select * from sync.status
+
+-- causes: what keeps the sync, or a part of it, from working
+select cause, since, reason from sync.causes
+
+-- troubles: what is parked or held, by code and property
+select code, property, count(*) as count
+from sync.parked
+group by code, property
+order by 3 desc
+
+-- budget: the HubSpot calls of the current windows
+select kind, calls, used, today from sync.budget
+
+-- events: what came to the webhook receiver, and how often
+select kind, count from sync.event order by kind
+
+-- count_unlinked: live customers without a contact
+select count(*) as count
+from customer c
+left join sync.link l on l.uuid = c.uuid
+where c.deletedat is null and l.contact is null
+
+-- audit_customers: the next customers and links side by side, and what may be under way with them
+with page as (
+    -- The next uuids that a customer or a link has, without customers merged into another.
+    (
+        select uuid from customer
+        where uuid > %(after)s::uuid and mergedinto is null
+        order by uuid
+        limit %(limit)s
+    )
+    union
+    (
+        select l.uuid from sync.link l
+        where l.uuid > %(after)s::uuid
+        and not exists (select from customer c where c.uuid = l.uuid and c.mergedinto is not null)
+        order by l.uuid
+        limit %(limit)s
+    )
+    order by uuid
+    limit %(limit)s
+)
+select
+    p.uuid,
+    c.uuid is not null as present,
+    c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.deletedat, c.erasedat, l.contact, l.trouble,
+    coalesce(l.detached, false) as detached,
+    -- Conflicts that wait for a person to choose.
+    (
+        select array_agg(property) from sync.conflict f
+        where f.uuid = l.uuid
+        and f.winner is null
+        and f.resolved is null
+    ) as undecided,
+    exists (select from sync.mark m where m.subject in ('u:' || p.uuid, 'c:' || l.contact))
+        or exists (select from sync.intent i where i.uuid = l.uuid)
+        or exists (select from sync.dirty d where d.uuid = c.uuid)
+        or coalesce(l.lease_until > now(), false) as pending
+from page p
+left join customer c on c.uuid = p.uuid
+left join sync.link l on l.uuid = p.uuid
+order by p.uuid
+
+-- audit_contact: what is known of a contact that no customer shows
+select
+    coalesce(a.kind = 'ignored', false) as ignored,
+    coalesce(l.trouble <> '{}', false) as parked,
+    coalesce(l.trouble -> '*' ->> 'code' like 'held%%', false) as held,
+    exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint)
+        or coalesce(l.lease_until > now(), false) as marked
+from (select %(contact)s::bigint as contact) k
+left join sync.link l using (contact)
+left join sync.alias a using (contact)
