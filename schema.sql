@@ -125,7 +125,7 @@ begin
         from pg_index i
         join pg_attribute a
             on a.attrelid = i.indrelid
-            and a.attnum = any(i.indkey)
+            and a.attnum = i.indkey[0]
         where i.indrelid = 'customer'::regclass
         and a.attname = 'uuid'
         and i.indisunique
@@ -909,10 +909,11 @@ begin
     ), linked as (
         -- Their links, which remember it; a customer without a link gets one.
         insert into sync.link (uuid, edited, deleted)
-        select uuid, edited, deleted from customers
+        -- A row that is there again was not deleted for good.
+        select uuid, edited, deleted and not exists (select from customer c where c.uuid = m.uuid)
+        from customers m
         on conflict (uuid) do update set
             edited = sync.latest(sync.link.edited, excluded.edited),
-            -- A row that is there again was not deleted for good.
             deleted = (sync.link.deleted or excluded.deleted)
                 and not exists (select from customer c where c.uuid = excluded.uuid),
             -- An edited record that had used up its attempts is tried anew.
@@ -929,9 +930,10 @@ begin
     select 'u:' || uuid, case when (select count(*) from linked) > 500 then 2 else 1 end
     from linked
     order by 1
-    on conflict (subject) do update set generation = nextval('sync.number'),
+    on conflict (subject) do update set
+        generation = nextval('sync.number'),
         due = least(sync.mark.due, now()),
-        lane = least(sync.mark.lane, 1);
+        lane = least(sync.mark.lane, excluded.lane);
     -- Open intents that no look would settle: without a link, or of the loser of a merge.
     delete from sync.intent i where deadline < now()
         and (
@@ -1476,7 +1478,7 @@ begin
     -- agreed).
     if c.winner is null then
         update sync.link
-        set base = base || jsonb_build_object(c.property, c.lost)
+        set base = jsonb_strip_nulls(base || jsonb_build_object(c.property, c.lost))
         where uuid = c.uuid;
     end if;
     update sync.conflict set resolved = now() where id = resolve.conflict;
@@ -1633,7 +1635,7 @@ language sql stable as $$
         select sync.address(each)
         from sync.history h, jsonb_array_elements_text(h.changes -> 'email') each
         where h.uuid = any(people)
-        and each <> ''
+        and sync.address(each) is not null
         union
         select unnest(former) from sync.link where uuid = any(people)
     );
@@ -1679,7 +1681,7 @@ begin
             select sync.address(email)
             from (select uuid, email from customer) c
             where uuid = any(people)
-            and email is not null
+            and sync.address(email) is not null
             union
             select base ->> 'email'
             from sync.link
@@ -1695,7 +1697,7 @@ begin
             from sync.conflict, unnest(array[kept, lost]) v
             where uuid = any(people)
             and property = 'email'
-            and v is not null
+            and sync.address(v) is not null
         );
         -- Under a former address only the dead are left: whoever lives with it by now is somebody
         -- else.
@@ -1805,21 +1807,25 @@ begin
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Others' logs and remembered answers may name the addresses too. Conflicts that lost one of
-    -- them go. Where one was kept only that is taken out, and the loser stays; but not beside
-    -- another row of the same loser, for each is logged once.
+    -- them go. Where one was kept only that is taken out, and the loser stays: once, where several
+    -- rows would become the same.
     delete from sync.conflict c
     where uuid = any(people)
-    or sync.address(lost) = any(addresses)
-    or sync.address(kept) = any(addresses)
+    or sync.address(lost) = any(addresses || former)
+    or sync.address(kept) = any(addresses || former)
     and exists (
         select
         from sync.conflict o
         where o.uuid = c.uuid
         and o.property = c.property
         and o.lost is not distinct from c.lost
-        and o.id <> c.id
+        and (
+            o.kept is null
+            or sync.address(o.kept) = any(addresses || former)
+                and o.id < c.id
+        )
     );
-    update sync.conflict set kept = null where sync.address(kept) = any(addresses);
+    update sync.conflict set kept = null where sync.address(kept) = any(addresses || former);
     likes := sync.likes(addresses || former);
     delete from sync.history where uuid = any(people);
     -- (The patterns first: `sync.says` for each row of the log would take long.)
@@ -1856,7 +1862,7 @@ begin
     where subject in (
         select 'u:' || p from unnest(people) p
         union
-        select 'e:' || a from unnest(addresses) a
+        select 'e:' || a from unnest(addresses || former) a
         union
         select 'c:' || i from unnest(ids) i
     );

@@ -91,3 +91,8 @@ def test_the_samples_name_nobody(three: World) -> None:
     assert f"c:{ada['id']}  company" in text
     assert "example.com" not in text
     assert "There" not in text
+
+
+def test_a_row_that_was_just_deleted_is_no_drift(three: World) -> None:
+    three.sql("delete from customer where email = 'bob@example.com'")
+    assert audited(three) == (True, {Finding.EQUAL: 2, Finding.IN_FLIGHT: 1})

@@ -8,6 +8,7 @@ from histories import (
     change,
     conflicts,
     during,
+    link,
     lost,
     person,
     row,
@@ -137,3 +138,11 @@ def test_a_conflict_is_resolved_once(world: World, kai: Person) -> None:
     world.sql("select sync.resolve(id, 'lost') from sync.conflicts")
     with pytest.raises(psycopg.Error, match="resolved already"):
         world.sql("select sync.resolve(id, 'kept') from sync.conflict")
+
+
+def test_an_empty_loser_leaves_the_base_without_the_property(world: World, kai: Person) -> None:
+    """Absent is how the base says empty: anything else would differ from the row at each sweep."""
+    uuid, _ = kai
+    world.sql("insert into sync.conflict (uuid, property, kept) values (%s, 'company', 'Acme')", uuid)
+    world.sql("select sync.resolve(id, 'lost') from sync.conflicts")
+    assert "company" not in link(world, uuid)["base"]

@@ -161,3 +161,51 @@ def test_a_deleted_row_with_a_former_address_is_erased_too(world: World, erased:
     erased(world)
     assert row(world, first)["erasedat"] is not None
     _assert_stays_erased(world, OLD)
+
+
+@each_way
+def test_a_former_address_in_the_conflicts_of_others_goes_too(world: World, erased: Callable[[World], None]) -> None:
+    uwe, _ = person(world, email="uwe@example.com")
+    uuid, _ = person(world, email=OLD)
+    change(world, uuid, email=KAI)
+    world.quiet()
+    logged(world, uwe, kept="uwe@example.com", lost=OLD)
+    erased(world)
+    assert_erased(world, KAI, OLD)
+
+
+@each_way
+def test_what_others_lost_to_the_persons_addresses_stays(world: World, erased: Callable[[World], None]) -> None:
+    uwe, _ = person(world, email="uwe@example.com")
+    uuid, _ = person(world, email=OLD)
+    change(world, uuid, email=KAI)
+    world.quiet()
+    for kept in (KAI, OLD):
+        logged(world, uwe, kept=kept, lost="uwe@x.org")
+    erased(world)
+    assert_erased(world, KAI, OLD)
+    left = world.sql("select kept, lost from sync.conflict where uuid = %s", uwe)
+    assert left == [{"kept": None, "lost": "uwe@x.org"}]
+
+
+@each_way
+def test_an_address_that_only_a_settled_conflict_had_stays_erased(
+    world: World, erased: Callable[[World], None]
+) -> None:
+    uuid, _ = person(world, email=KAI)
+    logged(world, uuid, kept=KAI, lost=OLD)
+    world.sql("update sync.conflict set resolved = now() - interval '91 days'")
+    world.parts.database.run("prune")
+    assert not world.sql("select 1 from sync.conflict")
+    erased(world)
+    _assert_stays_erased(world, OLD)
+
+
+def logged(world: World, uuid: object, *, kept: str, lost: str) -> None:
+    """A conflict about an address, which HubSpot won."""
+    world.sql(
+        "insert into sync.conflict (uuid, property, winner, kept, lost) values (%s, 'email', 'hubspot', %s, %s)",
+        uuid,
+        kept,
+        lost,
+    )

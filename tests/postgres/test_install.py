@@ -223,6 +223,17 @@ def test_several_customers_with_one_uuid_are_told_as_that(empty: str) -> None:
     assert rows(empty, str(refused.value).split("find them with: ")[1])[0][1] == 2
 
 
+def test_an_index_that_only_includes_the_uuid_is_no_key(empty: str) -> None:
+    rows(
+        empty,
+        f"{OLD}; alter table customer add uuid uuid not null default gen_random_uuid()",
+        "create unique index by_id on customer (id) include (uuid)",
+    )
+    install(empty, SCHEMA)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        rows(empty, "insert into customer (email, uuid) select n, md5('same')::uuid from generate_series(1, 2) n")
+
+
 def test_rows_that_get_a_key_are_not_edited_in_the_eyes_of_the_owners_triggers(empty: str) -> None:
     rows(
         empty,

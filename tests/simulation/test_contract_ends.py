@@ -120,3 +120,11 @@ def test_nobody_can_be_entered_under_an_erased_address(store: Store) -> None:
     erased(store, ada)
     with pytest.raises(Exception, match="erased"):
         store.insert(email=" ADA@x.org")
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_a_person_with_a_blank_address_is_erased(store: Store, address: str) -> None:
+    ada = store.insert(email=address, firstname="Ada")
+    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    assert store.customer(ada).is_erased
+    assert store.has(ada, "firstname") is None

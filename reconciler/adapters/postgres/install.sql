@@ -161,7 +161,7 @@ alter table customer drop constraint customer_has_uuid
 select exists (
     select from pg_index i
     join pg_attribute a on a.attrelid = i.indrelid
-        and a.attnum = any(i.indkey)
+        and a.attnum = i.indkey[0]
     where i.indrelid = to_regclass('customer')
     and a.attname = 'uuid'
     and i.indisunique

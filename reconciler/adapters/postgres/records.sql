@@ -249,18 +249,30 @@ with a as (
         limit 50000
     )
     returning uuid, changes
-), lost as (
-    -- The addresses that these entries tell of, by customer.
-    select uuid, array_agg(distinct sync.address(address)) as addresses
+), settled as (
+    -- Conflicts that were settled long ago.
+    delete from sync.conflict
+    where resolved < now() - interval '90 days'
+    returning uuid, property, kept, lost
+), said as (
+    -- The addresses that these entries and conflicts tell of.
+    select uuid, sync.address(address) as address
     from a, jsonb_array_elements_text(changes -> 'email') address
-    where address <> ''
-    group by uuid
+    union
+    select uuid, sync.address(address)
+    from settled, unnest(array[kept, lost]) address
+    where property = 'email'
 ), known as (
     -- Their links remember them from now on: an erase takes every address a person ever had.
     update sync.link l set
-        former = array(select unnest(l.former) union select unnest(lost.addresses))
-    from lost
-    where l.uuid = lost.uuid
+        former = array(select unnest(l.former) union select unnest(past.addresses))
+    from (
+        select uuid, array_agg(address) as addresses
+        from said
+        where address is not null
+        group by uuid
+    ) past
+    where l.uuid = past.uuid
 ), b as (
     -- Idempotency keys with their answers: they are remembered for a day.
     delete from sync.idempotency where at < now() - interval '1 day'
@@ -273,8 +285,6 @@ with a as (
 ), h as (
     -- HubSpot calls by hour.
     delete from sync.hour where at < now() - interval '60 days'
-), e as (
-    -- Bodies of deliveries that could not be read.
-    delete from sync.quarantine where at < now() - interval '30 days'
 )
-delete from sync.conflict where resolved < now() - interval '90 days'
+-- Bodies of deliveries that could not be read.
+delete from sync.quarantine where at < now() - interval '30 days'

@@ -57,7 +57,7 @@ select
     ) as undecided,
     exists (select from sync.mark m where m.subject in ('u:' || p.uuid, 'c:' || l.contact))
         or exists (select from sync.intent i where i.uuid = l.uuid)
-        or exists (select from sync.dirty d where d.uuid = c.uuid)
+        or exists (select from sync.dirty d where d.uuid = p.uuid)
         or coalesce(l.lease_until > now(), false) as pending
 from page p
 left join customer c on c.uuid = p.uuid
