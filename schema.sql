@@ -292,6 +292,7 @@ create table if not exists sync.conflict (
     lost     text,  -- the loser's value; without one, HubSpot's
     resolved timestamptz
 );
+create index if not exists conflict_uuid on sync.conflict (uuid);
 create unique index if not exists conflict_is_logged_once
     on sync.conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
     where resolved is null;

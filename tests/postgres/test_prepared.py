@@ -42,7 +42,7 @@ EVERY_MOMENT = """
     lease load holders owners set_apart join intend lock_steps lock_customers release_addresses write_customers
     insert_customers move_links at_home move_pushed move_pulled mark_overtaken close_intents answer_intents
     finish put_off end_leases audit_customers mark_changed mark_missing mark_drifted customers_by_address
-    customers_by_uuid receive
+    customers_by_uuid receive log_rewritten log_unsent
     """
 
 
@@ -55,7 +55,7 @@ def test_a_plan_made_for_empty_tables_reads_by_key(database: Database, name: str
         nothing = ", ".join(["null"] * arguments)
         lines = connection.execute(f"explain execute looked_at({nothing})".encode()).fetchall()
     plan = "\n".join(line["QUERY PLAN"] for line in lines)
-    assert re.findall(r"Seq Scan on (customer|link|mark|intent|alias)|Hash Join|Merge Join", plan) == []
+    assert re.findall(r"Seq Scan on (customer|link|mark|intent|alias|conflict)|Hash Join|Merge Join", plan) == []
 
 
 def numbered(statement: str) -> tuple[str, int]:
