@@ -56,10 +56,11 @@ declare
         and not attisdropped
     );
 begin
-    if not names @>
-        '{uuid,email,firstname,lastname,phone,company,website,lifecyclestage,createdat,updatedat,contactid,
-            hubspotcreatedat,hubspotupdatedat,deletedat,erasedat,mergedinto}'
-    then
+    if not names @> array[
+        'uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website', 'lifecyclestage',
+        'createdat', 'updatedat', 'contactid', 'hubspotcreatedat', 'hubspotupdatedat', 'deletedat',
+        'erasedat', 'mergedinto'
+    ] then
         alter table customer
             add column if not exists uuid uuid,
             -- The mapped columns: they go over to HubSpot and come from there.
@@ -679,7 +680,8 @@ begin
         where num_nonnulls(contactid, hubspotcreatedat, hubspotupdatedat, erasedat, mergedinto) > 0
     ) then
         raise exception
-            'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            'contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto '
+            'are written by the sync only'
             using errcode = 'check_violation',
             hint =
                 'A dump is restored by the owner of schema sync with PGOPTIONS="-c sync.own=on".';
@@ -799,7 +801,8 @@ begin
     end if;
     if is_forbidden then
         raise exception
-            'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto are written by the sync only'
+            'uuid, contactid, hubspotcreatedat, hubspotupdatedat, erasedat and mergedinto '
+            'are written by the sync only'
             using errcode = 'check_violation';
     end if;
     if is_many and addresses is not null

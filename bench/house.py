@@ -151,7 +151,7 @@ def _versions(rig: Rig, parts: Parts) -> dict[str, int]:
 
 
 def _layout() -> Iterator[Line]:
-    longest = max(statements().values(), key=len)
+    longest = max((" ".join(text.split()) for text in statements().values()), key=len)
     yield Line(what="house: SQL: longest statement", value=len(longest), unit="characters", at_most=900)
     files = [ROOT / "schema.sql", *(ROOT / "reconciler").rglob("*.sql")]
     wide = sum(len(line) > 100 for file in files for line in _text(file).splitlines())

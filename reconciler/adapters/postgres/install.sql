@@ -66,7 +66,8 @@ from place
 where not pg_has_role(relowner, 'usage')
 union all
 select format(
-    '%s on %s also covers deleted customers, whose addresses could never be used again: %s (live ones get a unique index of their own)',
+    '%s on %s also covers deleted customers, whose addresses could never be used again: '
+    '%s (live ones get a unique index of their own)',
     index,
     name,
     case
@@ -77,7 +78,8 @@ select format(
 from covering
 union all
 select format(
-    '%s is a parent, child or partition of another table, through which rows change unseen by its triggers',
+    '%s is a parent, child or partition of another table, through which rows change '
+    'unseen by its triggers',
     name
 )
 from place
@@ -89,7 +91,8 @@ select to_regclass('sync.link') is not null as found
 -- lost: mapped columns that the table had when its customers were linked; a new one would be empty,
 --   and so would HubSpot's property
 select format(
-    '%%s lacks %%s, which the sync has linked: it was renamed or dropped; put it back before HubSpot''s values are emptied by a new one',
+    '%%s lacks %%s, which the sync has linked: it was renamed or dropped; '
+    'put it back before HubSpot''s values are emptied by a new one',
     c.oid::regclass,
     string_agg(m.name, ', ')
 ) as fault

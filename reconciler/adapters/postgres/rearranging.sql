@@ -62,7 +62,7 @@ where heir.uuid = %(heir)s
 -- attach: a link's contact is another id from now on; the old one leads here still. Both sides are
 --   seen alive at this moment
 with moved as (
-    -- Links whose claim holds, that have the contact that the decision knew, and can have the new one.
+    -- Links whose claim holds, with the contact that was decided about, that can have the new one.
     select r.uuid, r.contact, r.known
     from jsonb_to_recordset(%(rows)s::jsonb) as r(
         uuid uuid, fence bigint, contact bigint, known bigint
