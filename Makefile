@@ -15,6 +15,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
+# Runs a long suite and keeps what it printed last in docs/figures.md.
+FIGURE := $(BIN)/python tests/support/figures.py
+
 SEEDS ?= 20000
 BINARIES ?= /usr/lib/postgresql/15/bin
 
@@ -38,22 +41,22 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 older: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k postgres tests/postgres tests/simulation $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k postgres tests/sync tests/store tests/long/simulation $(ARGS)
 
 simulate: $(READY)
-	$(BIN)/python -m simulation --seeds $(SEEDS)
+	$(FIGURE) "make simulate SEEDS=$(SEEDS)" $(BIN)/python -m simulation --seeds $(SEEDS)
 
 chaos: $(READY)
-	CHAOS_SECONDS=240 CHAOS_STRIDE=10 $(BIN)/python -m pytest tests/chaos -s -m "long or not long" $(ARGS)
+	CHAOS_SECONDS=240 CHAOS_STRIDE=10 $(FIGURE) "make chaos" $(BIN)/python -m pytest tests/long/chaos -s -m "long or not long" $(ARGS)
 
 outages: $(READY)
-	$(BIN)/python -m pytest tests/outages -m "long or not long" $(ARGS)
+	$(FIGURE) "make outages" $(BIN)/python -m pytest tests/long/outages -m "long or not long" $(ARGS)
 
 fuzz: $(READY)
-	$(BIN)/python tests/hostile/fuzz.py --inputs 1000000
+	$(FIGURE) "make fuzz" $(BIN)/python tests/proxied/fuzz.py --inputs 1000000
 
 planted: $(READY)
-	$(BIN)/python tests/planted/plant.py
+	$(FIGURE) "make planted" $(BIN)/python tests/long/planted/plant.py
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt

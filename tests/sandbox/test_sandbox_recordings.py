@@ -13,6 +13,8 @@ from sandbox import Sandbox, start
 from sandbox.routes import OBJECTS
 from sandbox.settings import Settings
 
+REFERENCE = Path(__file__).parents[1] / "reference"
+
 # Calculated where a portal has the feature, or added by HubSpot since the recordings were made.
 PARTICULAR = {"hs_full_name_or_email"}
 SINCE = {"url"}
@@ -129,10 +131,7 @@ def assert_same_body(reply: Any, response: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def bodies() -> dict[str, dict[str, Any]]:
-    path = Path(__file__).parents[2].parent / "shared/hubspot/recordings/errors/error-bodies.json"
-    if not path.exists():
-        pytest.skip("reference material not present: error bodies")
-    return {each["id"]: each for each in json.loads(path.read_text())}
+    return {each["id"]: each for each in json.loads((REFERENCE / "recordings/errors/error-bodies.json").read_text())}
 
 
 def taken(call: Any, sandbox: Sandbox) -> Any:

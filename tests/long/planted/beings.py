@@ -1,0 +1,114 @@
+"""Faults in who lives and who is who: deletions, restores, merges, addresses."""
+
+from fault import Edit, Fault, simulated
+from places import ALIVE, ERASE, EXISTENCE, IDENTITY, MARKS, MERGED, PLAN, RECONCILE, RULES, WEATHER
+
+BEINGS: tuple[Fault, ...] = (
+    simulated(
+        "a linked contact that reads 404 is created again",
+        "a linked contact that reads 404 is never created again",
+        Edit(
+            EXISTENCE,
+            "return Existence.DELETE if base else Existence.CREATE",
+            "return Existence.DELETE if base and pair.contact is not None else Existence.CREATE",
+        ),
+        tests=(ERASE,),
+    ),
+    simulated(
+        "a delete here archives nothing there",
+        "delete here archives there",
+        Edit(
+            EXISTENCE,
+            "return Existence.ARCHIVE if base else Existence.REVIVE",
+            "return Existence.AGREE if base else Existence.REVIVE",
+        ),
+        tests=(ALIVE,),
+    ),
+    simulated(
+        "a delete there deletes nothing here",
+        "a delete there soft-deletes here",
+        Edit(
+            EXISTENCE,
+            "return Existence.DELETE if base else Existence.CREATE",
+            "return Existence.AGREE if base else Existence.CREATE",
+        ),
+        tests=(ALIVE,),
+    ),
+    simulated(
+        "a restore is ignored",
+        "restore revives the same customer",
+        Edit(
+            EXISTENCE,
+            "return Existence.ARCHIVE if base else Existence.REVIVE",
+            "return Existence.ARCHIVE if base else Existence.AGREE",
+        ),
+        tests=(ALIVE,),
+    ),
+    simulated(
+        "a create that landed after its customer's deletion makes it anew",
+        "a contact made for a customer deleted meanwhile is archived",
+        Edit(EXISTENCE, "if pair.customer is None and not is_created_by_us(pair) else", "if True else"),
+        tests=(IDENTITY,),
+    ),
+    simulated(
+        "a privacy deletion is taken for a deletion",
+        "erase takes everything",
+        Edit(PLAN, "if contact is None and pair.privacy:", "if False:"),
+        tests=(ERASE,),
+    ),
+    simulated(
+        "the tombstone is not asked when a contact comes in",
+        "erased stays erased",
+        Edit(PLAN, "if around.tombstoned & {address, *pair.contact.other_addresses}:", "if False:"),
+        Edit(
+            PLAN,
+            'if address in around.tombstoned:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
+            'if False:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
+        ),
+        tests=(ERASE,),
+    ),
+    simulated(
+        "a merged contact's old id stays the link's",
+        "every old id is an alias of the survivor",
+        Edit(PLAN, "if contact is not None and contact.id != pair.link.contact_id:", "if False:"),
+        tests=(MERGED,),
+    ),
+    simulated(
+        "who wins a merge depends on who is found first",
+        "the winner follows from state alone",
+        Edit(
+            PLAN,
+            "winner, loser = sorted((me, rival), key=lambda each: _precedence(each, address))",
+            "winner, loser = me, rival",
+        ),
+        tests=(MERGED,),
+    ),
+    simulated(
+        "an address is given away although its holder keeps it",
+        "one holder for an address",
+        Edit(
+            "reconciler/core/addresses.py",
+            "        for uuid in stuck:\n            del waiting[uuid]\n",
+            "        break\n",
+        ),
+        tests=("tests/unit/test_addresses.py",),
+    ),
+    simulated(
+        "a busy holder's contact is handed over",
+        "one writer per pair",
+        Edit(RECONCILE, "elif owner is not None and owner.is_busy and", "elif False and owner is not None and"),
+        tests=(f"{RULES}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
+    ),
+    simulated(
+        "a stale snapshot is believed at once",
+        "a snapshot older than seen is stale: look again, then believe it",
+        Edit(PLAN, "return is_older and pair.link.looks < len(STALE_LOOKS)", "return False"),
+        tests=(MARKS,),
+    ),
+    simulated(
+        "the brake is off",
+        "what exceeds the allowance is held",
+        Edit(RECONCILE, "steps = brake(steps, granted)", "steps = list(steps)"),
+        tests=(WEATHER,),
+    ),
+)

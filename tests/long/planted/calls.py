@@ -1,0 +1,216 @@
+"""Faults in what is sent and how it is found: intents, the API's writes, the budget, poll and sweep."""
+
+from fault import Edit, Fault, real, simulated
+from places import (
+    BASE,
+    BUDGET,
+    CONTRACT,
+    MARKS,
+    MIRROR,
+    PAGES,
+    PLAN,
+    POLL,
+    QUERIES,
+    RECONCILE,
+    RULES,
+    SENDER,
+    SPENDING,
+    SWEEP,
+    THROUGH,
+    WEATHER,
+    WINDOWS,
+)
+
+CALLS: tuple[Fault, ...] = (
+    simulated(
+        "an intent is closed when its answer is lost",
+        "an intent goes when the answer is committed",
+        Edit(
+            SENDER,
+            "        except OutcomeUnknown:\n            raise\n        except Transient:",
+            "        except Transient:",
+        ),
+        tests=(BASE, THROUGH),
+    ),
+    simulated(
+        "an intent is closed by half an answer",
+        "what was not answered stays open",
+        Edit(MIRROR, "return set(self.write.values) <= set(self.pushed)", "return True"),
+        tests=(f"{RULES}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
+    ),
+    simulated(
+        "the send window is ignored: a PATCH goes out late",
+        "before each send the lease outlasts the call's total deadline",
+        Edit(SENDER, "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
+        tests=(f"{RULES}::test_a_write_whose_time_is_over_is_not_sent",),
+    ),
+    simulated(
+        "a create of a customer without an address is repeated",
+        "never two contacts; an unknown outcome parks",
+        Edit(PLAN, 'if any(intent.values.get("email") is None for intent in creates):', "if False:"),
+        tests=(MARKS,),
+    ),
+    simulated(
+        "a second create without asking for the first",
+        "an unknown outcome is settled by the open intent, never two contacts",
+        Edit(PLAN, "if any(not intent.is_overdue for intent in creates):", "if False:"),
+        tests=(f"{RULES}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
+    ),
+    simulated(
+        "an API write creates beside a create that is under way",
+        "an unknown outcome is settled by the open intent, never two contacts",
+        Edit(
+            "reconciler/write_through.py",
+            "{p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}",
+            "{}",
+        ),
+        tests=(WINDOWS,),
+    ),
+    simulated(
+        "attempts are spent on HubSpot's own failures",
+        "causes that are not the record's own never spend its attempts",
+        Edit(RECONCILE, "again=max(error.delay, e.again or 0),", "again=max(error.delay, e.again or 0), spend=True,"),
+        tests=(f"{WEATHER}::test_a_token_that_is_refused_spends_no_records_attempts",),
+    ),
+    simulated(
+        "a 429 blocks nobody",
+        "all calls of all processes share one budget",
+        Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
+        tests=(f"{RULES}::test_a_429_stops_every_process",),
+    ),
+    simulated(
+        "a backlog takes a window's calls in its first second",
+        "interactive work finds a call",
+        Edit(BUDGET, "return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)", "return None"),
+        tests=(f"{SPENDING}::test_an_urgent_call_finds_one_free_beside_any_backlog",),
+    ),
+    simulated(
+        "a limit that is less than ours is run into every second",
+        "all calls of all processes share one budget",
+        Edit(BUDGET, "if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:", "if False:"),
+        tests=(f"{SPENDING}::test_a_second_429_within_a_window_costs_the_whole_window",),
+    ),
+    simulated(
+        "a slot that waited for others is spent outside its window",
+        "never more calls in any window than the budget",
+        Edit(BUDGET, "if self._clock() - since > GIVE_BACK:", "if False:"),
+        Edit(BUDGET, "return slots, since", "return slots, self._clock()"),
+        tests=(f"{SPENDING}::test_a_call_whose_slot_was_taken_long_before_the_rest_counts_from_when_it_is_made",),
+    ),
+    simulated(
+        "calls are reserved and spent outside their window",
+        "never more calls in any window than the budget",
+        Edit(BUDGET, "if slots and self._clock() - since > FRESH:", "if False:"),
+        tests=(f"{RULES}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
+    ),
+)
+
+FINDING: tuple[Fault, ...] = (
+    simulated(
+        "the cursor is saved before the marks",
+        "a mark is never lost (a page's marks and its cursor are one transaction)",
+        Edit(
+            POLL,
+            "found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+            "self._records.meet([], lane=Lane.FRESH, cursor=name, value=state)\n"
+            "            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+        ),
+        tests=(f"{RULES}::test_what_a_page_could_not_mark_is_found_by_the_next_poll",),
+    ),
+    simulated(
+        "the cursor goes on to now",
+        "the cursor is in HubSpot's time only, never now()",
+        Edit(
+            POLL,
+            'high = max(_time(state["high"]), began)',
+            "high = datetime.now(UTC)",
+        ),
+        tests=(f"{RULES}::test_the_poll_goes_by_the_clock_of_hubspot",),
+    ),
+    simulated(
+        "pages follow the time of the change",
+        "ties on the timestamp; the window stays while its pages are walked",
+        Edit(
+            POLL,
+            "            after = page.after\n",
+            "            last = max((c.updated_at for c in page.contacts), default=since)\n"
+            "            since = last + timedelta(milliseconds=1)\n"
+            "            after = FIRST\n",
+        ),
+        tests=(f"{RULES}::test_every_page_of_a_window_is_walked_however_the_times_lie",),
+    ),
+    real(
+        "a sweep believes its page whatever was told meanwhile",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            SWEEP,
+            " if (Subject.contact(each.id).key, news.get(each.id)) in marks}",
+            "}",
+        ),
+        tests=(PAGES,),
+    ),
+    real(
+        "a sweep believes its page of what others have worked on meanwhile",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(SWEEP, ", untouched_since=read_at", ""),
+        tests=(PAGES,),
+    ),
+    real(
+        "the end of a claim leaves no trace",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            QUERIES,
+            "set lease_until = null, fence = nextval('sync.number')\n    from claimed",
+            "set lease_until = null\n    from claimed",
+        ),
+        tests=(PAGES,),
+    ),
+    simulated(
+        "marks of a page count as new ones (memory)",
+        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        Edit(
+            "simulation/memory/records.py",
+            "fresh = {subject for subject in news.values() if subject not in self._tables.marks}",
+            "fresh = set(news.values())",
+        ),
+        tests=(f"{CONTRACT}_records.py::test_of_its_news_a_page_says_which_were_marked_before",),
+    ),
+    real(
+        "a walker's cursor says that the others' pages are done",
+        "a cursor is saved with the marks of what it stands behind",
+        Edit(
+            SWEEP,
+            "            unread = without(self._unread, part)\n",
+            "            unread = self._unread = without(self._unread, part)\n",
+        ),
+        tests=("tests/sync/test_backfill.py::test_a_page_that_could_not_be_marked_is_read_by_the_next_walk",),
+    ),
+    simulated(
+        "an empty listing is believed",
+        "an empty read is an error until proven otherwise",
+        Edit(SWEEP, "page.after is None and self._records.linked():", "page.after is None and False:"),
+        tests=(WEATHER,),
+    ),
+    simulated(
+        "events are told apart by eventId",
+        "duplicates, disorder, delay and loss of events change nothing but latency",
+        Edit(
+            "webhook/events.py",
+            "    for event in events:\n",
+            "    known = set()\n    for event in events:\n"
+            '        if event.get("eventId") in known:\n            continue\n'
+            '        known.add(event.get("eventId"))\n',
+        ),
+        tests=(f"{RULES}::test_two_events_with_one_id_are_two_events",),
+    ),
+    real(
+        "an event of a contact is dropped once it is marked",
+        "a mark made while its subject is worked on survives",
+        Edit(
+            QUERIES,
+            "generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane",
+            "due = least(sync.mark.due, now()), lane",
+        ),
+        tests=("tests/http/test_webhook_deliveries.py",),
+    ),
+)

@@ -1,0 +1,21 @@
+"""Where faults are planted, and the tests that are named for them."""
+
+BASE, ENDS, MARKS = (f"tests/sync/test_{name}.py" for name in ("base", "ends", "marks"))
+ERASE, IDENTITY, WEATHER = (f"tests/sync/test_{name}.py" for name in ("erase", "identity", "weather"))
+ALIVE, THROUGH = (f"tests/sync/test_{name}.py" for name in ("being_alive", "write_through"))
+MERGED, WINDOWS, PAGES = (f"tests/sync/test_{name}.py" for name in ("merged_contacts", "windows", "pages"))
+RULES = "tests/sync/test_rules.py"
+SPENDING = "tests/store/test_budget.py"
+CONTRACT = "tests/store/test_contract"
+
+MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE, STEP = (
+    f"reconciler/core/{name}.py" for name in ("merge", "mirror", "plan", "existence", "fields", "judge", "step")
+)
+RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
+    f"reconciler/{name}.py" for name in ("reconcile", "sender", "poll", "sweep", "budget")
+)
+PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
+QUERIES, SCHEMA = "reconciler/adapters/postgres/*.sql", "schema.sql"
+ANSWERS, REAL_PAIRS, MERGING, REARRANGING = (
+    f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs", "merging", "rearranging")
+)
