@@ -1015,6 +1015,20 @@ begin
     end if;
 end $$;
 
+-- The first of these lanes that has due marks, once what happened in SQL is marked.
+create or replace function sync.next_lane(lanes integer[]) returns integer language plpgsql as $$
+begin
+    perform sync.fold();
+    perform sync.wake();
+    return (
+        select lane
+        from unnest(lanes) with ordinality as asked(lane, place)
+        where exists (select from sync.mark m where m.lane = asked.lane and m.due <= now())
+        order by place
+        limit 1
+    );
+end $$;
+
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its
 -- own), so two marks of one pair are one claim. Marks that already cost a worker its life, or whose
 -- calls keep failing, are claimed one at a time. `wanted` claims these subjects, due or not.

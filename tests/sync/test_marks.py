@@ -390,9 +390,9 @@ def test_the_time_of_an_edit_never_goes_back_whatever_is_folded_last(world: Worl
 def test_a_second_mass_change_does_not_put_the_first_ones_marks_before_a_persons(world: World) -> None:
     world.sql("insert into customer (email) select n || '@x.org' from generate_series(1, 501) n")
     for company in ("one", "two"):
-        world.parts.database.run("fold")
+        world.sql("select sync.fold()")
         world.sql("update customer set company = %s", company)
-    world.parts.database.run("fold")
+    world.sql("select sync.fold()")
     assert world.sql("select distinct lane from sync.mark") == [{"lane": 2}]
 
 
@@ -400,5 +400,5 @@ def test_a_row_that_is_there_again_before_its_deletion_was_folded_was_not_delete
     uuid = world.insert(email="kai@example.com")
     world.sql("delete from customer where uuid = %s", uuid)
     world.sql("insert into customer (uuid, email) values (%s, 'kai@example.com')", uuid)
-    world.parts.database.run("fold")
+    world.sql("select sync.fold()")
     assert not link(world, uuid)["deleted"]

@@ -21,10 +21,8 @@ class PostgresMarks:
             self._database.run("mark", subjects=keys, lane=int(lane), privacy=privacy)
 
     def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
-        self._database.run("fold")
-        self._database.run("wake")
-        row = self._database.row("next_lane", lanes=[int(lane) for lane in lanes])
-        return None if row is None else Lane(row["asked"])
+        (row,) = self._database.rows("next_lane", lanes=[int(lane) for lane in lanes])
+        return None if row["lane"] is None else Lane(row["lane"])
 
     def claim(
         self,

@@ -7,18 +7,9 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 union all
 (select from sync.mapping where woken is not null limit 1)
 
--- fold: turn captured SQL writes and overdue intents into marks
-select sync.fold()
-
--- wake: mark the next pairs that waited for a column that is back
-select sync.wake()
-
--- next_lane: the first of these lanes that has due marks
-select asked
-from unnest(%(lanes)s::integer[]) with ordinality as wanted(asked, place)
-where exists (select from sync.mark m where m.lane = asked and m.due <= now())
-order by place
-limit 1
+-- next_lane: the first of these lanes that has due marks, once captured SQL writes, overdue intents
+--   and pairs that waited for a column that is back are marked
+select sync.next_lane(%(lanes)s::integer[]) as lane
 
 -- take_addresses: take the due marks about addresses for a while; a living customer that has one of
 --   the addresses by now is marked, too

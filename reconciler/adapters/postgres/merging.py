@@ -66,7 +66,9 @@ def _update(
         return {}, {}, set()
     busy = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
     steps = [step for step in steps if step.pair.uuid not in busy]
-    work.run("refuse_erased", addresses=[a for step in steps if (a := step.pull.get("email")) is not None])
+    addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
+    if addresses:
+        work.run("refuse_erased", addresses=addresses)
     released = _release(work, steps)
     rows = [_update_row(step, is_released=step.pair.uuid in released) for step in steps]
     done = work.rows("write_customers", rows=to_json(rows), watched=watched)

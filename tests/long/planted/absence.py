@@ -5,7 +5,7 @@ from places import PLAN, QUERIES, REAL_PAIRS, RECONCILE, SCHEMA
 
 ABSENCE, RULED = "tests/sync/test_absence.py", "tests/sync/test_owners_rules.py"
 FORMS, API_RULED = "tests/gateway/test_gateway_forms.py", "tests/http/test_api_owners_rules.py"
-CAUSES, REQUIRED = "tests/store/test_database_causes.py", "tests/sync/test_required.py"
+CAUSES, REQUIRED = "tests/sync/test_database_causes.py", "tests/sync/test_required.py"
 CALLS, CLIENT, BRAKE = (
     "reconciler/adapters/gateway/calls.py",
     "reconciler/adapters/gateway/client.py",
