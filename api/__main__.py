@@ -1,10 +1,10 @@
-"""`python -m api`: serves the API. Settings: see reconciler.settings.Api."""
+"""`python -m api`: serves the API. Settings: see reconciler.process.settings.Api."""
 
 import sys
 
 from api.places import WAITING
-from reconciler.settings import Api, InvalidSettings, load
-from reconciler.wsgi import serve
+from reconciler.process.settings import Api, InvalidSettings, load
+from reconciler.process.wsgi import serve
 
 
 def main() -> int:

@@ -37,11 +37,11 @@ from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.desk import Lease, PostgresDesk, Repeat, Replay, Turn
-from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import CopiedDatabase, SyncError, Transient
-from reconciler.start import Account
-from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
+from reconciler.process.account import Account
+from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
+from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous
 
 LONGEST_KEY = 255
 LARGEST = 8 * 1024 * 1024

@@ -16,8 +16,8 @@ from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values, normalise_text
-from reconciler.intake import Intake
-from reconciler.write_through import (
+from reconciler.sync.intake import Intake
+from reconciler.sync.write_through import (
     Changed,
     Creating,
     Done,

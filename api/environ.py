@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from reconciler.bodies import FORWARDED
+from reconciler.process.bodies import FORWARDED
 
 Environ = dict[str, Any]
 

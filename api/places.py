@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
-from reconciler.bodies import TooMany
+from reconciler.process.bodies import TooMany
 
 WAITING = 24
 """Writes that wait until another one ends."""

@@ -12,18 +12,18 @@ from api.places import Places
 from api.reading import REPLICA_DEADLINE, REPLICA_WAIT, Reader
 from api.status import Status
 from api.together import Together
-from reconciler import log
 from reconciler.adapters.postgres.database import SHORT_DEADLINE, Database, lasting
 from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.bodies import Bodies
-from reconciler.intake import Intake
-from reconciler.secret_values import secrets_in
-from reconciler.sender import Sender
-from reconciler.settings import Api, load, secret_source
-from reconciler.start import Account
-from reconciler.wiring import Parts, build
-from reconciler.write_through import WriteThrough
-from reconciler.wsgi import end_with_parent
+from reconciler.process import log
+from reconciler.process.account import Account
+from reconciler.process.bodies import Bodies
+from reconciler.process.secret_values import secrets_in
+from reconciler.process.settings import Api, load, secret_source
+from reconciler.process.wiring import Parts, build
+from reconciler.process.wsgi import end_with_parent
+from reconciler.sync.intake import Intake
+from reconciler.sync.sender import Sender
+from reconciler.sync.write_through import WriteThrough
 
 FEW = 2
 """Connections for reads (those at the same time are one question), and for the health."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from bench.report import Line
 from bench.rig import Rig, Twin
 from reconciler.core.ports import Lane
-from reconciler.wiring import Parts
+from reconciler.process.wiring import Parts
 
 PEOPLE = 20_000
 CEILING = 1900

@@ -25,8 +25,8 @@ from bench.rig import ROOT, Rig, Twin
 from reconciler.adapters.postgres.database import Database, Work
 from reconciler.adapters.postgres.queries import statements
 from reconciler.core.ports import Lane, Subject
-from reconciler.settings import Api, load
-from reconciler.wiring import Parts, open_parts
+from reconciler.process.settings import Api, load
+from reconciler.process.wiring import Parts, open_parts
 
 PEOPLE = 5
 OURS = tuple(str(ROOT / room) for room in ("reconciler", "api", "webhook"))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
-from reconciler.budget import LOW_LANES_SHARE, WINDOWS, pace
 from reconciler.core.ports import Lane
-from reconciler.core.stretches import END, EVERYTHING, Division, Stretch, needed
+from reconciler.sync.budget import LOW_LANES_SHARE, WINDOWS, pace
+from reconciler.walks.id_ranges import END, EVERYTHING, Division, Stretch, needed
 from simulation.memory.slots import MemorySlots
 
 PLANS = ((100, 250_000), (190, 625_000))

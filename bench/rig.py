@@ -19,10 +19,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from reconciler import log
-from reconciler.embedded import running
-from reconciler.settings import Sync, load
-from reconciler.wiring import Parts, open_parts
+from dev.embedded import running
+from reconciler.process import log
+from reconciler.process.settings import Sync, load
+from reconciler.process.wiring import Parts, open_parts
 
 ROOT = Path(__file__).parents[1]
 TICK = os.sysconf("SC_CLK_TCK")

@@ -45,7 +45,7 @@ def linked(rig: Rig, twin: Twin, people: int, prefix: str = "person") -> None:
     twin.control("POST", "import", {"count": people, "prefix": prefix})
     parts = rig.parts(twin, hubspot_threads=8)
     parts.sweep.run()
-    parts.crew.drain()
+    parts.drainers.drain()
     rig.sql("vacuum analyze")
 
 

@@ -6,20 +6,20 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from reconciler import log
 from reconciler.adapters.postgres.install import Refused, install
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
-from reconciler.audit import Audit
+from reconciler.commands.audit import Audit
+from reconciler.commands.erase import StillDue, erase
 from reconciler.core.brake import Danger
 from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane
-from reconciler.erase import StillDue, erase
-from reconciler.schedule import Schedule
-from reconciler.settings import Database, InvalidSettings, Sync, load
-from reconciler.start import check_home, check_portal
-from reconciler.wiring import open_database, open_parts
+from reconciler.process import log
+from reconciler.process.account import check_home, check_portal
+from reconciler.process.schedule import Schedule
+from reconciler.process.settings import Database, InvalidSettings, Sync, load
+from reconciler.process.wiring import open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 
@@ -77,7 +77,7 @@ def backfill(
 
     While it runs, a reconciler beside it decides by its own SYNC_FIRST_LINK.
     """
-    from reconciler.backfill import Backfill
+    from reconciler.commands.backfill import Backfill
 
     settings = _settings(Sync, "backfill")
     if prefer is not None:
@@ -176,8 +176,10 @@ def restored(tombstones: Annotated[Path, typer.Argument(exists=True, dir_okay=Fa
 @app.command()
 def dev() -> None:
     """Run everything at once on an embedded Postgres and the local HubSpot."""
-    from reconciler.dev import Dev, DevError
-
+    try:
+        from dev.run import Dev, DevError
+    except ModuleNotFoundError:
+        _fail("the development system is no part of this installation: it is run from the repository")
     try:
         raise typer.Exit(Dev().run())
     except DevError as error:

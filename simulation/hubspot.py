@@ -14,11 +14,11 @@ from math import inf
 from typing import TypeVar
 
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
-from reconciler.budget import SharedBudget
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
 from reconciler.core.errors import Code, OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Unanswered, Written
+from reconciler.sync.budget import SharedBudget
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
 from sandbox.lifecycle import STAGE

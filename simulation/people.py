@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, normalised
-from reconciler.write_through import Done
+from reconciler.sync.write_through import Done
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
 from simulation.memory.tables import CustomerRow, Refusal

@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 
-from reconciler.budget import Limits, SharedBudget
 from reconciler.core.contact import ContactId
 from reconciler.core.fields import FIELDS, Policy, Value
 from reconciler.core.ports import Lane, Subject
 from reconciler.core.step import Rules
-from reconciler.poll import Poll
-from reconciler.reconcile import Reconciler
-from reconciler.sender import Sender
-from reconciler.sweep import Sweep
-from reconciler.witness import Witness
-from reconciler.write_through import WriteThrough
+from reconciler.sync.budget import Limits, SharedBudget
+from reconciler.sync.reconcile import Reconciler
+from reconciler.sync.sender import Sender
+from reconciler.sync.witness import Witness
+from reconciler.sync.write_through import WriteThrough
+from reconciler.walks.poll import Poll
+from reconciler.walks.sweep import Sweep
 from sandbox.events import Event, payload
 from sandbox.portal import Portal
 from sandbox.settings import Settings

@@ -14,8 +14,8 @@ from disturbed import DisturbedPool
 from psycopg.conninfo import make_conninfo
 from world import World
 
+from dev.embedded import running
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.embedded import running
 
 ROOT = Path(__file__).parents[1]
 

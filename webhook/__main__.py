@@ -1,9 +1,9 @@
-"""`python -m webhook`: serves the receiver and drains what it marks. Settings: see reconciler.settings.Webhook."""
+"""`python -m webhook`: serves the receiver and drains what it marks. Settings: `Webhook` in process.settings."""
 
 import sys
 
-from reconciler.settings import InvalidSettings, Webhook, load
-from reconciler.wsgi import serve
+from reconciler.process.settings import InvalidSettings, Webhook, load
+from reconciler.process.wsgi import serve
 
 
 def main() -> int:

@@ -11,8 +11,8 @@ import orjson
 import structlog
 
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
-from reconciler.wsgi import Ambiguous, Response, refuse_ambiguous
+from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
+from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous
 from webhook.alarm import Alarm
 from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
 from webhook.signature import Unsigned, Verifier

@@ -8,18 +8,18 @@ from functools import partial
 
 import structlog
 
-from reconciler import log as logs
 from reconciler.adapters.postgres.database import lasting
 from reconciler.adapters.postgres.inbox import PostgresInbox
-from reconciler.bodies import Bodies
 from reconciler.core.errors import SyncError, Transient
 from reconciler.core.ports import Lane
-from reconciler.reconcile import SILENCE, Reconciler
-from reconciler.secret_values import EachOf
-from reconciler.settings import Webhook, load, secret_source
-from reconciler.start import Account
-from reconciler.wiring import Parts, build
-from reconciler.wsgi import end_with_parent
+from reconciler.process import log as logs
+from reconciler.process.account import Account
+from reconciler.process.bodies import Bodies
+from reconciler.process.secret_values import EachOf
+from reconciler.process.settings import Webhook, load, secret_source
+from reconciler.process.wiring import Parts, build
+from reconciler.process.wsgi import end_with_parent
+from reconciler.sync.reconcile import SILENCE, Reconciler
 from webhook.alarm import Alarm
 from webhook.app import Receiver, make_app
 from webhook.events import Delivery, Quarantined

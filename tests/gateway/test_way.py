@@ -13,7 +13,7 @@ from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Unavailable
 from reconciler.core.ports import Written
-from reconciler.settings import InvalidSettings, Sync, load
+from reconciler.process.settings import InvalidSettings, Sync, load
 from sandbox import Sandbox
 
 PASSWORD = "p@ss:w/rd %41"

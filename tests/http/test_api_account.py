@@ -9,8 +9,8 @@ from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.install import install
+from reconciler.commands.erase import erase
 from reconciler.core.errors import WrongPortal
-from reconciler.erase import erase
 
 ROOT = Path(__file__).parents[2]
 

@@ -193,7 +193,7 @@ def test_one_value_that_hubspot_refuses_is_refused_alone(api: ApiInProcess) -> N
 
 
 def test_an_erased_address_refuses_its_item_only(api: ApiInProcess) -> None:
-    from reconciler.erase import erase
+    from reconciler.commands.erase import erase
 
     api.admin("POST", "/", KAI)
     assert erase(api.world.parts, "kai@hubspot.com")

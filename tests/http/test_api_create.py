@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from systems import KAI, ApiInProcess
 
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 SHAPE = [
     *("uuid", "email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"),

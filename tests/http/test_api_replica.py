@@ -11,9 +11,9 @@ from systems import ApiInProcess, api_environment
 from world import World, until
 
 from api.wiring import Beside, services
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, Timely, open_pool
-from reconciler.settings import Api, load
+from reconciler.process import wiring
+from reconciler.process.settings import Api, load
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from test_api_batch import person, statuses
 from world import World
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 ADDRESS = "kai@hubspot.com"
 

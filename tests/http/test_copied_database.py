@@ -18,10 +18,10 @@ from test_commands import command
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.backfill import Backfill
+from reconciler.commands.backfill import Backfill
+from reconciler.commands.erase import erase
 from reconciler.core.errors import CopiedDatabase
-from reconciler.erase import erase
-from reconciler.start import Account, check_portal
+from reconciler.process.account import Account, check_portal
 from sandbox import start
 
 UWE = {**KAI, "email": "uwe@hubspot.com"}

@@ -16,8 +16,8 @@ from systems import ServedApi, as_admin
 from test_http_framing import authorized
 from test_http_servers import headers_of
 
-from reconciler.bodies import DEADLINE
-from reconciler.hanging import hang_up
+from reconciler.process.bodies import DEADLINE
+from reconciler.process.hanging import hang_up
 
 MANY = 24
 """More than the threads that work."""

@@ -17,7 +17,7 @@ from systems import api_environment, as_admin, webhook_environment
 from world import World
 
 from api.auth import Role, Tokens
-from reconciler.log import scrubbed
+from reconciler.process.log import scrubbed
 
 PERSON = {
     "email": "canary.person@hubspot.com",

@@ -13,7 +13,7 @@ from raw_http import ask
 from systems import webhook_environment
 from world import World
 
-from reconciler.settings import SECRETS, Api, Sync, Webhook
+from reconciler.process.settings import SECRETS, Api, Sync, Webhook
 
 MANIFEST = Path(__file__).parents[2] / "deploy" / "kubernetes.yaml"
 VERSIONS = ("1.31", "1.37")

@@ -15,8 +15,8 @@ from raw_http import ask
 from systems import api_environment, as_admin, webhook_environment
 from world import World
 
-from reconciler import log
 from reconciler.core.errors import Transient
+from reconciler.process import log
 
 Until = Callable[..., Any]
 PERSON = {
@@ -120,7 +120,7 @@ CRASHES = {
 def test_a_crash_tells_where_it_was_and_no_detail(dsn: str, where: str, style: str) -> None:
     code = f"""
 import psycopg
-from reconciler import log
+from reconciler.process import log
 log.configure(style="{style}", level="debug", process="test")
 def fail():
     with psycopg.connect({dsn!r}) as connection:

@@ -20,12 +20,12 @@ from systems import ApiInProcess, Logged, webhook_environment
 from world import World
 
 from api.auth import Role, Tokens
+from dev.embedded import running
 from reconciler.adapters.postgres.database import Database, DatabaseDown
 from reconciler.adapters.postgres.listen import listen
-from reconciler.embedded import running
-from reconciler.settings import Api, InvalidSettings, load, secret_source
-from reconciler.settings import Database as DatabaseSettings
-from reconciler.wiring import open_database
+from reconciler.process.settings import Api, InvalidSettings, load, secret_source
+from reconciler.process.settings import Database as DatabaseSettings
+from reconciler.process.wiring import open_database
 
 OLD, NEW = "an old secret of more than 32 bytes 01234", "a new secret of more than 32 bytes 01234"
 PASSWORDS = ("old: p@ss/w?rd#%41", "new' p@ss\\w=rd&")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from running_servers import ROOT, bare
 
-from reconciler.secret_values import EachOf
-from reconciler.settings import SECRETS, Api, Database, InvalidSettings, Sync, Webhook, load, secret_source
+from reconciler.process.secret_values import EachOf
+from reconciler.process.settings import SECRETS, Api, Database, InvalidSettings, Sync, Webhook, load, secret_source
 
 CANARY = "canary-secret-0123456789-0123456789"
 GOOD = {

@@ -13,7 +13,7 @@ from systems import KAI, received, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.settings import Webhook, load
+from reconciler.process.settings import Webhook, load
 
 Until = Callable[..., Any]
 

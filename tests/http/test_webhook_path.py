@@ -13,7 +13,7 @@ from raw_http import ask
 from systems import Hook, webhook_environment
 from world import World
 
-from reconciler.settings import InvalidSettings, Webhook, load
+from reconciler.process.settings import InvalidSettings, Webhook, load
 from webhook.signature import Verifier, decoded
 
 HOST = "https://hooks.example.com"

@@ -15,7 +15,7 @@ from systems import api_in_process, received, webhook_environment
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.settings import Webhook, load
+from reconciler.process.settings import Webhook, load
 from webhook.app import LARGEST
 
 Until = Callable[..., Any]

@@ -139,7 +139,7 @@ def running(world: World, folder: Path) -> Iterator[Life]:
     with ExitStack() as stack:
         api = stack.enter_context(server("api", environment, folder / "api.log"))
         webhook = stack.enter_context(server("webhook", environment, folder / "webhook.log", port=port))
-        log = stack.enter_context((folder / "reconciler.log").open("wb"))
+        log = stack.enter_context((folder / "reconciler.process.log").open("wb"))
         command = [sys.executable, "-m", "reconciler"]
         reconciler = subprocess.Popen(command, cwd=ROOT, env=bare(environment), stdout=log, stderr=log)
         try:

@@ -44,7 +44,7 @@ def _be_in_conflict(world: World) -> None:
 
 
 def test_no_log_tells_of_anybody_or_of_a_secret(life: Life) -> None:
-    assert {"api.log", "webhook.log", "reconciler.log"} <= life.logs.keys()
+    assert {"api.log", "webhook.log", "reconciler.process.log"} <= life.logs.keys()
     for name, text in life.logs.items():
         assert '"event"' in text, name
         assert hits(text) == [], name

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
-from reconciler.budget import Limits, SharedBudget
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentId, IntentKind, Link, Pair
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.ports import Answer, HubSpot, Sent, Write, Written
+from reconciler.sync.budget import Limits, SharedBudget
 from sandbox import Portal, Settings, start
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire

@@ -14,10 +14,10 @@ from psycopg.conninfo import make_conninfo
 from world import World
 
 from reconciler.adapters.postgres.desk import PostgresDesk
-from reconciler.backfill import Backfill
+from reconciler.commands.backfill import Backfill
+from reconciler.commands.erase import erase
 from reconciler.core.fields import normalise_email
 from reconciler.core.letters import RUNS
-from reconciler.erase import erase
 
 ROOT = Path(__file__).parents[2]
 LOCALES = ("C", "C.UTF-8", "tr")

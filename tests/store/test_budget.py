@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.budget import Limits, SharedBudget
 from reconciler.core.ports import Lane
+from reconciler.sync.budget import Limits, SharedBudget
 from simulation.memory.slots import MemorySlots
 
 RATE = 70

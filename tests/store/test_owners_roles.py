@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from world import World
 
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 PLAIN = "select, insert, update, delete"
 

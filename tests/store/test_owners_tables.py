@@ -19,7 +19,7 @@ from world import World
 
 from reconciler.adapters.postgres import queries
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 ROOT = Path(__file__).parents[2]
 SQL = re.sub(r"--.*", "", (ROOT / "schema.sql").read_text()) + "".join(queries.statements().values())

@@ -6,7 +6,7 @@ import pytest
 from histories import CREATE, Caller, assert_erased, change, count, during, person, traces
 from world import World
 
-from reconciler.erase import StillDue, erase
+from reconciler.commands.erase import StillDue, erase
 
 KAI, UWE = "kai@example.com", "uwe@example.com"
 

@@ -14,9 +14,9 @@ from world import World, until
 from api.app import make_app
 from api.auth import Role, Tokens
 from api.wiring import Beside, services
-from reconciler import wiring
-from reconciler.reconcile import Reconciler
-from reconciler.settings import Api, load
+from reconciler.process import wiring
+from reconciler.process.settings import Api, load
+from reconciler.sync.reconcile import Reconciler
 
 READ, CREATE, UPDATE, ARCHIVE = (f"/batch/{name}" for name in ("read", "create", "update", "archive"))
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from reconciler import embedded
+from dev import embedded
 
 
 @contextmanager

@@ -16,11 +16,11 @@ from api.app import Services, make_app
 from api.auth import Role, Tokens
 from api.routes import ROUTES
 from api.wiring import Beside, services
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
-from reconciler.bodies import Bodies
-from reconciler.settings import Api, Webhook, load
+from reconciler.process import wiring
+from reconciler.process.bodies import Bodies
+from reconciler.process.settings import Api, Webhook, load
 from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.fields import COLUMNS, normalised
 from reconciler.core.ports import Lane, Subject
-from reconciler.settings import Sync, load
+from reconciler.process import wiring
+from reconciler.process.settings import Sync, load
 from sandbox import Sandbox, start
 
 COLUMN_LIST = ", ".join(COLUMNS)

@@ -9,11 +9,11 @@ from psycopg.conninfo import make_conninfo
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.audit import Audit, Finding
+from reconciler.commands.audit import Audit, Finding
+from reconciler.commands.erase import StillDue, erase
 from reconciler.core.brake import Danger
 from reconciler.core.errors import EmptyRead, Unavailable
-from reconciler.erase import StillDue, erase
-from reconciler.start import check_portal, check_properties
+from reconciler.process.account import check_portal, check_properties
 
 UNROUTED = "<html><head><title>404</title></head><body>That page is nowhere to be found</body></html>"
 REASON = "HubSpot does not know this path"

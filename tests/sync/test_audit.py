@@ -3,7 +3,7 @@
 import pytest
 from world import World
 
-from reconciler.audit import Audit, Finding
+from reconciler.commands.audit import Audit, Finding
 from reconciler.core.brake import Danger
 
 

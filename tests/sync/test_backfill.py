@@ -6,7 +6,7 @@ from histories import count, person
 from world import World
 
 from reconciler.adapters.postgres.database import Busy, Database
-from reconciler.backfill import Backfill
+from reconciler.commands.backfill import Backfill
 from reconciler.core.brake import Danger
 from reconciler.core.ports import Lane
 

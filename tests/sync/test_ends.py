@@ -8,9 +8,9 @@ from histories import Caller, expire
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.commands.erase import StillDue, erase
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Ending, Lane, Subject
-from reconciler.erase import StillDue, erase
 
 ROOT = Path(__file__).parents[2]
 

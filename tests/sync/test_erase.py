@@ -24,7 +24,7 @@ from psycopg.errors import CheckViolation
 from world import World
 
 from reconciler.adapters.postgres.database import to_json
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 OF_KAI = {"company": "Acme"}
 

@@ -13,7 +13,7 @@ from histories import Person, assert_erased, change, row
 from psycopg.errors import CheckViolation
 from world import World, until
 
-from reconciler.erase import StillDue, erase
+from reconciler.commands.erase import StillDue, erase
 
 OF_KAI = {"company": "Acme"}
 

@@ -19,8 +19,8 @@ from psycopg.errors import CheckViolation
 from world import World
 
 from reconciler.adapters.postgres.tombstones import restore_tombstones
+from reconciler.commands.erase import StillDue, erase
 from reconciler.core.ports import Subject
-from reconciler.erase import StillDue, erase
 
 OF_KAI = {"company": "Acme"}
 

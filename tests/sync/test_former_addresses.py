@@ -7,7 +7,7 @@ from histories import Caller, assert_erased, change, person, row
 from psycopg.errors import CheckViolation
 from world import World
 
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 KAI, OLD = "kai@example.com", "old@example.com"
 

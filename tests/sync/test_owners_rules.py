@@ -8,7 +8,7 @@ from histories import Caller, Person, count, lost, person, row
 from structlog.testing import capture_logs
 from world import World
 
-from reconciler.audit import Audit
+from reconciler.commands.audit import Audit
 
 PHONE = "123456789012345678901234567890"
 

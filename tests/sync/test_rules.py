@@ -33,11 +33,11 @@ from histories import (
 from world import World, until
 
 from reconciler.adapters.postgres.budget import PostgresSlots
-from reconciler.budget import Limits, SharedBudget
 from reconciler.core.contact import IntentKind
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Ending, Lane, Write
-from reconciler.sender import Sender
+from reconciler.sync.budget import Limits, SharedBudget
+from reconciler.sync.sender import Sender
 from sandbox import start
 from sandbox.clock import system_ms
 from webhook.events import read

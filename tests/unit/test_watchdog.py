@@ -1,6 +1,6 @@
 """A job that does not run any more is noticed on a clock that nobody can set."""
 
-from reconciler.watchdog import GRACE, LONGEST_STEP, Watchdog
+from reconciler.process.watchdog import GRACE, LONGEST_STEP, Watchdog
 
 
 class Clock:

@@ -44,11 +44,11 @@ from reconciler.adapters.gateway.parse import (
     properties_of,
 )
 from reconciler.adapters.gateway.transport import CONNECT_TIMEOUT, READ_TIMEOUT, BoundedPool, Reply, open_connections
+from reconciler.adapters.gateway.way import DIRECT, Way
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
 from reconciler.core.errors import OtherAccount, TooLarge, Unavailable
 from reconciler.core.fields import PROPERTIES, Value, Values
 from reconciler.core.ports import Answer, Door, HubSpotAccount, Page, Written
-from reconciler.outward import DIRECT, Way
 
 ASKED = [*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS]
 """Properties of every full read."""

@@ -15,9 +15,9 @@ from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ProxyError, SSLError
 from urllib3.response import BaseHTTPResponse
 
+from reconciler.adapters.gateway.way import Way, trust
 from reconciler.core.errors import Unavailable, Untrusted
 from reconciler.core.ports import CALL_DEADLINE
-from reconciler.outward import Way, trust
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 10.0

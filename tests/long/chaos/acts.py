@@ -15,13 +15,13 @@ from systems import documented
 from api.app import make_app
 from api.auth import ALGORITHM
 from api.wiring import Beside, services
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
-from reconciler.bodies import Bodies
+from reconciler.commands.erase import erase
 from reconciler.core.errors import SyncError
-from reconciler.erase import erase
-from reconciler.settings import Api, load
+from reconciler.process import wiring
+from reconciler.process.bodies import Bodies
+from reconciler.process.settings import Api, load
 from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver

@@ -13,7 +13,7 @@ import psycopg
 from running_servers import ROOT, bare
 from world import until
 
-from reconciler.embedded import running
+from dev.embedded import running
 
 GONE = 30.0
 

@@ -24,8 +24,8 @@ def end_the_schedulers_thread() -> None:
 
 def let_a_job_hang() -> None:
     """A poll never comes back; how long one may take is shortened, so that nobody waits for minutes."""
-    from reconciler import watchdog
-    from reconciler.poll import Poll
+    from reconciler.process import watchdog
+    from reconciler.walks.poll import Poll
 
     watchdog.LONGEST_STEP = 3.0
     Poll.recent = lambda *_: threading.Event().wait()  # type: ignore[assignment, method-assign]

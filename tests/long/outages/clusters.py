@@ -15,7 +15,7 @@ from running_servers import ROOT
 
 STOP = 30.0
 
-MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && exec "$3" -m reconciler.embedded --not-durable "$2/postgres"'
+MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && exec "$3" -m dev.embedded --not-durable "$2/postgres"'
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 from clocks import move_back
 from world import World
 
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Lane
-from reconciler.wiring import Parts
+from reconciler.process import wiring
+from reconciler.process.wiring import Parts
 
 TICK = 5.0
 """Seconds between two turns of a process."""

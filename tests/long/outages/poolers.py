@@ -13,7 +13,7 @@ from ports import free_port
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from world import until
 
-from reconciler.embedded import NAMESPACE
+from dev.embedded import NAMESPACE
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
 

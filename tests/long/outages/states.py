@@ -4,7 +4,7 @@ from typing import Any
 
 from world import World
 
-from reconciler.audit import IN_ORDER, Audit, Finding
+from reconciler.commands.audit import IN_ORDER, Audit, Finding
 
 
 def people(world: World, count: int, **values: str) -> None:

@@ -20,7 +20,7 @@ from systems import api_environment, api_in_process, as_admin, webhook_environme
 from world import World, until
 
 from reconciler.adapters.postgres.database import Busy, Database, open_pool
-from reconciler.erase import erase
+from reconciler.commands.erase import erase
 
 KAI = {"email": "kai@example.com", "firstname": "Kai", "lastname": "K"}
 

@@ -21,8 +21,8 @@ from states import assert_sound, assert_unspent, parked, people
 from systems import ApiInProcess, Hook, api_in_process
 from world import World, until
 
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.process import wiring
 
 IN_TIME = 8.0
 """Seconds within which every caller has an answer; the rule is two, and this machine may be slow."""

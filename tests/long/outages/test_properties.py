@@ -9,7 +9,7 @@ from hours import Hours
 from states import assert_audited, assert_sound, due, parked, people
 from world import World
 
-from reconciler.start import check_properties
+from reconciler.process.account import check_properties
 from sandbox.errors import refusal
 
 RECORDS = 100

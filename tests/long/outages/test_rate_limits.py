@@ -15,9 +15,9 @@ from states import assert_sound, assert_unspent, due, people
 from systems import api_in_process
 from world import World, until
 
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.core.ports import Lane
+from reconciler.process import wiring
 from sandbox.calls import Call
 
 SECONDS = float(os.environ.get("PRESSURE_SECONDS", "12"))

@@ -14,9 +14,9 @@ from states import assert_sound, assert_unspent, due, people
 from systems import api_environment, as_admin, webhook_environment
 from world import World, until
 
-from reconciler import wiring
 from reconciler.adapters.postgres.database import Database
-from reconciler.start import check_portal
+from reconciler.process import wiring
+from reconciler.process.account import check_portal
 
 PROBE = 30.0
 """Seconds between two looks whether HubSpot takes the token by now."""

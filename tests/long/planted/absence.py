@@ -36,13 +36,13 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "a contact counts as gone without a look whether the account is ours",
         PROOF,
-        Edit("reconciler/witness.py", "        self._require_account()\n", ""),
+        Edit("reconciler/sync/witness.py", "        self._require_account()\n", ""),
         tests=(ABSENCE,),
     ),
     simulated(
         "a contact counts as gone although no other reads well",
         PROOF,
-        Edit("reconciler/witness.py", "if self._has_living(pairs, gone):", "if True:"),
+        Edit("reconciler/sync/witness.py", "if self._has_living(pairs, gone):", "if True:"),
         tests=(ABSENCE,),
     ),
     simulated(
@@ -154,7 +154,7 @@ AROUND: tuple[Fault, ...] = (
         "a refusal that names no value keeps every value back",
         OWNED,
         Edit(
-            "reconciler/sender.py",
+            "reconciler/sync/sender.py",
             "nameless = [write for write, answer in results if _is_nameless(write, answer)]",
             "nameless: list[Write] = []",
         ),

@@ -60,7 +60,7 @@ CALLS: tuple[Fault, ...] = (
         "an API write creates beside a create that is under way",
         "an unknown outcome is settled by the open intent, never two contacts",
         Edit(
-            "reconciler/write_through.py",
+            "reconciler/sync/write_through.py",
             "{p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}",
             "{}",
         ),

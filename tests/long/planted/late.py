@@ -106,7 +106,7 @@ LATE: tuple[Fault, ...] = (
         "a PUT creates beside a PUT that creates",
         "an unknown outcome is settled by the open intent, never two contacts",
         Edit(
-            "reconciler/write_through.py",
+            "reconciler/sync/write_through.py",
             "pair.fence == 0 or any(not intent.is_overdue for intent in creates)",
             "pair.fence == 0 and not creates",
         ),

@@ -12,7 +12,7 @@ MERGE, MIRROR, PLAN, EXISTENCE, FIELDS, JUDGE, STEP = (
     f"reconciler/core/{name}.py" for name in ("merge", "mirror", "plan", "existence", "fields", "judge", "step")
 )
 RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
-    f"reconciler/{name}.py" for name in ("reconcile", "sender", "poll", "sweep", "budget")
+    f"reconciler/{name}.py" for name in ("sync/reconcile", "sync/sender", "walks/poll", "walks/sweep", "sync/budget")
 )
 PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
 QUERIES, SCHEMA = "reconciler/adapters/postgres/*.sql", "schema.sql"

@@ -172,7 +172,7 @@ def database(folder: Path) -> Iterator[str]:
         yield url
         return
     sys.path.insert(0, str(ROOT))
-    from reconciler.embedded import running
+    from dev.embedded import running
 
     with running(folder, durable=False) as dsn:
         yield dsn

@@ -15,9 +15,9 @@ import psycopg
 from clocks import move_back
 from world import COLUMN_LIST, World
 
-from reconciler import wiring
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalised
 from reconciler.core.ports import INTENT_DEADLINE, Lane, Subject
+from reconciler.process import wiring
 from sandbox import Contact, HubSpotError
 from sandbox.events import Event, payload
 from simulation.oracle import Oracle

@@ -8,7 +8,7 @@ import structlog
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.errors import Code, CopiedDatabase, SyncError, WrongPortal
 from reconciler.core.fields import FIELDS
-from reconciler.wiring import Parts
+from reconciler.process.wiring import Parts
 
 log = structlog.get_logger()
 

@@ -31,8 +31,8 @@ from reconciler.core.ports import (
     Written,
 )
 from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Local, Neighbour, Step, Surroundings
-from reconciler.reconcile import Reconciler
-from reconciler.sender import Sender
+from reconciler.sync.reconcile import Reconciler
+from reconciler.sync.sender import Sender
 
 LEASE_WAIT = 2.0
 """Seconds to wait for a pair that is being worked on, before going ahead without its claim."""

@@ -19,15 +19,15 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
-from reconciler.budget import Limits, SharedBudget
 from reconciler.core.step import Rules
-from reconciler.crew import Crew
-from reconciler.poll import Poll
-from reconciler.reconcile import Reconciler
-from reconciler.settings import Database as DatabaseSettings
-from reconciler.settings import Sync, secret_source
-from reconciler.sweep import Sweep
-from reconciler.witness import Witness
+from reconciler.process.settings import Database as DatabaseSettings
+from reconciler.process.settings import Sync, secret_source
+from reconciler.sync.budget import Limits, SharedBudget
+from reconciler.sync.drainers import Drainers
+from reconciler.sync.reconcile import Reconciler
+from reconciler.sync.witness import Witness
+from reconciler.walks.poll import Poll
+from reconciler.walks.sweep import Sweep
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class Parts:
     hubspot: Gateway
     reconciler: Reconciler
     rules: Callable[[], Rules]
-    crew: Crew
+    drainers: Drainers
     poll: Poll
     sweep: Sweep
 
@@ -96,7 +96,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         hubspot=hubspot,
         reconciler=reconciler,
         rules=rules,
-        crew=Crew(reconciler, settings.hubspot_threads),
+        drainers=Drainers(reconciler, settings.hubspot_threads),
         poll=Poll(
             hubspot=hubspot,
             records=records,

@@ -12,8 +12,8 @@ from reconciler.core.contact import CustomerId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import normalise_email
 from reconciler.core.ports import Lane, Subject
-from reconciler.start import check_portal
-from reconciler.wiring import Parts
+from reconciler.process.account import check_portal
+from reconciler.process.wiring import Parts
 
 PATIENCE = 180.0
 """Seconds for which the outcome is waited for: longer than a lost claim and the deadline of a create together."""

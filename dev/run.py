@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from reconciler.embedded import CannotStart, running
-from reconciler.wsgi import end_with_parent
+from dev.embedded import CannotStart, running
+from reconciler.process.wsgi import end_with_parent
 
 FOLDER = Path(".dev")
 START_DEADLINE = 60.0

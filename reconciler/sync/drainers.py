@@ -4,13 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from reconciler.core.ports import Lane, Progress
-from reconciler.reconcile import BATCH, Reconciler
+from reconciler.sync.reconcile import BATCH, Reconciler
 
 FULL = BATCH // 2
 """Pairs of a pass from which on there seems to be more work than one thread does."""
 
 
-class Crew:
+class Drainers:
     """Drains with up to `most` passes under way: one to begin with, one more for every full pass."""
 
     def __init__(self, reconciler: Reconciler, most: int) -> None:

@@ -12,7 +12,7 @@ from threading import BoundedSemaphore, Event, Thread
 from time import monotonic
 from typing import Any
 
-from reconciler.hanging import hang_up
+from reconciler.process.hanging import hang_up
 
 CHUNK = 64 * 1024
 LARGEST_DROPPED = 8 * 1024 * 1024

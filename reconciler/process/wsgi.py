@@ -12,7 +12,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from reconciler.bodies import MOST
+from reconciler.process.bodies import MOST
 
 ASIDE = 24
 """Threads beside those that work, wait for their turn or read a body: for what is answered at once."""

@@ -17,8 +17,8 @@ import structlog
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead, Transient
 from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
-from reconciler.core.stretches import END, EVERYTHING, Division, Interval, Stretch, needed, without
-from reconciler.reconcile import Reconciler
+from reconciler.sync.reconcile import Reconciler
+from reconciler.walks.id_ranges import END, EVERYTHING, Division, Interval, Stretch, needed, without
 
 LAST_UUID = 2**128 - 1
 ENGINES = 4
@@ -227,6 +227,6 @@ def _at_once(work: Callable[[int], None], count: int) -> None:
     if count == 1:
         work(0)
         return
-    with ThreadPoolExecutor(count, thread_name_prefix="walk") as crew:
-        for each in [crew.submit(work, n) for n in range(count)]:
+    with ThreadPoolExecutor(count, thread_name_prefix="walk") as threads:
+        for each in [threads.submit(work, n) for n in range(count)]:
             each.result()

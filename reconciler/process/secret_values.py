@@ -10,7 +10,7 @@ from typing import Annotated
 import structlog
 from pydantic import AfterValidator, SecretStr
 
-from reconciler.connection_strings import problem_with
+from reconciler.process.connection_strings import problem_with
 
 log = structlog.get_logger()
 

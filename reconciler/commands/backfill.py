@@ -7,13 +7,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.commands.preview import Preview
 from reconciler.core.brake import Danger
 from reconciler.core.contact import Contact
 from reconciler.core.errors import NotNow
 from reconciler.core.ports import Lane
-from reconciler.preview import Preview
-from reconciler.start import check_portal
-from reconciler.wiring import Parts
+from reconciler.process.account import check_portal
+from reconciler.process.wiring import Parts
 
 APPROVED = (Danger.CREATE, Danger.REWRITE)
 """What a person asks for who starts a backfill: the brake does not hold it meanwhile."""
@@ -37,7 +37,7 @@ class Backfill:
             bars.update(walking, total=bars.tasks[walking].completed)
             row = self._parts.database.row("status") or {}
             draining = bars.add_task("pairs made equal", total=row.get("marks", 0))
-            self._parts.crew.drain(lambda count: bars.advance(draining, count))
+            self._parts.drainers.drain(lambda count: bars.advance(draining, count))
             bars.update(draining, total=bars.tasks[draining].completed)
             if self._parts.reconciler.is_postponed:
                 raise NotNow("HubSpot takes no calls now; run this again, it goes on where it stood")

@@ -17,11 +17,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 from reconciler.adapters.postgres.listen import listen
 from reconciler.core.errors import CopiedDatabase, NotNow, SyncError, Transient, WrongPortal
 from reconciler.core.ports import Lane
-from reconciler.reconcile import SILENCE
-from reconciler.settings import Sync, secret_source
-from reconciler.start import HOME_CHECK, check_home, check_portal, check_properties
-from reconciler.watchdog import Watchdog, restart_process
-from reconciler.wiring import Parts
+from reconciler.process.account import HOME_CHECK, check_home, check_portal, check_properties
+from reconciler.process.settings import Sync, secret_source
+from reconciler.process.watchdog import Watchdog, restart_process
+from reconciler.process.wiring import Parts
+from reconciler.sync.reconcile import SILENCE
 
 PRUNE_INTERVAL = 3600.0
 SECOND_LOOK_INTERVAL = 300.0
@@ -145,7 +145,7 @@ class Schedule:
 
         self._is_draining = True
         try:
-            self._parts.crew.drain(progress, lambda: not self._stopped.is_set())
+            self._parts.drainers.drain(progress, lambda: not self._stopped.is_set())
         finally:
             self._is_draining = False
         self._beat()

@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reconciler.adapters.gateway.way import Way, proxy_url, trust, way_to
 from reconciler.core.brake import LIMITS, Danger, Limit, Limits
 from reconciler.core.fields import COLUMNS, FIELDS, Policy
-from reconciler.outward import Way, proxy_url, trust, way_to
-from reconciler.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
+from reconciler.process.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
 
 BORROWED = {"HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 """Other programs' settings, whose names are like yet others of theirs (HTTP_PROXY)."""

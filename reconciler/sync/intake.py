@@ -10,8 +10,8 @@ from uuid import uuid4
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId
 from reconciler.core.ports import Budget, Desk, HubSpot, Lane, Marks, Pairs, Subject
 from reconciler.core.step import Attach, Neighbour, Step, Surroundings
-from reconciler.reconcile import Reconciler
-from reconciler.write_through import LEASE_NAP, LEASE_WAIT, Creating, Done, Erased, Missing, Outcome, Taken
+from reconciler.sync.reconcile import Reconciler
+from reconciler.sync.write_through import LEASE_NAP, LEASE_WAIT, Creating, Done, Erased, Missing, Outcome, Taken
 
 CALLS = 2
 """HubSpot calls of an intake: one finds the contacts, one reads them."""

@@ -1,0 +1,1 @@
+"""What an operator asks for: an audit, a backfill, an erase."""

@@ -1,0 +1,1 @@
+"""What makes a process: settings, logs, parts put together, jobs, a server's edges."""
