@@ -29,14 +29,14 @@ from api.customers import (
     not_ours,
     shown,
 )
-from api.environ import Environ, challenge, digest, hashed, is_async, is_foreign, is_local, tags
 from api.places import Places
 from api.reading import Reader
+from api.request_headers import Environ, challenge, digest, hashed, is_async, is_foreign, is_local, tags
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
+from reconciler.adapters.postgres.customer_store import Lease, PostgresCustomerStore, Repeat, Replay, Turn
 from reconciler.adapters.postgres.database import Busy, DatabaseDown
-from reconciler.adapters.postgres.desk import Lease, PostgresDesk, Repeat, Replay, Turn
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import CopiedDatabase, SyncError, Transient
 from reconciler.process.account import Account
@@ -59,7 +59,7 @@ class Services:
     customers: Customers
     account: Account
     reader: Reader
-    desk: PostgresDesk
+    customer_store: PostgresCustomerStore
     bodies: Bodies
     places: Places
     tokens: Tokens
@@ -270,7 +270,7 @@ class Handlers:
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise Answered(failure(400, "invalid_key", "Idempotency-Key has 1 to 255 printable characters"))
         request = digest(bottle.request.environ)
-        match self._services.desk.begin(caller=caller.name, key=hashed(key), request=request, uuid=uuid):
+        match self._services.customer_store.begin(caller=caller.name, key=hashed(key), request=request, uuid=uuid):
             case Repeat.OTHER_REQUEST:
                 raise Answered(failure(422, "key_reused", "The key was used for another request"))
             case Repeat.IN_FLIGHT:
@@ -284,7 +284,7 @@ class Handlers:
         """Keep the key of a request that takes long; where that does not go just now, the next time may."""
         if lease is not None:
             with suppress(Transient):
-                self._services.desk.renew(lease)
+                self._services.customer_store.renew(lease)
 
     def _run_keyed(self, turn: Turn, run: Callable[[Turn], Result]) -> Response:
         """Run a write and keep its answer, unless it failed on our side: that may be repeated."""
@@ -303,9 +303,9 @@ class Handlers:
     def _keep(self, lease: Lease, result: Result) -> None:
         outcomes = result.body if result.status == 207 else [{"status": result.status, "code": result.code}]
         if all(map(_is_final, outcomes)):
-            self._services.desk.end(lease, status=result.status, body=result.body)
+            self._services.customer_store.end(lease, status=result.status, body=result.body)
         else:
-            self._services.desk.fail(lease, body=result.body if result.status == 207 else None)
+            self._services.customer_store.fail(lease, body=result.body if result.status == 207 else None)
 
 
 class _Shell:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import jwt
 
-from api.environ import hashed
+from api.request_headers import hashed
 from api.strict_json import BadJson, loads
 
 ALGORITHM = "HS256"

@@ -11,13 +11,14 @@ from uuid import uuid5
 import structlog
 
 from api.bodies import BatchItem, given, is_address
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
-from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values, normalise_text
 from reconciler.sync.intake import Intake
 from reconciler.sync.write_through import (
+    AddressHeld,
     Changed,
     Creating,
     Done,
@@ -27,7 +28,6 @@ from reconciler.sync.write_through import (
     Missing,
     Open,
     Outcome,
-    Taken,
     Unknown,
     WriteThrough,
 )
@@ -109,14 +109,18 @@ class Customers:
     """Runs items against both sides."""
 
     def __init__(
-        self, desk: PostgresDesk, write_through: WriteThrough, intake: Intake, require_account: Callable[[], None]
+        self,
+        customer_store: PostgresCustomerStore,
+        write_through: WriteThrough,
+        intake: Intake,
+        require_account: Callable[[], None],
     ) -> None:
-        self._desk, self._write_through, self._intake = desk, write_through, intake
+        self._customer_store, self._write_through, self._intake = customer_store, write_through, intake
         self._require_account = require_account
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
-        return self._desk.by_address([address]).get(address)
+        return self._customer_store.by_address([address]).get(address)
 
     def create(self, uuid: CustomerId, values: Values) -> Result:
         """Create one customer on both sides."""
@@ -133,12 +137,12 @@ class Customers:
 
     def create_later(self, uuid: CustomerId, values: Values) -> Result:
         """Store a customer here; the reconciler pushes it."""
-        return self._later(lambda: self._desk.insert(uuid, given(values)), uuid, values)
+        return self._later(lambda: self._customer_store.insert(uuid, given(values)), uuid, values)
 
     def update_later(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Store a change here; the reconciler pushes it."""
         expected = customer.stored if strict else None
-        return self._later(lambda: self._desk.change(customer.uuid, values, expected), customer.uuid, values)
+        return self._later(lambda: self._customer_store.change(customer.uuid, values, expected), customer.uuid, values)
 
     def settled(self, uuid: CustomerId) -> Result | None:
         """Return how a create ended whose answer was lost: 201, 409 while that is open, None if it never was."""
@@ -149,10 +153,10 @@ class Customers:
         except SyncError:
             return IN_FLIGHT
         self._write_through.settle(uuid)
-        found = self._desk.by_uuid([uuid])
+        found = self._customer_store.by_uuid([uuid])
         if found:
             return Result(201, shown(found[0]), found[0])
-        return IN_FLIGHT if self._desk.is_creating(uuid) else None
+        return IN_FLIGHT if self._customer_store.is_creating(uuid) else None
 
     def _later(self, write: Callable[[], bool], uuid: CustomerId, values: Values) -> Result:
         try:
@@ -165,13 +169,13 @@ class Customers:
             return not_ours(error)
         except AddressTaken:
             holder = self.read(values.get("email") or "")
-            return _result(Taken(None if holder is None else holder.contact_id))
+            return _result(AddressHeld(None if holder is None else holder.contact_id))
         except AddressErased:
             return _result(Erased())
         except RowRefused as error:
             return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
         # Stored, and hidden from this role, or deleted since.
-        stored = self._desk.by_uuid([uuid])
+        stored = self._customer_store.by_uuid([uuid])
         return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
 
     def batch(
@@ -201,7 +205,7 @@ class Customers:
         return results
 
     def _wave(self, items: Mapping[int, BatchItem], uuid: CustomerId, renew: Callable[[], None]) -> dict[int, Result]:
-        known = self._desk.by_address({item.email for item in items.values()})
+        known = self._customer_store.by_address({item.email for item in items.values()})
         unknown = {n: item.email for n, item in items.items() if item.op == "upsert" and item.email not in known}
         met = self._met(unknown, renew)
         results: dict[int, Result] = {}
@@ -234,7 +238,7 @@ class Customers:
         seen: set[CustomerId] = set()
         for n, result in met.items():
             if result.customer is not None and result.customer.uuid in seen:
-                met[n] = _result(Taken(result.customer.contact_id))
+                met[n] = _result(AddressHeld(result.customer.contact_id))
             elif result.customer is not None:
                 seen.add(result.customer.uuid)
         return met
@@ -307,7 +311,7 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
             return Result(status, None if customer is None else shown(customer), customer)
         case Open(AddressTaken()):
             # Another request reserved the same address between our look and our write.
-            return _result(Taken(None))
+            return _result(AddressHeld(None))
         case Open(AddressErased()):
             return _result(Erased())
         case Open(DatabaseDown() | Busy()):
@@ -316,7 +320,7 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
             return failure(500, FAILED, message)
         case Missing():
             return failure(404, "not_found", "Customer not found")
-        case Taken(holder):
+        case AddressHeld(holder):
             known = f" Existing ID: {holder}" if holder is not None else ""
             return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
         case Changed():

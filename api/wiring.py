@@ -10,10 +10,10 @@ from api.auth import Tokens
 from api.customers import Customers
 from api.places import Places
 from api.reading import REPLICA_DEADLINE, REPLICA_WAIT, Reader
+from api.single_flight import SingleFlight
 from api.status import Status
-from api.together import Together
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.adapters.postgres.database import SHORT_DEADLINE, Database, lasting
-from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.process import log
 from reconciler.process.account import Account
 from reconciler.process.bodies import Bodies
@@ -49,10 +49,10 @@ class Beside:
 
 def services(settings: Api, parts: Parts, beside: Beside) -> Services:
     """Put the API together from the parts of the sync."""
-    desk = PostgresDesk(parts.database)
+    customer_store = PostgresCustomerStore(parts.database)
     account = Account(parts)
     write_through = WriteThrough(
-        desk=desk,
+        customer_store=customer_store,
         marks=parts.marks,
         pairs=parts.pairs,
         sender=Sender(parts.pairs, parts.hubspot),
@@ -62,7 +62,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
     intake = Intake(
-        desk=desk,
+        customer_store=customer_store,
         marks=parts.marks,
         pairs=parts.pairs,
         hubspot=parts.hubspot,
@@ -72,13 +72,13 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
     key = settings.token_issuer_key
-    near = None if beside.replica is None else Together(PostgresDesk(beside.replica).by_address)
-    customers = Customers(desk, write_through, intake, account.require)
+    near = None if beside.replica is None else SingleFlight(PostgresCustomerStore(beside.replica).by_address)
+    customers = Customers(customer_store, write_through, intake, account.require)
     return Services(
         customers=customers,
         account=account,
-        reader=Reader(Together(PostgresDesk(beside.reads).by_address), near),
-        desk=desk,
+        reader=Reader(SingleFlight(PostgresCustomerStore(beside.reads).by_address), near),
+        customer_store=customer_store,
         bodies=Bodies(),
         places=Places(settings.api_threads),
         tokens=Tokens(*secrets_in(settings.jwt_secret.get_secret_value())),

@@ -240,7 +240,7 @@ class People:
             return False
 
         def update(note: Callable[[str], Any]) -> None:
-            customer = self._world.desk.by_address([address]).get(address)
+            customer = self._world.customer_store.by_address([address]).get(address)
             if customer is None:
                 return
             entity = f"u:{customer.uuid}"
@@ -264,7 +264,7 @@ class People:
         address = row.address or ""
 
         def delete(note: Callable[[str], Any]) -> None:
-            customer = self._world.desk.by_address([address]).get(address)
+            customer = self._world.customer_store.by_address([address]).get(address)
             if customer is None:
                 return
             entity = f"u:{customer.uuid}"

@@ -23,7 +23,7 @@ from sandbox.portal import Portal
 from sandbox.settings import Settings
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
-from simulation.memory.desk import MemoryDesk
+from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.marks import MemoryMarks
 from simulation.memory.pairs import MemoryPairs
 from simulation.memory.records import MemoryRecords
@@ -48,7 +48,7 @@ class Process:
         stage, clock = world.stage, world.clock
         slots, weather = world.slots, world.wire_weather
         marks, pairs = world.watched(world.marks), world.watched(world.pairs)
-        records, self.desk = world.watched(world.records), world.watched(world.desk)
+        records, self.customer_store = world.watched(world.records), world.watched(world.customer_store)
         limits = Limits(per_10s=PER_10S, search_per_second=PER_SECOND, daily=10**9)
         budget = SharedBudget(slots, limits, stage.sleep, clock.monotonic)
         hubspot = SimulatedHubSpot(world.wire, stage, clock, budget, weather)
@@ -63,7 +63,7 @@ class Process:
             clock=clock.monotonic,
         )
         self.api = WriteThrough(
-            desk=self.desk,
+            customer_store=self.customer_store,
             marks=marks,
             pairs=pairs,
             sender=Sender(pairs, hubspot, clock.monotonic),
@@ -101,7 +101,7 @@ class World:
         self.weather, self.wire_weather = Weather(), Weather()
         self.tables = Tables(self.clock.now, random)
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
-        self.records, self.desk = MemoryRecords(self.tables), MemoryDesk(self.tables)
+        self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)
         self.slots = MemorySlots(self.clock.monotonic)
         self.slots.shape({"all": PER_10S, "search": PER_SECOND})
         self.portal = Portal(_settings(random, seed), clock=self.clock.hubspot_ms, steady=self.clock.steady_ms)
@@ -128,7 +128,7 @@ class World:
         return {field.column: self.random.choice(usual) for field in FIELDS}
 
     def watched(self, port: object) -> Any:
-        return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.desk))
+        return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.customer_store))
 
     @property
     def api(self) -> WriteThrough:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.commands.preview import Preview
 from reconciler.core.brake import Danger
 from reconciler.core.contact import Contact
@@ -57,11 +57,11 @@ class Backfill:
         """Print what a run would do, in counts and samples of contact ids; write nothing."""
         self._parts.budget.shape()
         preview = Preview(self._parts.rules(), samples)
-        desk, pairs = PostgresDesk(self._parts.database), self._parts.pairs
+        customer_store, pairs = PostgresCustomerStore(self._parts.database), self._parts.pairs
         for contacts in self._pages():
             addresses = {a for a in (contact.values.get("email") for contact in contacts) if a is not None}
-            around = pairs.surroundings(addresses=addresses, contacts=[c.id for c in contacts])
-            differing = preview.count(contacts, around, desk.by_address(addresses))
+            context = pairs.context(addresses=addresses, contacts=[c.id for c in contacts])
+            differing = preview.count(contacts, context, customer_store.by_address(addresses))
             for start in range(0, len(differing), HISTORY_BATCH):
                 part = differing[start : start + HISTORY_BATCH]
                 read = self._parts.hubspot.read([contact.id for contact, _ in part], history=True)

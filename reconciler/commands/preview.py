@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.core.contact import Contact, Customer, Link, Pair, Snapshot
 from reconciler.core.judge import Judge
 from reconciler.core.merge import Verdict, merge
-from reconciler.core.step import Rules, Surroundings
+from reconciler.core.step import Context, Rules
 
 WINNERS = {Verdict.LOCAL: "Postgres", Verdict.REMOTE: "HubSpot", None: "nobody, until a person decides"}
 MERGED = "pairs to link, values to be merged"
@@ -22,14 +22,14 @@ class Preview:
         self._rules, self._most = rules, samples
 
     def count(
-        self, contacts: Sequence[Contact], around: Surroundings, customers: Mapping[str, Customer]
+        self, contacts: Sequence[Contact], context: Context, customers: Mapping[str, Customer]
     ) -> list[tuple[Contact, Customer]]:
         """Count one page of contacts; return the pairs whose values both sides have, and have otherwise."""
         differing = []
-        self.met += _unlinked(around, customers)
+        self.met += _unlinked(context, customers)
         for contact in contacts:
             address = contact.values.get("email") or ""
-            what = _verdict(contact, around, customers)
+            what = _verdict(contact, context, customers)
             self._note(what, contact)
             if what == MERGED and address in customers and _differs(contact, customers[address]):
                 differing.append((contact, customers[address]))
@@ -56,9 +56,9 @@ class Preview:
             self.samples[what].append(str(contact.id))
 
 
-def _unlinked(around: Surroundings, customers: Mapping[str, Customer]) -> int:
+def _unlinked(context: Context, customers: Mapping[str, Customer]) -> int:
     """Return how many of a page's customers have no contact."""
-    holders = [around.holders.get(address) for address in customers]
+    holders = [context.holders.get(address) for address in customers]
     return sum(holder is not None and holder.contact_id is None for holder in holders)
 
 
@@ -68,12 +68,12 @@ def _differs(contact: Contact, customer: Customer) -> bool:
     return any(theirs is not None and mine is not None and theirs != mine for theirs, mine in both)
 
 
-def _verdict(contact: Contact, around: Surroundings, customers: Mapping[str, Customer]) -> str:
+def _verdict(contact: Contact, context: Context, customers: Mapping[str, Customer]) -> str:
     address = contact.values.get("email")
-    holder = around.holders.get(address) if address is not None else None
-    if contact.id in around.owners:
+    holder = context.holders.get(address) if address is not None else None
+    if contact.id in context.owners:
         return "contacts linked already"
-    if address in around.tombstoned:
+    if address in context.tombstoned:
         return "contacts of erased people to ignore"
     if holder is None or address is None:
         return "customers to insert"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Values
-from reconciler.core.step import Local, Neighbour, Remote, Step
+from reconciler.core.step import Local, OtherLink, Remote, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Update:
     values: Values
 
 
-def release(steps: Sequence[Step], holders: Mapping[str, Neighbour]) -> list[Step]:
+def release(steps: Sequence[Step], holders: Mapping[str, OtherLink]) -> list[Step]:
     """Give back the pulls of an address whose holder moves away within this batch; the others stay in trouble."""
     waiting: dict[CustomerId, str] = {}
     for step in steps:

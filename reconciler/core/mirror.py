@@ -12,7 +12,7 @@ from reconciler.core.step import RECORD, fingerprint, troubles
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Accepted:
     """A write that HubSpot took: the contact with the properties it answered."""
 
     sent: Sent

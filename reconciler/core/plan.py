@@ -1,4 +1,4 @@
-"""The decision about one pair: both sides, the base and the surroundings in, one frozen `Step` out.
+"""The decision about one pair: both sides, the base and the context in, one frozen `Step` out.
 
 Nothing below knows why the pair was marked; nothing here writes. Steps that change links
 (`Attach`, `Adopt`, `Absorb`) do only that, and the next look merges the properties.
@@ -23,12 +23,12 @@ from reconciler.core.step import (
     Absorb,
     Adopt,
     Attach,
+    Context,
     Local,
-    Neighbour,
+    OtherLink,
     Remote,
     Rules,
     Step,
-    Surroundings,
     digest,
     fingerprint,
 )
@@ -37,11 +37,11 @@ HIDDEN_LOOK = 30.0
 """Seconds until another look at a pair whose row this role may not see."""
 
 
-def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+def decide(pair: Pair, context: Context, rules: Rules) -> Step:
     """Decide about one pair. What is settled by it ends the intents whose calls are long over."""
     if pair.is_hidden:
         return Step(pair=pair, waits=ROWS_HIDDEN, again=HIDDEN_LOOK)
-    step = _decide(pair, around, rules)
+    step = _decide(pair, context, rules)
     if (pair.is_row_missing or pair.is_contact_missing) and step.removes_anything:
         step = replace(step, is_missing=True)
     overdue = [intent.id for intent in pair.intents if intent.is_overdue and intent.id not in step.closes]
@@ -49,23 +49,23 @@ def decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     return replace(step, closes=(*step.closes, *overdue)) if overdue and not is_open else step
 
 
-def _decide(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+def _decide(pair: Pair, context: Context, rules: Rules) -> Step:
     if pair.link.is_erase_due:
         return _erase(pair)
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
-        return _unlinked(pair, around)
+        return _unlinked(pair, context)
     if pair.remote is None:
         return Step(pair=pair, again=STALE_LOOKS[0])
     contact = pair.contact
     if contact is None and pair.privacy:
         return Step(pair=pair, local=Local.ERASE)
     if contact is not None and contact.id != pair.link.contact_id:
-        return _merged_away(pair, contact.id, contact.values.get("email"), around)
+        return _merged_away(pair, contact.id, contact.values.get("email"), context)
     if contact is not None and _is_stale(pair):
         return Step(pair=pair, is_stale=True, again=STALE_LOOKS[pair.link.looks])
-    return _linked(pair, around, rules)
+    return _linked(pair, context, rules)
 
 
 def _erase(pair: Pair) -> Step:
@@ -85,15 +85,15 @@ def _is_stale(pair: Pair) -> bool:
     return is_older and pair.link.looks < len(STALE_LOOKS)
 
 
-def _unlinked(pair: Pair, around: Surroundings) -> Step:
+def _unlinked(pair: Pair, context: Context) -> Step:
     """A customer without a contact, or a reservation without a customer; an overdue create was looked up by address."""
     creates = tuple(intent for intent in pair.intents if intent.kind is IntentKind.CREATE)
     if any(not intent.is_overdue for intent in creates):
         return Step(pair=pair, again=STALE_LOOKS[1])
     closes = tuple(intent.id for intent in creates)
     if creates and pair.contact is not None:
-        owner = around.owners.get(pair.contact.id)
-        is_ours = (owner is None or owner.is_placeholder) and pair.contact.id not in around.ignored
+        owner = context.owners.get(pair.contact.id)
+        is_ours = (owner is None or owner.is_placeholder) and pair.contact.id not in context.ignored
         if is_ours:
             return Step(pair=pair, identity=Attach(pair.contact.id), again=0)
         # Another customer's, or an erased person's.
@@ -105,25 +105,25 @@ def _unlinked(pair: Pair, around: Surroundings) -> Step:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, CREATE_UNKNOWN, None), closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:
         return Step(pair=pair, closes=closes)
-    return _create(pair, around, closes)
+    return _create(pair, context, closes)
 
 
-def _create(pair: Pair, around: Surroundings, closes: tuple[IntentId, ...] = ()) -> Step:
+def _create(pair: Pair, context: Context, closes: tuple[IntentId, ...] = ()) -> Step:
     assert pair.customer is not None
     filled = {column: value for column, value in pair.customer.values.items() if value is not None}
-    values = _sendable(pair, filled, around)
+    values = _sendable(pair, filled, context)
     if not values or ("email" in filled and "email" not in values):
         return Step(pair=pair, closes=closes)
     return Step(pair=pair, remote=Remote.CREATE, push=values, closes=closes)
 
 
-def _merged_away(pair: Pair, contact_id: ContactId, address: Value, around: Surroundings) -> Step:
-    if contact_id in around.ignored:
+def _merged_away(pair: Pair, contact_id: ContactId, address: Value, context: Context) -> Step:
+    if contact_id in context.ignored:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address))
-    rival = around.owners.get(contact_id)
+    rival = context.owners.get(contact_id)
     if rival is None or rival.uuid == pair.uuid:
         return Step(pair=pair, identity=Attach(contact_id), again=0)
-    me = Neighbour(
+    me = OtherLink(
         uuid=pair.uuid,
         contact_id=pair.link.contact_id,
         email=None if pair.customer is None else pair.customer.values.get("email"),
@@ -133,36 +133,36 @@ def _merged_away(pair: Pair, contact_id: ContactId, address: Value, around: Surr
     return Step(pair=pair, identity=Absorb(winner=winner.uuid, loser=loser.uuid, contact_id=contact_id))
 
 
-def _precedence(one: Neighbour, address: Value) -> tuple[bool, bool, float, str]:
+def _precedence(one: OtherLink, address: Value) -> tuple[bool, bool, float, str]:
     """Order by state alone, so that every order of discovery ends the same: address, then age, then uuid."""
     born = one.created_at.timestamp() if one.created_at else 0.0
     return (one.email is None or one.email != address, one.created_at is None, born, str(one.uuid))
 
 
-def _linked(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+def _linked(pair: Pair, context: Context, rules: Rules) -> Step:
     if not pair.link.unseen or pair.contact is None:
-        return _by_existence(pair, around, rules)
+        return _by_existence(pair, context, rules)
     if not pair.contact.history:
         return Step(pair=pair, needs_history=True)
-    step = _by_existence(pair, around, rules)
+    step = _by_existence(pair, context, rules)
     again = STALE_LOOKS[1] if step.again is None and pair.is_pushed_ahead else step.again
     return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)), again=again)
 
 
-def _by_existence(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+def _by_existence(pair: Pair, context: Context, rules: Rules) -> Step:
     match existence(pair):
         case Existence.MERGE:
-            return _merge(pair, around, rules)
+            return _merge(pair, context, rules)
         case Existence.ARCHIVE:
             return _archive(pair, rules)
         case Existence.DELETE:
             return _delete(pair, rules)
         case Existence.REVIVE:
-            return _revive(pair, around)
+            return _revive(pair, context)
         case Existence.INSERT:
-            return _insert(pair, around)
+            return _insert(pair, context)
         case Existence.CREATE:
-            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, around, _open(pair))
+            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, context, _open(pair))
         case Existence.AGREE:
             return Step(pair=pair, alive=False, closes=_open(pair))
 
@@ -185,11 +185,11 @@ def _delete(pair: Pair, rules: Rules) -> Step:
     return Step(pair=pair, local=Local.DELETE, alive=False, conflicts=conflicts, trouble=trouble, closes=_open(pair))
 
 
-def _revive(pair: Pair, around: Surroundings) -> Step:
+def _revive(pair: Pair, context: Context) -> Step:
     assert pair.contact is not None
     if is_row_parked(pair):
         return Step(pair=pair, closes=_open(pair))
-    taken = _taken(pair, pair.contact.values.get("email"), around)
+    taken = _taken(pair, pair.contact.values.get("email"), context)
     if taken is not None:
         return taken
     local = Local.INSERT if pair.customer is None else Local.REVIVE
@@ -198,22 +198,22 @@ def _revive(pair: Pair, around: Surroundings) -> Step:
     return Step(pair=pair, local=local, pull=pull, alive=True, conflicts=conflicts, closes=_open(pair))
 
 
-def _insert(pair: Pair, around: Surroundings) -> Step:
+def _insert(pair: Pair, context: Context) -> Step:
     """A contact that is not known here: a new customer, unless its address says whose it is."""
     assert pair.contact is not None
     address = pair.contact.values.get("email")
-    if pair.contact.id in around.former:
+    if pair.contact.id in context.former:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "former_restored", None))
-    if address is None and around.has_nameless_create:
+    if address is None and context.has_nameless_create:
         return Step(pair=pair, again=STALE_LOOKS[-1])
-    if around.tombstoned & {address, *pair.contact.other_addresses}:
+    if context.tombstoned & {address, *pair.contact.other_addresses}:
         return Step(pair=pair, local=Local.IGNORE)
-    holder = around.holders.get(address) if address is not None else None
+    holder = context.holders.get(address) if address is not None else None
     if holder is not None and holder.uuid != pair.uuid and holder.contact_id is None:
         if holder.is_busy:
             return Step(pair=pair, again=STALE_LOOKS[0])
         return Step(pair=pair, identity=Adopt(owner=holder.uuid, contact_id=pair.contact.id))
-    taken = _taken(pair, address, around)
+    taken = _taken(pair, address, context)
     if taken is not None:
         return taken
     if is_row_parked(pair):
@@ -221,17 +221,17 @@ def _insert(pair: Pair, around: Surroundings) -> Step:
     return Step(pair=pair, local=Local.INSERT, pull=dict(pair.contact.values), alive=True, closes=_open(pair))
 
 
-def _taken(pair: Pair, address: Value, around: Surroundings) -> Step | None:
+def _taken(pair: Pair, address: Value, context: Context) -> Step | None:
     """Park a contact whose address a linked customer has (the first linked one wins), or an erased person had."""
-    if address in around.tombstoned:
+    if address in context.tombstoned:
         return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased_subject", address))
-    holder = around.holders.get(address) if address is not None else None
+    holder = context.holders.get(address) if address is not None else None
     if holder is None or holder.uuid == pair.uuid:
         return None
     return Step(pair=pair, trouble=_troubled(pair, RECORD, "duplicate", address))
 
 
-def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
+def _merge(pair: Pair, context: Context, rules: Rules) -> Step:
     customer, contact = pair.customer, pair.contact
     assert customer is not None
     assert contact is not None
@@ -247,9 +247,9 @@ def _merge(pair: Pair, around: Surroundings, rules: Rules) -> Step:
     )
     if merged.undecided:
         return Step(pair=pair, needs_history=True)
-    pull, pulled_trouble = _pullable(pair, merged, around)
+    pull, pulled_trouble = _pullable(pair, merged, context)
     setting = _values(each for each in following if not each.is_overdue).keys()
-    push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, around)
+    push = _sendable(pair, {c: v for c, v in merged.push.items() if c not in setting}, context)
     refused = {c for c, value in pull.items() if is_row_parked(pair) or _is_refused_here(pair, c, value)}
     waiting = {column for column in merged.pull if column not in pull and column not in pulled_trouble}
     held = setting & merged.push.keys()
@@ -296,14 +296,14 @@ def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
     return push is not None and is_ours and conflict.lost == push.base
 
 
-def _pullable(pair: Pair, merged: Merged, around: Surroundings) -> tuple[Values, dict[str, Trouble]]:
+def _pullable(pair: Pair, merged: Merged, context: Context) -> tuple[Values, dict[str, Trouble]]:
     """Leave out an address that another live customer holds; `addresses` puts back the ones that move away."""
     address = merged.pull.get("email")
     if address is None:
         return merged.pull, {}
-    holder = around.holders.get(address)
+    holder = context.holders.get(address)
     pull = {column: value for column, value in merged.pull.items() if column != "email"}
-    if address in around.tombstoned:
+    if address in context.tombstoned:
         return pull, _troubled(pair, "email", "erased_subject", address)
     if holder is None or holder.uuid == pair.uuid:
         return merged.pull, {}
@@ -362,11 +362,11 @@ def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]
     )
 
 
-def _sendable(pair: Pair, values: Values, around: Surroundings) -> Values:
+def _sendable(pair: Pair, values: Values, context: Context) -> Values:
     """Leave out what HubSpot refused before and has not changed since, and what it takes from no caller now."""
     if not values:
         return {}
-    free = {c: v for c, v in values.items() if c not in around.suspended and not _is_parked(pair, c, v)}
+    free = {c: v for c, v in values.items() if c not in context.suspended and not _is_parked(pair, c, v)}
     is_refused = _is_parked(pair, RECORD, None) or _is_parked(pair, RECORD, digest(free))
     return {} if is_refused else free
 

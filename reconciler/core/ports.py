@@ -16,7 +16,7 @@ from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, In
 from reconciler.core.errors import Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
-from reconciler.core.step import Step, Surroundings
+from reconciler.core.step import Context, Step
 
 
 class Lane(IntEnum):
@@ -234,9 +234,9 @@ class Pairs(Protocol):
     def load(self, claims: Sequence[Claim]) -> list[Pair]:
         """Return the claimed pairs without their remote side."""
 
-    def surroundings(
+    def context(
         self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
-    ) -> Surroundings:
+    ) -> Context:
         """Return the holders of the addresses and the links of the contacts; `ours` are the caller's own claims."""
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
@@ -306,7 +306,7 @@ class Records(Protocol):
         """Return how many contacts are linked and alive."""
 
 
-class Desk(Protocol):
+class CustomerStore(Protocol):
     """Customers as the API sees them: by address, one at a time or many."""
 
     def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:

@@ -1,4 +1,4 @@
-"""What a decision is made of and what it is: the owner's rules, the surroundings of a batch, and the frozen `Step`."""
+"""What a decision is made of and what it is: the owner's rules, the context of a batch, and the frozen `Step`."""
 
 import hashlib
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
+class OtherLink:
     """Another link that matters to this pair: it holds a wanted address, or the same contact.
 
     `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact that is not known yet.
@@ -69,15 +69,15 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Context:
     """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
 
     `former` contacts were archived and replaced: one that is alive again was restored beside its successor. `ignored`
     ones belong to erased people. `suspended` columns (with our code) wait for HubSpot's schema.
     """
 
-    holders: Mapping[str, Neighbour] = field(default_factory=dict)
-    owners: Mapping[ContactId, Neighbour] = field(default_factory=dict)
+    holders: Mapping[str, OtherLink] = field(default_factory=dict)
+    owners: Mapping[ContactId, OtherLink] = field(default_factory=dict)
     tombstoned: frozenset[str] = frozenset()
     former: frozenset[ContactId] = frozenset()
     ignored: frozenset[ContactId] = frozenset()

@@ -73,7 +73,7 @@ def check_portal(parts: Parts) -> None:
 def check_properties(parts: Parts) -> None:
     """Let mapped properties wait that HubSpot does not have or does not let us write, and the others go (again)."""
     known = parts.hubspot.properties()
-    suspended = parts.pairs.surroundings(addresses=(), contacts=()).suspended
+    suspended = parts.pairs.context(addresses=(), contacts=()).suspended
     for field in FIELDS:
         metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
         if field.property not in known:

@@ -8,10 +8,10 @@ from time import monotonic
 from uuid import uuid4
 
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId
-from reconciler.core.ports import Budget, Desk, HubSpot, Lane, Marks, Pairs, Subject
-from reconciler.core.step import Attach, Neighbour, Step, Surroundings
+from reconciler.core.ports import Budget, CustomerStore, HubSpot, Lane, Marks, Pairs, Subject
+from reconciler.core.step import Attach, Context, OtherLink, Step
 from reconciler.sync.reconcile import Reconciler
-from reconciler.sync.write_through import LEASE_NAP, LEASE_WAIT, Creating, Done, Erased, Missing, Outcome, Taken
+from reconciler.sync.write_through import LEASE_NAP, LEASE_WAIT, AddressHeld, Creating, Done, Erased, Missing, Outcome
 
 CALLS = 2
 """HubSpot calls of an intake: one finds the contacts, one reads them."""
@@ -23,7 +23,7 @@ class Intake:
     def __init__(
         self,
         *,
-        desk: Desk,
+        customer_store: CustomerStore,
         marks: Marks,
         pairs: Pairs,
         hubspot: HubSpot,
@@ -33,7 +33,7 @@ class Intake:
         pushes_deletes: bool,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._desk, self._marks, self._pairs, self._hubspot = desk, marks, pairs, hubspot
+        self._customer_store, self._marks, self._pairs, self._hubspot = customer_store, marks, pairs, hubspot
         self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
         self._pushes_deletes, self._clock = pushes_deletes, clock
 
@@ -45,46 +45,46 @@ class Intake:
         """
         with self._budget.reserve(Lane.INTERACTIVE, CALLS):
             found = self._hubspot.find(addresses)
-            around = self._around(found.values(), addresses)
-            ends = {address: self._end(address, found.get(address), around) for address in addresses}
+            context = self._around(found.values(), addresses)
+            ends = {address: self._end(address, found.get(address), context) for address in addresses}
             free = [found[address] for address in addresses if ends[address] is None]
-            self._hand_over(free, around.owners)
+            self._hand_over(free, context.owners)
             owners = self._link({contact.id for contact in free})
         mine = [owner.uuid for owner in owners.values() if owner.is_alive]
-        customers = {customer.uuid: customer for customer in self._desk.by_uuid(mine)}
+        customers = {customer.uuid: customer for customer in self._customer_store.by_uuid(mine)}
         return [ends[each] or _outcome(found[each].id, owners, customers) for each in addresses]
 
-    def _around(self, contacts: Iterable[Contact], addresses: Collection[str]) -> Surroundings:
+    def _around(self, contacts: Iterable[Contact], addresses: Collection[str]) -> Context:
         contacts = list(contacts)
         own = {address for contact in contacts if (address := contact.values.get("email")) is not None}
-        return self._pairs.surroundings(addresses=own | set(addresses), contacts={each.id for each in contacts})
+        return self._pairs.context(addresses=own | set(addresses), contacts={each.id for each in contacts})
 
-    def _end(self, address: str, contact: Contact | None, around: Surroundings) -> Outcome | None:
+    def _end(self, address: str, contact: Contact | None, context: Context) -> Outcome | None:
         """Say why nothing is to be taken in; None where it is."""
-        if address in around.tombstoned:
+        if address in context.tombstoned:
             return Erased()
         if contact is None:
             return Missing()
         own = contact.values.get("email")
-        if contact.id in around.ignored or own in around.tombstoned:
+        if contact.id in context.ignored or own in context.tombstoned:
             return Erased()
-        owner = around.owners.get(contact.id)
-        if address in around.holders or own in around.holders or (owner is not None and owner.is_alive):
-            return Taken(contact.id)
+        owner = context.owners.get(contact.id)
+        if address in context.holders or own in context.holders or (owner is not None and owner.is_alive):
+            return AddressHeld(contact.id)
         is_leaving = owner is not None and not owner.is_placeholder and self._pushes_deletes
         return Creating() if is_leaving else None
 
-    def _hand_over(self, contacts: Iterable[Contact], owners: Mapping[ContactId, Neighbour]) -> None:
+    def _hand_over(self, contacts: Iterable[Contact], owners: Mapping[ContactId, OtherLink]) -> None:
         """Take contacts off deleted customers who leave them alive: they get links of their own."""
         for contact in contacts:
             owner = owners.get(contact.id)
             if owner is not None and not owner.is_placeholder:
-                claims = self._desk.reserve([CustomerId(uuid4())])
+                claims = self._customer_store.reserve([CustomerId(uuid4())])
                 (pair,) = self._pairs.load(claims)
                 self._pairs.rearrange([Step(pair=pair, identity=Attach(contact.id, owner.uuid))])
                 self._reconciler.reconcile(claims)
 
-    def _link(self, contacts: Collection[ContactId]) -> Mapping[ContactId, Neighbour]:
+    def _link(self, contacts: Collection[ContactId]) -> Mapping[ContactId, OtherLink]:
         """Let the reconciler look at the contacts, or another worker that is at them; return whose they are then."""
         if not contacts:
             return {}
@@ -93,17 +93,17 @@ class Intake:
         deadline = self._clock() + LEASE_WAIT
         while True:
             self._reconciler.reconcile(self._marks.claim(len(subjects), only=subjects))
-            owners = self._pairs.surroundings(addresses=(), contacts=contacts).owners
+            owners = self._pairs.context(addresses=(), contacts=contacts).owners
             if not any(owner.is_busy and not owner.is_alive for owner in owners.values()) or self._clock() > deadline:
                 return owners
             self._sleep(LEASE_NAP)
 
 
 def _outcome(
-    contact: ContactId, owners: Mapping[ContactId, Neighbour], customers: Mapping[CustomerId, Customer]
+    contact: ContactId, owners: Mapping[ContactId, OtherLink], customers: Mapping[CustomerId, Customer]
 ) -> Outcome:
     owner = owners.get(contact)
     if owner is not None and owner.uuid in customers:
         return Done(customers[owner.uuid])
     # It is parked, or went away; else it could not be read, or another worker is still at it.
-    return Taken(contact) if owner is None or owner.is_stuck else Creating()
+    return AddressHeld(contact) if owner is None or owner.is_stuck else Creating()

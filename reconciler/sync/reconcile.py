@@ -34,12 +34,12 @@ from reconciler.core.ports import (
 )
 from reconciler.core.step import (
     Attach,
+    Context,
     Local,
-    Neighbour,
+    OtherLink,
     Remote,
     Rules,
     Step,
-    Surroundings,
     troubles,
 )
 from reconciler.sync.sender import Result, Sender
@@ -176,13 +176,13 @@ class Reconciler:
     ) -> list[Step]:
         """Gather and decide; holders of addresses that change hands join the batch."""
         pairs = self._gather(claims, known)
-        steps, around = self._decide(pairs)
+        steps, context = self._decide(pairs)
         joined = self._pairs.join(steps)
         if joined:
             endings.update((claim.uuid, Ending(claim=claim)) for claim in joined)
             pairs += self._gather(joined, {})
-            steps, around = self._decide(pairs)
-        steps = addresses.release(self._with_history(steps, around), around.holders)
+            steps, context = self._decide(pairs)
+        steps = addresses.release(self._with_history(steps, context), context.holders)
         return self._braked(steps)
 
     def _braked(self, steps: Sequence[Step]) -> list[Step]:
@@ -216,9 +216,9 @@ class Reconciler:
             read.update(self._hubspot.read(chunk, history=history))
         return read
 
-    def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Surroundings]:
+    def _decide(self, pairs: Sequence[Pair]) -> tuple[list[Step], Context]:
         moving = [pair.contact for pair in pairs if pair.contact is not None and not pair.is_settled]
-        around = self._pairs.surroundings(
+        context = self._pairs.context(
             addresses={
                 a for each in moving for a in (each.values.get("email"), *each.other_addresses) if a is not None
             },
@@ -226,13 +226,13 @@ class Reconciler:
             ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
-        around = self._with_schema([pair.contact for pair in pairs if pair.contact is not None], around)
-        return [decide(pair, around, rules) for pair in pairs], around
+        context = self._with_schema([pair.contact for pair in pairs if pair.contact is not None], context)
+        return [decide(pair, context, rules) for pair in pairs], context
 
-    def _with_schema(self, contacts: Sequence[Contact], around: Surroundings) -> Surroundings:
+    def _with_schema(self, contacts: Sequence[Contact], context: Context) -> Context:
         """Let the columns wait that HubSpot's answers do not have, and go again those that they have again."""
-        missing = {c for contact in contacts for c in COLUMNS if c not in contact.values} - around.suspended.keys()
-        back = {c for c, code in around.suspended.items() if code == Code.UNKNOWN_PROPERTY} if contacts else set()
+        missing = {c for contact in contacts for c in COLUMNS if c not in contact.values} - context.suspended.keys()
+        back = {c for c, code in context.suspended.items() if code == Code.UNKNOWN_PROPERTY} if contacts else set()
         back -= {c for contact in contacts for c in COLUMNS if c not in contact.values}
         if missing:
             log.error("reconcile.property_missing", properties=sorted(missing))
@@ -240,10 +240,10 @@ class Reconciler:
         if back:
             log.info("reconcile.property_back", properties=sorted(back))
             self._pairs.resume(back)
-        suspended = {**dict.fromkeys(missing, str(Code.UNKNOWN_PROPERTY)), **around.suspended}
-        return replace(around, suspended={c: code for c, code in suspended.items() if c not in back})
+        suspended = {**dict.fromkeys(missing, str(Code.UNKNOWN_PROPERTY)), **context.suspended}
+        return replace(context, suspended={c: code for c, code in suspended.items() if c not in back})
 
-    def _with_history(self, steps: Sequence[Step], around: Surroundings) -> list[Step]:
+    def _with_history(self, steps: Sequence[Step], context: Context) -> list[Step]:
         """Decide again, with a second read, what needs the properties' history; its values are the ones used."""
         asking = {step.pair.link.contact_id: step.pair for step in steps if step.needs_history}
         ids = [contact for contact in asking if contact is not None]
@@ -251,7 +251,7 @@ class Reconciler:
             return list(steps)
         read, rules = self._read(ids, history=True), self._rules()
         pairs = self._witness.examined([replace(asking[contact], remote=read[contact]) for contact in ids])
-        again = {pair.uuid: decide(pair, around, rules) for pair in pairs}
+        again = {pair.uuid: decide(pair, context, rules) for pair in pairs}
         return [again.get(step.pair.uuid, step) for step in steps]
 
     def _apply(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
@@ -329,11 +329,11 @@ class Reconciler:
     def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
         """Link with the holder of the address, wait until it gives it up, or park the address."""
         uuid, holder, address = write.pair.uuid, refused.holder, write.values["email"]
-        around = self._pairs.surroundings(
+        context = self._pairs.context(
             addresses=[address] if address else [], contacts=[holder] if holder else [], ours=endings
         )
-        owner = None if holder is None else around.owners.get(holder)
-        claimant = around.holders.get(address or "")
+        owner = None if holder is None else context.owners.get(holder)
+        claimant = context.holders.get(address or "")
         if (owner is None or owner.is_placeholder) and claimant is not None and claimant.uuid != uuid:
             # The contact comes of another caller's create that is still open: wait until that is settled.
             again(endings, uuid, OPEN_CREATE_DELAY)
@@ -349,7 +349,7 @@ class Reconciler:
         elif owner is not None and owner.is_busy and write.kind is IntentKind.CREATE and not owner.is_alive:
             endings[uuid] = replace(endings[uuid], again=UNSENT_DELAY)
         elif (
-            holder is not None and write.kind is IntentKind.CREATE and _is_free(owner) and holder not in around.ignored
+            holder is not None and write.kind is IntentKind.CREATE and _is_free(owner) and holder not in context.ignored
         ):
             former = None if owner is None or owner.is_placeholder else owner.uuid
             if self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))]):
@@ -358,7 +358,7 @@ class Reconciler:
             self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
 
 
-def _is_free(owner: Neighbour | None) -> bool:
+def _is_free(owner: OtherLink | None) -> bool:
     """Whether a contact can be linked: unlinked, a placeholder's, or a deleted customer's that leaves it alive."""
     return owner is None or not owner.is_alive
 

@@ -20,7 +20,7 @@ from reconciler.core.ports import (
     Answer,
     Budget,
     Claim,
-    Desk,
+    CustomerStore,
     Ending,
     Lane,
     Marks,
@@ -30,7 +30,7 @@ from reconciler.core.ports import (
     Write,
     Written,
 )
-from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Local, Neighbour, Step, Surroundings
+from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Context, Local, OtherLink, Step
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.sender import Sender
 
@@ -65,7 +65,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AddressHeld:
     """The address belongs to another contact, in HubSpot under `holder` as far as that is known."""
 
     holder: ContactId | None
@@ -110,7 +110,7 @@ class Open:
     error: Transient
 
 
-Outcome = Open | Held | Done | Missing | Taken | Erased | Invalid | Changed | Creating | Unknown
+Outcome = Open | Held | Done | Missing | AddressHeld | Erased | Invalid | Changed | Creating | Unknown
 
 Reply = Answer | Open
 """What became of a write that was to be sent."""
@@ -124,7 +124,7 @@ class WriteThrough:
     def __init__(
         self,
         *,
-        desk: Desk,
+        customer_store: CustomerStore,
         marks: Marks,
         pairs: Pairs,
         sender: Sender,
@@ -134,26 +134,26 @@ class WriteThrough:
         pushes_deletes: bool,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._desk, self._marks, self._pairs, self._sender = desk, marks, pairs, sender
+        self._customer_store, self._marks, self._pairs, self._sender = customer_store, marks, pairs, sender
         self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
         self._pushes_deletes, self._clock = pushes_deletes, clock
         self._waiting = BoundedSemaphore(MOST_WAITING)
 
     def create(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Outcome]:
         """Create customers under the given uuids; every draft has another address."""
-        around = self._pairs.surroundings(addresses={_address(values) for _, values in drafts}, contacts=())
+        context = self._pairs.context(addresses={_address(values) for _, values in drafts}, contacts=())
         outcomes: dict[CustomerId, Outcome] = {}
         fresh: dict[CustomerId, Values] = {}
         for uuid, values in drafts:
-            holder = around.holders.get(_address(values))
-            if _address(values) in around.tombstoned:
+            holder = context.holders.get(_address(values))
+            if _address(values) in context.tombstoned:
                 outcomes[uuid] = Erased()
             elif holder is not None:
-                outcomes[uuid] = Taken(self._contact_of(holder))
+                outcomes[uuid] = AddressHeld(self._contact_of(holder))
             else:
                 fresh[uuid] = values
         rehearsed = [Write(pair=Pair(link=Link(uuid=u)), kind=IntentKind.CREATE, values=v) for u, v in fresh.items()]
-        refused = self._desk.rehearse(rehearsed)
+        refused = self._customer_store.rehearse(rehearsed)
         outcomes.update((uuid, Invalid(why)) for uuid, why in refused.items())
         outcomes.update(self._create({uuid: values for uuid, values in fresh.items() if uuid not in refused}))
         return [outcomes[uuid] for uuid, _ in drafts]
@@ -161,7 +161,7 @@ class WriteThrough:
     def _create(self, fresh: dict[CustomerId, Values]) -> dict[CustomerId, Outcome]:
         if not fresh:
             return {}
-        claims = self._desk.reserve(list(fresh))
+        claims = self._customer_store.reserve(list(fresh))
         outcomes: dict[CustomerId, Outcome] = {}
         try:
             pairs = self._pairs.load(claims)
@@ -191,11 +191,11 @@ class WriteThrough:
             return {}
         try:
             self._forget(pairs)
-            around = self._pairs.surroundings(addresses={_address(values) for values in unsent.values()}, contacts=())
+            context = self._pairs.context(addresses={_address(values) for values in unsent.values()}, contacts=())
         except Transient as error:
             return dict.fromkeys(unsent, Open(error))
         ended = Open(Transient("the reservation ended before the call"))
-        return {u: Taken(None) if _address(values) in around.holders else ended for u, values in unsent.items()}
+        return {u: AddressHeld(None) if _address(values) in context.holders else ended for u, values in unsent.items()}
 
     def _forget(self, pairs: Sequence[Pair]) -> None:
         self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in pairs])
@@ -220,21 +220,21 @@ class WriteThrough:
             return Invalid(answer)
         if answer.holder is not None:
             self._marks.mark([Subject.contact(answer.holder)], lane=Lane.INTERACTIVE)
-        return Taken(answer.holder)
+        return AddressHeld(answer.holder)
 
     def update(self, edits: Sequence[tuple[Customer, Values]], *, strict: bool = False) -> list[Outcome]:
         """Write the named values; every edit is about another customer. `strict`: only if it is still as given."""
         moved = {address for _, values in edits if (address := values.get("email")) is not None}
-        around = self._pairs.surroundings(addresses=moved, contacts=()) if moved else Surroundings()
+        context = self._pairs.context(addresses=moved, contacts=()) if moved else Context()
         values_of = {customer.uuid: values for customer, values in edits}
         outcomes: dict[CustomerId, Outcome] = {}
         for customer, values in edits:
             address = values.get("email")
-            holder = around.holders.get(address) if address is not None else None
-            if address in around.tombstoned:
+            holder = context.holders.get(address) if address is not None else None
+            if address in context.tombstoned:
                 outcomes[customer.uuid] = Erased()
             elif holder is not None and holder.uuid != customer.uuid:
-                outcomes[customer.uuid] = Taken(self._contact_of(holder))
+                outcomes[customer.uuid] = AddressHeld(self._contact_of(holder))
         pending = [uuid for uuid in values_of if uuid not in outcomes]
         given = {customer.uuid: customer for customer, _ in edits} if strict else {}
         outcomes.update(self._leased(pending, given, lambda pairs: self._update(pairs, values_of)))
@@ -245,7 +245,9 @@ class WriteThrough:
         updates = [_update_of(pair, values) for pair, values in edited if pair.link.contact_id is not None]
         ended: dict[CustomerId, Outcome] = {p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}
         ended |= {pair.uuid: Unknown() for pair, _ in edited if _may_have_been_created(pair)}
-        refused = self._desk.rehearse([_update_of(pair, values) for pair, values in edited if pair.uuid not in ended])
+        refused = self._customer_store.rehearse(
+            [_update_of(pair, values) for pair, values in edited if pair.uuid not in ended]
+        )
         ended |= {uuid: Invalid(why) for uuid, why in refused.items()}
         updates = [write for write in updates if write.pair.uuid not in refused]
         unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in ended]
@@ -261,7 +263,7 @@ class WriteThrough:
         if isinstance(answer, Unanswered | Open):
             return _unanswered(answer)
         if answer.code is Code.TAKEN:
-            return Taken(answer.holder)
+            return AddressHeld(answer.holder)
         if answer.code is Code.GONE:
             self._marks.mark([Subject.customer(write.pair.uuid)], lane=Lane.INTERACTIVE)
             return Missing()
@@ -271,15 +273,15 @@ class WriteThrough:
         """The customer was not in HubSpot yet, but its address is: take that contact, then write to it."""
         holder = refused.holder
         if holder is None:
-            return Taken(None)
+            return AddressHeld(None)
         address = write.values.get("email")
-        around = self._pairs.surroundings(addresses=[address] if address else [], contacts=[holder])
-        owner, claimant = around.owners.get(holder), around.holders.get(address or "")
+        context = self._pairs.context(addresses=[address] if address else [], contacts=[holder])
+        owner, claimant = context.owners.get(holder), context.holders.get(address or "")
         if claimant is not None and claimant.uuid != write.pair.uuid:
             # The contact comes of another caller's create that is still open.
             return Creating()
         if owner is not None and not owner.is_placeholder and owner.uuid != write.pair.uuid:
-            return Taken(holder)
+            return AddressHeld(holder)
         self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
         linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
         if not linked or linked[0].link.contact_id != holder:
@@ -298,7 +300,7 @@ class WriteThrough:
 
     def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
         rehearsed = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in pairs if p.customer]
-        refused = self._desk.rehearse(rehearsed)
+        refused = self._customer_store.rehearse(rehearsed)
         pairs = [pair for pair in pairs if pair.uuid not in refused]
         linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
         alone = [p for p in pairs if p not in linked and p.customer]
@@ -310,7 +312,7 @@ class WriteThrough:
 
     def _removed(self, uuid: CustomerId) -> Outcome:
         """Delete the row alone; one that is not there to be deleted was not deleted."""
-        return Done(None) if self._desk.remove(uuid) else Missing()
+        return Done(None) if self._customer_store.remove(uuid) else Missing()
 
     def _deleted(self, write: Write, answer: Reply) -> Outcome:
         if isinstance(answer, Refused) and answer.code is Code.GONE:
@@ -357,46 +359,46 @@ class WriteThrough:
 
     def _lease(self, uuids: set[CustomerId]) -> list[Claim]:
         """Lease the pairs; wait a while for the busy ones, then go without: intents and times keep that safe."""
-        claims = self._desk.lease(uuids)
+        claims = self._customer_store.lease(uuids)
         if len(claims) == len(uuids) or not self._waiting.acquire(blocking=False):
             return claims
         try:
             deadline = self._clock() + LEASE_WAIT
             while len(claims) < len(uuids) and self._clock() <= deadline:
                 self._sleep(LEASE_NAP)
-                claims += self._desk.lease(uuids - {claim.uuid for claim in claims})
+                claims += self._customer_store.lease(uuids - {claim.uuid for claim in claims})
             return claims
         finally:
             self._waiting.release()
 
     def _held(self, uuids: set[CustomerId]) -> set[CustomerId]:
         """Return those whose row is held for longer than our own transactions ever hold one."""
-        held = self._desk.held(uuids) if uuids else set()
+        held = self._customer_store.held(uuids) if uuids else set()
         for _ in range(HELD_LOOKS):
             if held:
                 self._sleep(HELD_NAP)
-                held = self._desk.held(held)
+                held = self._customer_store.held(held)
         return held
 
-    def _contact_of(self, holder: Neighbour) -> ContactId | None:
+    def _contact_of(self, holder: OtherLink) -> ContactId | None:
         """Return the holder's contact id; a holder that only Postgres has is pushed first."""
         if holder.contact_id is not None:
             return holder.contact_id
         subject = Subject.customer(holder.uuid)
         self._marks.mark([subject], lane=Lane.INTERACTIVE)
         self._reconciler.reconcile(self._marks.claim(1, only=[subject]))
-        customer = self._desk.by_uuid([holder.uuid])
+        customer = self._customer_store.by_uuid([holder.uuid])
         return customer[0].contact_id if customer else None
 
     def _reread(self, write: Write, answer: Written) -> Customer:
         """Return the customer as it is now; another row may have adopted the contact."""
-        mine = self._desk.by_uuid([write.pair.uuid])
+        mine = self._customer_store.by_uuid([write.pair.uuid])
         if mine and write.kind is IntentKind.CREATE and mine[0].contact_id != answer.contact.id:
             raise OutcomeUnknown("the customer has another contact by now")
         if mine:
             return mine[0]
         address = answer.contact.values.get("email") or ""
-        adopted = self._desk.by_address([address]).get(address)
+        adopted = self._customer_store.by_address([address]).get(address)
         if adopted is None:
             raise OutcomeUnknown("the contact is there and its customer is not yet")
         return adopted

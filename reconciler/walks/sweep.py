@@ -59,7 +59,7 @@ class Sweep:
 
         What waits for HubSpot's schema, or for the owner's table, is tried again.
         """
-        suspended = self._pairs.surroundings(addresses=(), contacts=()).suspended
+        suspended = self._pairs.context(addresses=(), contacts=()).suspended
         self._pairs.resume(suspended)
         self._pairs.lift_refused(only_if_rules_changed=False)
         try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
-from reconciler.core.mirror import Taken, parked_by
+from reconciler.core.mirror import Accepted, parked_by
 from reconciler.core.ports import Answer, Sent, Written
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
@@ -17,7 +17,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
 
     `mirrors`: the rows take them, else the next look puts them back in HubSpot.
     """
-    taken = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    taken = [Accepted(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     for each in taken:
         if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
             erase(tables, each.write.pair.uuid)
@@ -67,7 +67,7 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
     return {each.sent.intent for each in held}
 
 
-def _hold_up(tables: Tables, each: Taken) -> None:
+def _hold_up(tables: Tables, each: Accepted) -> None:
     """Leave an answer to a later look; but a new contact belongs to its customer at once."""
     if each.write.kind is IntentKind.CREATE:
         link = tables.links[each.write.pair.uuid]
@@ -75,7 +75,7 @@ def _hold_up(tables: Tables, each: Taken) -> None:
     tables.mark({f"u:{each.write.pair.uuid}"}, 1)
 
 
-def _is_linkable(tables: Tables, each: Taken) -> bool:
+def _is_linkable(tables: Tables, each: Accepted) -> bool:
     """Take a new contact from the placeholder its own webhook made; not what another worker links."""
     uuid = each.write.pair.uuid
     if each.write.kind is not IntentKind.CREATE:
@@ -92,7 +92,7 @@ def _is_linkable(tables: Tables, each: Taken) -> bool:
     return False
 
 
-def _is_at_home(tables: Tables, each: Taken) -> bool:
+def _is_at_home(tables: Tables, each: Accepted) -> bool:
     """Leave out an answer about a contact that is not the link's: what came late is looked at for itself."""
     if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None:
         # A reservation that was given up meanwhile: its contact is there after all.
@@ -109,7 +109,7 @@ def _is_at_home(tables: Tables, each: Taken) -> bool:
     return False
 
 
-def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
+def _refuse_second_owners(tables: Tables, taken: Sequence[Accepted]) -> None:
     for each in taken:
         owner = tables.owner(each.contact.id)
         if (
@@ -120,7 +120,7 @@ def _refuse_second_owners(tables: Tables, taken: Sequence[Taken]) -> None:
             raise Clash("link_contact_is_unique", delay=1.0)
 
 
-def _move_pushed(tables: Tables, each: Taken) -> None:
+def _move_pushed(tables: Tables, each: Accepted) -> None:
     """The base takes the answer in the order of HubSpot's time, whatever claim is held."""
     link: LinkRow = tables.links[each.write.pair.uuid]
     at = int(each.contact.updated_at.timestamp() * 1000)
@@ -137,7 +137,7 @@ def _move_pushed(tables: Tables, each: Taken) -> None:
             link.unseen[column] = replace(push, sent=(*push.sent, value))
 
 
-def _row_write(each: Taken) -> RowWrite:
+def _row_write(each: Accepted) -> RowWrite:
     customer = each.write.pair.customer
     assert customer is not None
     is_new = each.write.kind is IntentKind.CREATE
@@ -153,7 +153,7 @@ def _row_write(each: Taken) -> RowWrite:
     )
 
 
-def _insert(tables: Tables, each: Taken) -> None:
+def _insert(tables: Tables, each: Accepted) -> None:
     """Give an API create its customer. One that took the address meanwhile adopts the contact at its next look."""
     uuid: CustomerId = each.write.pair.uuid
     if insert_customer(tables, uuid, each.contact.values, each.contact):
@@ -164,7 +164,7 @@ def _insert(tables: Tables, each: Taken) -> None:
         tables.mark({f"c:{each.contact.id}"}, 0)
 
 
-def _keep_open(tables: Tables, each: Taken) -> None:
+def _keep_open(tables: Tables, each: Accepted) -> None:
     """What was not answered stays open."""
     intent = tables.intents.get(each.sent.intent)
     if intent is not None:

@@ -8,10 +8,10 @@ from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind,
 from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.mirror import Taken
+from reconciler.core.mirror import Accepted
 from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write, Written
-from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Local, Neighbour, Step, Surroundings
+from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Context, Local, OtherLink, Step
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Rule, Tables, later
@@ -39,11 +39,11 @@ class MemoryPairs:
             hides_rows=row is None and tables.hides_rows,
         )
 
-    def surroundings(
+    def context(
         self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
-    ) -> Surroundings:
+    ) -> Context:
         tables = self._tables
-        holders: dict[str, Neighbour] = {}
+        holders: dict[str, OtherLink] = {}
         for address in addresses:
             row = tables.holder(address)
             if row is not None:
@@ -56,7 +56,7 @@ class MemoryPairs:
             if is_open and link is not None and wanted is not None and wanted in addresses:
                 holders[wanted] = replace(self._neighbour(link, ours), email=wanted, is_stuck=False)
         links = [link for link in tables.links.values() if link.contact in contacts]
-        return Surroundings(
+        return Context(
             holders=holders,
             owners={link.contact: self._owner(link, ours) for link in links if link.contact is not None},
             tombstoned=frozenset(tables.tombstones.intersection(addresses)),
@@ -68,9 +68,9 @@ class MemoryPairs:
             ),
         )
 
-    def _neighbour(self, link: LinkRow, ours: Collection[CustomerId]) -> Neighbour:
+    def _neighbour(self, link: LinkRow, ours: Collection[CustomerId]) -> OtherLink:
         is_busy = link.lease_until is not None and link.lease_until > self._tables.now() and link.uuid not in ours
-        return Neighbour(
+        return OtherLink(
             uuid=link.uuid,
             contact_id=link.contact,
             email=None,
@@ -80,11 +80,11 @@ class MemoryPairs:
             is_stuck=bool({"email", "*"} & link.trouble.keys()),
         )
 
-    def _holder(self, row: CustomerRow, ours: Collection[CustomerId]) -> Neighbour:
+    def _holder(self, row: CustomerRow, ours: Collection[CustomerId]) -> OtherLink:
         link = self._tables.links.get(row.uuid, LinkRow(row.uuid))
         return replace(self._neighbour(link, ours), email=row.address, created_at=row.created)
 
-    def _owner(self, link: LinkRow, ours: Collection[CustomerId]) -> Neighbour:
+    def _owner(self, link: LinkRow, ours: Collection[CustomerId]) -> OtherLink:
         row = self._tables.customers.get(link.uuid)
         is_nobody = row is None and link.alive is None and not link.unseen
         is_placeholder = is_nobody and not any(self._tables.intents_of(link.uuid))
@@ -200,7 +200,7 @@ class MemoryPairs:
             return False
         if sent.write.pair.customer is None:
             return not rule.allows(answer.contact.values)
-        return not rule.allows(Taken(sent, answer.contact).columns)
+        return not rule.allows(Accepted(sent, answer.contact).columns)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         rule = self._tables.rule

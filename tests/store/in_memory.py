@@ -11,7 +11,7 @@ from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Value
 from reconciler.core.ports import Brakes
 from simulation.clock import Clock
-from simulation.memory.desk import MemoryDesk
+from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.marks import MemoryMarks
 from simulation.memory.pairs import MemoryPairs
 from simulation.memory.records import MemoryRecords
@@ -26,7 +26,7 @@ class InMemory(Store):
         self.clock = Clock()
         self.tables = Tables(self.clock.now, Random(1))
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
-        self.records, self.desk = MemoryRecords(self.tables), MemoryDesk(self.tables)
+        self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)
         self.slots = MemorySlots(self.clock.monotonic)
 
     def limited(self, limits: Limits) -> Brakes:

@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 from stores import IntentState, LinkState, Loser, MarkState, Store
 
 from reconciler.adapters.postgres.budget import PostgresSlots
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.desk import PostgresDesk
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
@@ -35,7 +35,7 @@ class InPostgres(Store):
         self.dsn = dsn
         self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
         self.marks, self.pairs = PostgresMarks(database), PostgresPairs(database, tombstones=tombstones)
-        self.records, self.desk = PostgresRecords(database), PostgresDesk(database)
+        self.records, self.customer_store = PostgresRecords(database), PostgresCustomerStore(database)
         self.slots, self._database = PostgresSlots(database), database
 
     def limited(self, limits: Limits) -> Brakes:

@@ -13,7 +13,7 @@ from typing import Protocol
 from reconciler.core.brake import Limits
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.fields import Value
-from reconciler.core.ports import Brakes, Desk, Marks, Pairs, Records, Slots
+from reconciler.core.ports import Brakes, CustomerStore, Marks, Pairs, Records, Slots
 
 
 class RecordsAndBrakes(Records, Brakes, Protocol):
@@ -75,7 +75,7 @@ class Store(ABC):
     marks: Marks
     pairs: Pairs
     records: RecordsAndBrakes
-    desk: Desk
+    customer_store: CustomerStore
     slots: Slots
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Store(ABC):
 
     def customer(self, uuid: CustomerId) -> Customer:
         """Return a customer as the API sees it."""
-        (found,) = self.desk.by_uuid([uuid])
+        (found,) = self.customer_store.by_uuid([uuid])
         return found
 
     def has(self, uuid: CustomerId, column: str) -> Value:

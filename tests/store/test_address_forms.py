@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 from world import World
 
-from reconciler.adapters.postgres.desk import PostgresDesk
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.commands.backfill import Backfill
 from reconciler.commands.erase import erase
 from reconciler.core.fields import normalise_email
@@ -141,7 +141,7 @@ def test_a_row_in_another_form_is_linked_once_by_the_backfill(world: World, addr
 @pytest.mark.parametrize("end", ENDS)
 def test_a_row_is_found_and_holds_its_address_whatever_it_ends_in(world: World, end: str) -> None:
     world.insert(email=f"kai@example.com{end}")
-    assert list(PostgresDesk(world.parts.database).by_address({"kai@example.com"})) == ["kai@example.com"]
+    assert list(PostgresCustomerStore(world.parts.database).by_address({"kai@example.com"})) == ["kai@example.com"]
     with pytest.raises(psycopg.errors.UniqueViolation):
         world.insert(email="kai@example.com")
 

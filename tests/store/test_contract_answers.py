@@ -254,7 +254,7 @@ def test_an_answer_for_a_customer_dropped_meanwhile_keeps_the_link_right(store: 
     store.delete(ada)
     store.pairs.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].base["phone"] == "1"
-    assert not store.desk.by_uuid([ada])
+    assert not store.customer_store.by_uuid([ada])
 
 
 def test_the_syncs_own_mirror_is_no_news(store: Store) -> None:

@@ -24,7 +24,7 @@ def test_a_contact_whose_address_somebody_has_by_now_is_not_inserted(store: Stor
     store.insert(email="KAI@x.org")
     step = Step(pair=mine, local=Local.INSERT, pull={"email": "kai@x.org"}, alive=True)
     assert store.pairs.merge([step]) == {mine.uuid}
-    assert not store.desk.by_uuid([mine.uuid])
+    assert not store.customer_store.by_uuid([mine.uuid])
     link = store.links()[mine.uuid]
     assert (link.alive, link.read, link.base) == (None, None, {})
 
@@ -34,7 +34,7 @@ def test_an_erased_address_never_comes_back(store: Store) -> None:
     store.bury("kai@x.org")
     with pytest.raises(Transient):
         store.pairs.merge([Step(pair=mine, local=Local.INSERT, pull={"email": "kai@x.org"}, alive=True)])
-    assert not store.desk.by_uuid([mine.uuid])
+    assert not store.customer_store.by_uuid([mine.uuid])
 
 
 def test_nobody_takes_an_erased_address_from_his_contact(store: Store) -> None:
@@ -92,5 +92,5 @@ def test_a_customer_dropped_meanwhile_wants_another_look(store: Store) -> None:
     mine = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
     store.delete(ada)
     assert store.pairs.merge([Step(pair=mine, pull={"phone": "1"})]) == {ada}
-    assert not store.desk.by_uuid([ada])
+    assert not store.customer_store.by_uuid([ada])
     assert store.links()[ada].base == {"email": "ada@x.org"}

@@ -24,7 +24,7 @@ from reconciler.core.step import RECORD, Local, Step
 
 def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
     """An API create on its way to HubSpot."""
-    (claim,) = store.desk.reserve([uuid])
+    (claim,) = store.customer_store.reserve([uuid])
     return sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
 
 
@@ -92,7 +92,7 @@ def test_a_reservation_whose_contact_somebody_else_links_ends(store: Store) -> N
     assert store.links()[bob].contact == 1
     assert kai not in store.links()
     assert not store.intents()
-    assert not store.desk.by_uuid([kai])
+    assert not store.customer_store.by_uuid([kai])
 
 
 def test_an_api_create_gets_its_customer(store: Store) -> None:
@@ -113,7 +113,7 @@ def test_an_api_create_whose_address_was_entered_meanwhile_leaves_its_contact_to
     create = reserved(store, kai, email="kai@x.org")
     store.insert(email="Kai@x.org")
     store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
-    assert not store.desk.by_uuid([kai])
+    assert not store.customer_store.by_uuid([kai])
     assert kai not in store.links()
     assert not store.intents()
     assert store.marked()["c:1"].is_due
@@ -125,7 +125,7 @@ def test_an_api_create_of_an_erased_address_gets_no_customer(store: Store) -> No
     store.bury("kai@x.org")
     with pytest.raises(Transient):
         store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
-    assert not store.desk.by_uuid([kai])
+    assert not store.customer_store.by_uuid([kai])
 
 
 def test_who_was_erased_while_he_was_created_is_erased_with_his_customer(store: Store) -> None:

@@ -39,7 +39,7 @@ def test_an_open_intent_stays_overdue_and_is_looked_at_every_minute(store: Store
 
 def test_an_intent_of_nobody_ends(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     mine = loaded(store, claim)
     sent(store, mine, IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
     store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])

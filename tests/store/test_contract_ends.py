@@ -31,7 +31,7 @@ def test_a_link_whose_customer_is_there_is_not_forgotten(store: Store) -> None:
 
 def test_a_forgotten_link_takes_what_it_closes_with_it(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
     store.pairs.rearrange([Step(pair=loaded(store, claim), local=Local.FORGET, closes=(create.intent,))])
     assert not store.intents()
@@ -76,7 +76,7 @@ def test_an_erase_leaves_nothing_of_the_person_but_a_tombstone(store: Store) -> 
     assert not any(customer.stored.values())
     assert (store.links(), store.intents(), store.losers(), store.marked()) == ({}, [], set(), {})
     assert store.aliases() == {1: (None, "ignored")}
-    assert store.pairs.surroundings(addresses=["ada@x.org"], contacts=[]).tombstoned == {"ada@x.org"}
+    assert store.pairs.context(addresses=["ada@x.org"], contacts=[]).tombstoned == {"ada@x.org"}
 
 
 def test_an_erase_takes_the_closure_of_addresses_and_merges(store: Store) -> None:
@@ -90,8 +90,8 @@ def test_an_erase_takes_the_closure_of_addresses_and_merges(store: Store) -> Non
     people = {uuid: store.customer(uuid).is_erased for uuid in (ada, bob, twin, eve)}
     assert people == {ada: True, bob: True, twin: True, eve: False}
     addresses = ["ada@x.org", "bob@x.org", "new@x.org", "eve@x.org"]
-    around = store.pairs.surroundings(addresses=addresses, contacts=[])
-    assert around.tombstoned == {"ada@x.org", "bob@x.org", "new@x.org"}
+    context = store.pairs.context(addresses=addresses, contacts=[])
+    assert context.tombstoned == {"ada@x.org", "bob@x.org", "new@x.org"}
     assert {n: kind for n, (_, kind) in store.aliases().items()} == dict.fromkeys((1, 2, 3), "ignored")
 
 

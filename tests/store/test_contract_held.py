@@ -83,7 +83,7 @@ def test_a_row_that_was_deleted_is_not_waited_for_where_others_are_hidden(store:
 
 def test_a_new_customer_is_not_waited_for_where_others_are_hidden(store: Store) -> None:
     ada, eve = linked(store, 1, email="ada@x.org"), CustomerId(uuid4())
-    reserved = store.desk.reserve([eve])
+    reserved = store.customer_store.reserve([eve])
     create = sent(store, loaded(store, reserved[0]), IntentKind.CREATE, values={"email": "eve@x.org"}, is_direct=True)
     with store.hidden(ada):
         assert store.pairs.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
@@ -155,19 +155,19 @@ def test_whether_a_held_row_would_be_refused_shows_when_it_is_free(store: Store)
     steps = [Step(pair=each, pull={"phone": "7"}) for each in pairs]
     with store.forbidden("phone", "7"):
         with store.held(ada):
-            assert store.desk.rehearse(writes).keys() == {bob}
+            assert store.customer_store.rehearse(writes).keys() == {bob}
             assert ada in store.pairs.merge(steps)
         assert (store.links()[ada].trouble, store.links()[bob].trouble.keys()) == ({}, {"phone"})
-        assert store.desk.rehearse(writes).keys() == {ada, bob}
+        assert store.customer_store.rehearse(writes).keys() == {ada, bob}
 
 
 def test_a_held_row_is_not_leased_for_a_write(store: Store) -> None:
     ada, bob = two(store)
     with store.held(ada):
-        assert [claim.uuid for claim in store.desk.lease([ada, bob])] == [bob]
-        assert store.desk.held([ada, bob]) == {ada}
-    assert store.desk.held([ada, bob]) == set()
-    assert [claim.uuid for claim in store.desk.lease([ada])] == [ada]
+        assert [claim.uuid for claim in store.customer_store.lease([ada, bob])] == [bob]
+        assert store.customer_store.held([ada, bob]) == {ada}
+    assert store.customer_store.held([ada, bob]) == set()
+    assert [claim.uuid for claim in store.customer_store.lease([ada])] == [ada]
 
 
 def test_what_is_left_out_again_and_again_is_looked_at_more_seldom_and_never_alone(store: Store) -> None:

@@ -26,7 +26,7 @@ from reconciler.core.step import Step
 
 
 def reserved(store: Store, uuid: CustomerId, email: str) -> list[Sent]:
-    (claim,) = store.desk.reserve([uuid])
+    (claim,) = store.customer_store.reserve([uuid])
     mine = loaded(store, claim)
     draft = {"email": email, "firstname": "Kai"}
     return store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values=draft, is_direct=True)])
@@ -219,7 +219,7 @@ def test_a_withdrawn_create_leaves_the_reservation_to_its_caller(store: Store) -
     kai = CustomerId(uuid4())
     store.pairs.withdraw(reserved(store, kai, "kai@x.org"))
     assert kai in store.links()
-    assert not store.desk.by_uuid([kai])
+    assert not store.customer_store.by_uuid([kai])
 
 
 def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since(store: Store) -> None:

@@ -270,7 +270,7 @@ def test_a_claim_of_a_customer_whose_contact_was_handed_over_is_void(store: Stor
 def test_a_link_that_got_a_contact_meanwhile_is_not_forgotten(store: Store) -> None:
     """Its create was answered late, and the table refused the row: the contact is to be taken back in HubSpot."""
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     values = {"email": "kai@x.org", "phone": "7"}
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
     store.pass_time(60)

@@ -189,7 +189,7 @@ def test_what_is_put_off_is_due_after_its_delay(store: Store) -> None:
 
 def test_another_look_at_a_pair_that_no_mark_led_to_makes_one(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    (claim,) = store.desk.lease([ada])
+    (claim,) = store.customer_store.lease([ada])
     assert not claim.marks
     store.marks.finish([Ending(claim=claim, again=30.0)])
     assert 29 < store.marked()[f"u:{ada}"].due_in <= 30

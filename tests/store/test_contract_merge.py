@@ -259,5 +259,5 @@ def test_a_step_about_a_link_that_is_gone_is_left_out(store: Store) -> None:
     store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
     step = Step(pair=mine, local=Local.INSERT, pull={"email": "kai@x.org"}, alive=True)
     assert store.pairs.merge([step]) == {mine.uuid}
-    assert not store.desk.by_uuid([mine.uuid])
+    assert not store.customer_store.by_uuid([mine.uuid])
     assert ContactId(7) not in {link.contact for link in store.links().values()}

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from statements import rows
 
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore, Turn
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.desk import PostgresDesk, Turn
 from reconciler.adapters.postgres.install import install
 from reconciler.core.contact import CustomerId
 
@@ -75,9 +75,9 @@ def test_a_key_of_a_release_before_keys_had_fences_is_taken_over_and_answered(em
     for _ in range(2):
         install(empty, SCHEMA)
     with open_pool(empty, size=1) as pool:
-        desk = PostgresDesk(Database(pool))
-        turn = desk.begin(caller="c", key="k", request="r", uuid=CustomerId(uuid4()))
+        customer_store = PostgresCustomerStore(Database(pool))
+        turn = customer_store.begin(caller="c", key="k", request="r", uuid=CustomerId(uuid4()))
         assert isinstance(turn, Turn)
         assert turn.lease is not None
-        desk.end(turn.lease, status=204, body=None)
+        customer_store.end(turn.lease, status=204, body=None)
     assert rows(empty, "select status, fence from sync.idempotency") == [(204, turn.lease.fence)]

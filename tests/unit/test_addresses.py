@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.addresses import Update, release, waves
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot, Trouble
-from reconciler.core.step import Neighbour, Remote, Step
+from reconciler.core.step import OtherLink, Remote, Step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,8 +56,8 @@ def taken(number: int, here: str, there: str) -> Step:
     return Step(pair=pair(number, here, there), trouble={"email": Trouble(code="address_taken", fingerprint="")})
 
 
-def holder(number: int, address: str) -> Neighbour:
-    return Neighbour(uuid=CustomerId(UUID(int=number)), contact_id=ContactId(number), email=address, created_at=NOW)
+def holder(number: int, address: str) -> OtherLink:
+    return OtherLink(uuid=CustomerId(UUID(int=number)), contact_id=ContactId(number), email=address, created_at=NOW)
 
 
 def test_customers_that_swap_addresses_are_let_go_together() -> None:

@@ -10,7 +10,7 @@ from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
-from reconciler.core.mirror import Taken, parked_by
+from reconciler.core.mirror import Accepted, parked_by
 from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
@@ -27,7 +27,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
 
     `mirrors`: the rows take what was answered; else they stay, held or not, and the next look puts it back in HubSpot.
     """
-    written = [Taken(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    written = [Accepted(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
     erased = _erased(work, written)
     taken, held = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
     if not mirrors:
@@ -54,13 +54,13 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     return Unsettled(erased=erased, held=frozenset(each.sent.intent for each in held))
 
 
-def _erased(work: Work, written: Sequence[Taken]) -> list[CustomerId]:
+def _erased(work: Work, written: Sequence[Accepted]) -> list[CustomerId]:
     owners = {each.contact.id: each.write.pair.uuid for each in written if each.write.kind is IntentKind.CREATE}
     rows = work.rows("set_apart", contacts=list(owners)) if owners else []
     return [owners[row["contact"]] for row in rows if row["kind"] == "ignored"]
 
 
-def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
+def _linkable(work: Work, taken: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
     """Take new contacts from the placeholders that their own webhook made; leave out what another worker links."""
     owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
     if not owners:
@@ -79,7 +79,7 @@ def _linkable(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Tak
     return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])
 
 
-def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
+def _at_home(work: Work, taken: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
     """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself.
 
     The others are those whose row can be written, and those whose row is held or hidden. A reservation that was given
@@ -111,7 +111,7 @@ def _at_home(work: Work, taken: Sequence[Taken]) -> tuple[list[Taken], list[Take
     return [e for e in home if not held[e.write.pair.uuid]], [e for e in home if held[e.write.pair.uuid]]
 
 
-def _log_otherwise(work: Work, taken: Sequence[Taken]) -> None:
+def _log_otherwise(work: Work, taken: Sequence[Accepted]) -> None:
     """Log the stages that HubSpot did not take; and, as settled, once, what it stores in a form of its own."""
     losers = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.refused)]
     if losers:
@@ -121,7 +121,7 @@ def _log_otherwise(work: Work, taken: Sequence[Taken]) -> None:
         work.run("log_rewritten", conflicts=to_json(forms))
 
 
-def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[CustomerId, Values]) -> None:
+def _park_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in taken:
         uuid = each.write.pair.uuid
         if each.rewritten:
@@ -130,13 +130,13 @@ def _park_turned_back(work: Work, taken: Sequence[Taken], written: Mapping[Custo
                 work.run("park", uuids=[uuid], trouble=to_json(trouble_json(trouble)))
 
 
-def _put_back(work: Work, taken: Sequence[Taken]) -> None:
+def _put_back(work: Work, taken: Sequence[Accepted]) -> None:
     """Let the next look take back in HubSpot what the row does not follow."""
     orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
     work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
 
 
-def _moved(each: Taken) -> dict[str, Any]:
+def _moved(each: Accepted) -> dict[str, Any]:
     contact = each.contact
     return {
         "uuid": each.write.pair.uuid,
@@ -150,7 +150,7 @@ def _moved(each: Taken) -> dict[str, Any]:
     }
 
 
-def _only_linked(each: Taken) -> dict[str, Any]:
+def _only_linked(each: Accepted) -> dict[str, Any]:
     """A new contact belongs to its customer at once, whenever the row can follow: it must not be made twice."""
     return {
         "uuid": each.write.pair.uuid,
@@ -173,7 +173,7 @@ def _refused(sent: Sent, refused: Refused) -> dict[str, Any]:
     }
 
 
-def _mirror(work: Work, taken: Sequence[Taken]) -> None:
+def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
     """Bring what HubSpot answered into the rows that still hold what was sent."""
     # A row that was deleted while its contact was written to has nothing to mirror; only a reservation has no row yet.
     _insert(work, [each for each in taken if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None])
@@ -192,7 +192,7 @@ def _mirror(work: Work, taken: Sequence[Taken]) -> None:
             work.run("mark_overtaken", rows=to_json(carried))
 
 
-def _look_again(work: Work, kept: Sequence[Taken], living: set[CustomerId]) -> None:
+def _look_again(work: Work, kept: Sequence[Accepted], living: set[CustomerId]) -> None:
     """A contact that was made for a customer who was deleted meanwhile is to be archived."""
     creates = [each.write.pair.uuid for each in kept if each.write.kind is IntentKind.CREATE]
     dead = [f"u:{uuid}" for uuid in creates if uuid not in living]
@@ -200,7 +200,7 @@ def _look_again(work: Work, kept: Sequence[Taken], living: set[CustomerId]) -> N
         work.run("mark", subjects=dead, lane=1, privacy=False)
 
 
-def _log_left_out(work: Work, kept: Sequence[Taken], written: Mapping[CustomerId, Values]) -> None:
+def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in kept:
         uuid = each.write.pair.uuid
         if each.write.is_direct and set(each.columns) - set(written.get(uuid, {})):
@@ -210,7 +210,7 @@ def _log_left_out(work: Work, kept: Sequence[Taken], written: Mapping[CustomerId
                 work.run("mark", subjects=[f"u:{uuid}"], lane=1, privacy=False)
 
 
-def _insert(work: Work, fresh: Sequence[Taken]) -> None:
+def _insert(work: Work, fresh: Sequence[Accepted]) -> None:
     """Give API creates their customer. One that took the address meanwhile adopts the contact at its next look."""
     if not fresh:
         return
@@ -228,7 +228,7 @@ def _insert(work: Work, fresh: Sequence[Taken]) -> None:
         work.run("mark", subjects=[f"c:{each.contact.id}" for each in orphans], lane=0, privacy=False)
 
 
-def _row(each: Taken, values: Values) -> dict[str, Any]:
+def _row(each: Accepted, values: Values) -> dict[str, Any]:
     return {
         "uuid": each.write.pair.uuid,
         "vals": dict(values),
@@ -238,7 +238,7 @@ def _row(each: Taken, values: Values) -> dict[str, Any]:
     }
 
 
-def _update_row(each: Taken) -> dict[str, Any]:
+def _update_row(each: Accepted) -> dict[str, Any]:
     customer = each.write.pair.customer
     assert customer is not None
     alive = customer.is_alive
@@ -246,7 +246,7 @@ def _update_row(each: Taken) -> dict[str, Any]:
     return {**_row(each, each.columns), "stored": dict(customer.stored), "was_alive": alive, "becomes_alive": dies}
 
 
-def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
+def _close(work: Work, taken: Sequence[Accepted], refused: Sequence[Sent]) -> None:
     whole = [each.sent.intent for each in taken if each.is_whole]
     partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
     # An answer settles as well what an earlier call, long ended, left open.
@@ -258,7 +258,7 @@ def _close(work: Work, taken: Sequence[Taken], refused: Sequence[Sent]) -> None:
         work.run("answer_intents", answers=to_json(partly))
 
 
-def _history(each: Taken) -> dict[str, Any]:
+def _history(each: Accepted) -> dict[str, Any]:
     write = each.write
     return {
         "uuid": write.pair.uuid,

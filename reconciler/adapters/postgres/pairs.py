@@ -17,14 +17,14 @@ from tenacity import (
 
 from reconciler.adapters.postgres import answers, merging, rearranging
 from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
-from reconciler.adapters.postgres.rows import conflict_rows, neighbour_of, pair_of
+from reconciler.adapters.postgres.rows import conflict_rows, other_link_of, pair_of
 from reconciler.adapters.postgres.table import OwnersTable
 from reconciler.adapters.postgres.tombstones import write_tombstones
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
 from reconciler.core.errors import Code, Refused, RowRefused
 from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write
-from reconciler.core.step import Local, Step, Surroundings
+from reconciler.core.step import Context, Local, Step
 
 log = structlog.get_logger()
 
@@ -49,17 +49,17 @@ class PostgresPairs:
         rows = self._database.rows("load", uuids=list(by_uuid))
         return [pair_of(row, by_uuid[row["link_uuid"]]) for row in rows]
 
-    def surroundings(
+    def context(
         self, *, addresses: Collection[str], contacts: Collection[ContactId], ours: Collection[CustomerId] = ()
-    ) -> Surroundings:
+    ) -> Context:
         holders = self._database.rows("holders", addresses=list(addresses), ours=list(ours)) if addresses else []
         owners = self._database.rows("owners", contacts=list(contacts), ours=list(ours)) if contacts else []
         erased = self._database.rows("tombstoned", addresses=list(addresses)) if addresses else []
         apart = self._database.rows("set_apart", contacts=list(contacts)) if contacts else []
         (conditions,) = self._database.rows("conditions")
-        return Surroundings(
-            holders={row["address"]: neighbour_of(row) for row in holders},
-            owners={row["linked"]: neighbour_of(row) for row in owners},
+        return Context(
+            holders={row["address"]: other_link_of(row) for row in holders},
+            owners={row["linked"]: other_link_of(row) for row in owners},
             tombstoned=frozenset(row["address"] for row in erased),
             former=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "former"),
             ignored=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "ignored"),

@@ -21,7 +21,7 @@ from reconciler.core.contact import (
 from reconciler.core.fields import COLUMNS, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
-from reconciler.core.step import Neighbour, waiting_for
+from reconciler.core.step import OtherLink, waiting_for
 
 Json = dict[str, Any]
 
@@ -110,9 +110,9 @@ def _intent(each: Json, row: Mapping[str, Any]) -> Intent:
     )
 
 
-def neighbour_of(row: Mapping[str, Any]) -> Neighbour:
-    """Return the neighbour in a row of `holders` or `owners`."""
-    return Neighbour(
+def other_link_of(row: Mapping[str, Any]) -> OtherLink:
+    """Return the other link in a row of `holders` or `owners`."""
+    return OtherLink(
         uuid=CustomerId(row["uuid"]),
         contact_id=None if row["contact"] is None else ContactId(row["contact"]),
         email=row["email"],

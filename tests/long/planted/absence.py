@@ -1,4 +1,4 @@
-"""Faults of the world around: absence taken for a deletion, the owner's rules, causes that are nobody's fault."""
+"""Faults of the world context: absence taken for a deletion, the owner's rules, causes that are nobody's fault."""
 
 from fault import Edit, Fault, real, simulated
 from places import PLAN, QUERIES, REAL_PAIRS, RECONCILE, SCHEMA

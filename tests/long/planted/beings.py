@@ -59,10 +59,10 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "the tombstone is not asked when a contact comes in",
         "erased stays erased",
-        Edit(PLAN, "if around.tombstoned & {address, *pair.contact.other_addresses}:", "if False:"),
+        Edit(PLAN, "if context.tombstoned & {address, *pair.contact.other_addresses}:", "if False:"),
         Edit(
             PLAN,
-            'if address in around.tombstoned:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
+            'if address in context.tombstoned:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
             'if False:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
         ),
         tests=(ERASE,),

@@ -121,7 +121,7 @@ LATE: tuple[Fault, ...] = (
     simulated(
         "a create takes an erased person's contact for its own",
         "erased stays erased",
-        Edit(PLAN, " and pair.contact.id not in around.ignored\n", "\n"),
+        Edit(PLAN, " and pair.contact.id not in context.ignored\n", "\n"),
         tests=(f"{ERASE}::test_a_create_whose_contact_turned_out_to_be_an_erased_persons_is_made_anew",),
     ),
     simulated(

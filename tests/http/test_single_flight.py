@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 from world import until
 
-from api.together import Together
+from api.single_flight import SingleFlight
 
 
 class Slow:
@@ -33,14 +33,14 @@ def slow() -> Slow:
 
 def test_who_is_alone_is_asked_for_at_once(slow: Slow) -> None:
     slow.may_answer.set()
-    together = Together(slow)
+    together = SingleFlight(slow)
     assert together("ada") == ("ada", 1)
     assert together("nobody") is None
     assert slow.asked == [{"ada"}, {"nobody"}]
 
 
 def test_who_comes_while_a_question_is_under_way_is_asked_for_by_the_next(slow: Slow) -> None:
-    together = Together(slow)
+    together = SingleFlight(slow)
     with ThreadPoolExecutor(5) as threads:
         first = threads.submit(together, "ada")
         until(lambda: slow.asked == [{"ada"}])
@@ -53,7 +53,7 @@ def test_who_comes_while_a_question_is_under_way_is_asked_for_by_the_next(slow: 
 
 
 def test_what_a_question_ends_in_is_heard_by_all_who_asked_and_by_nobody_else(slow: Slow) -> None:
-    together = Together(slow)
+    together = SingleFlight(slow)
     with ThreadPoolExecutor(4) as threads:
         first = threads.submit(together, "ada")
         until(lambda: slow.asked == [{"ada"}])

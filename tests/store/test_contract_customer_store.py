@@ -13,7 +13,7 @@ from reconciler.core.step import Local, Step
 def test_living_customers_are_found_by_their_addresses(store: Store) -> None:
     ada, bob = linked(store, 1, email=" Ada@X.org"), store.insert(email="bob@x.org")
     store.remove(store.insert(email="eve@x.org"))
-    found = store.desk.by_address(["ada@x.org", "bob@x.org", "eve@x.org", "nobody@x.org"])
+    found = store.customer_store.by_address(["ada@x.org", "bob@x.org", "eve@x.org", "nobody@x.org"])
     assert {address: customer.uuid for address, customer in found.items()} == {"ada@x.org": ada, "bob@x.org": bob}
     assert (found["ada@x.org"].contact_id, found["bob@x.org"].contact_id) == (1, None)
 
@@ -21,13 +21,15 @@ def test_living_customers_are_found_by_their_addresses(store: Store) -> None:
 def test_customers_are_found_by_uuid_dead_or_alive(store: Store) -> None:
     ada, eve = store.insert(email="ada@x.org"), store.insert(email="eve@x.org")
     store.remove(eve)
-    found = {customer.uuid: customer.is_alive for customer in store.desk.by_uuid([ada, eve, CustomerId(uuid4())])}
+    found = {
+        customer.uuid: customer.is_alive for customer in store.customer_store.by_uuid([ada, eve, CustomerId(uuid4())])
+    }
     assert found == {ada: True, eve: False}
 
 
 def test_a_reservation_is_a_leased_link_before_there_is_a_customer(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     link = store.links()[kai]
     assert (claim.uuid, link.contact, link.alive, link.is_leased) == (kai, None, None, True)
     mine = loaded(store, claim)
@@ -37,7 +39,7 @@ def test_a_reservation_is_a_leased_link_before_there_is_a_customer(store: Store)
 
 def test_a_reservation_whose_caller_died_is_looked_at_when_its_lease_has_ended(store: Store) -> None:
     kai = CustomerId(uuid4())
-    store.desk.reserve([kai])
+    store.customer_store.reserve([kai])
     assert not due_claims(store)
     store.pass_time(LEASE + 1)
     (claim,) = due_claims(store)
@@ -46,7 +48,7 @@ def test_a_reservation_whose_caller_died_is_looked_at_when_its_lease_has_ended(s
 
 def test_a_reservation_that_ends_well_leaves_no_mark(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     store.marks.finish([Ending(claim=claim)])
     assert not store.marked()
     assert not store.links()[kai].is_leased
@@ -54,7 +56,7 @@ def test_a_reservation_that_ends_well_leaves_no_mark(store: Store) -> None:
 
 def test_several_are_reserved_at_once(store: Store) -> None:
     people = [CustomerId(uuid4()) for _ in range(5)]
-    claims = store.desk.reserve(people)
+    claims = store.customer_store.reserve(people)
     assert {claim.uuid for claim in claims} == set(people)
     assert len({claim.fence for claim in claims}) == 5
     assert {mine.uuid for mine in store.pairs.load(claims)} == set(people)
@@ -62,9 +64,9 @@ def test_several_are_reserved_at_once(store: Store) -> None:
 
 def test_a_reservation_made_again_voids_the_first(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (old,) = store.desk.reserve([kai])
+    (old,) = store.customer_store.reserve([kai])
     mine = loaded(store, old)
-    (new,) = store.desk.reserve([kai])
+    (new,) = store.customer_store.reserve([kai])
     assert new.fence > old.fence
     store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
     assert kai in store.links()
@@ -73,23 +75,23 @@ def test_a_reservation_made_again_voids_the_first(store: Store) -> None:
 def test_pairs_are_leased_and_the_busy_ones_left_out(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     busy = claimed(store, bob)
-    (claim,) = store.desk.lease([ada, bob])
+    (claim,) = store.customer_store.lease([ada, bob])
     assert claim.uuid == ada
-    assert not store.desk.lease([ada, bob])
+    assert not store.customer_store.lease([ada, bob])
     done(store, claim, busy)
-    assert {each.uuid for each in store.desk.lease([ada, bob])} == {ada, bob}
+    assert {each.uuid for each in store.customer_store.lease([ada, bob])} == {ada, bob}
 
 
 def test_a_customer_whom_nobody_has_looked_at_yet_can_be_leased(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
-    (claim,) = store.desk.lease([ada])
+    (claim,) = store.customer_store.lease([ada])
     assert loaded(store, claim).customer == store.customer(ada)
 
 
 def test_a_leased_pair_is_not_claimed_by_the_reconciler(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     store.update(ada, phone="1")
-    (claim,) = store.desk.lease([ada])
+    (claim,) = store.customer_store.lease([ada])
     assert not due_claims(store)
     done(store, claim)
     store.pass_time(2)
@@ -98,7 +100,7 @@ def test_a_leased_pair_is_not_claimed_by_the_reconciler(store: Store) -> None:
 
 def test_a_lease_that_ended_can_be_taken_over(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    (old,) = store.desk.lease([ada])
+    (old,) = store.customer_store.lease([ada])
     mine = loaded(store, old, contact(1, email="ada@x.org", phone="1"))
     new = ended_claim(store, old, ada)
     assert new.fence > old.fence
@@ -107,7 +109,7 @@ def test_a_lease_that_ended_can_be_taken_over(store: Store) -> None:
 
 def test_a_customer_removed_at_the_desk_is_removed_as_anybody_would(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    store.desk.remove(ada)
+    store.customer_store.remove(ada)
     assert store.customer(ada).is_deleted
     assert [claim.uuid for claim in due_claims(store)] == [ada]
 
@@ -117,7 +119,7 @@ def test_removing_twice_is_no_news(store: Store) -> None:
     store.remove(ada)
     for claim in due_claims(store):
         done(store, claim)
-    store.desk.remove(ada)
+    store.customer_store.remove(ada)
     assert not due_claims(store)
 
 
@@ -125,5 +127,5 @@ def test_an_open_create_keeps_its_address_from_other_callers(store: Store) -> No
     ada = store.insert(email="ada@x.org")
     sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     store.delete(ada)
-    around = store.pairs.surroundings(addresses=["ada@x.org"], contacts=[])
-    assert around.holders["ada@x.org"].uuid == ada
+    context = store.pairs.context(addresses=["ada@x.org"], contacts=[])
+    assert context.holders["ada@x.org"].uuid == ada

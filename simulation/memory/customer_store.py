@@ -11,7 +11,7 @@ from simulation.memory.pairs import lease
 from simulation.memory.tables import MarkRow, Tables
 
 
-class MemoryDesk:
+class MemoryCustomerStore:
     """Reads by address; reservations and leases for the write-through."""
 
     def __init__(self, tables: Tables) -> None:

@@ -11,11 +11,11 @@ from reconciler.core.step import Local, Remote, Step, fingerprint
 
 
 def held(store: Store, address: str, *ours: CustomerId):  # type: ignore[no-untyped-def]
-    return store.pairs.surroundings(addresses=[address], contacts=[], ours=ours).holders.get(address)
+    return store.pairs.context(addresses=[address], contacts=[], ours=ours).holders.get(address)
 
 
 def owned(store: Store, contact_id: int, *ours: CustomerId):  # type: ignore[no-untyped-def]
-    found = store.pairs.surroundings(addresses=[], contacts=[ContactId(contact_id)], ours=ours)
+    found = store.pairs.context(addresses=[], contacts=[ContactId(contact_id)], ours=ours)
     return found.owners.get(ContactId(contact_id))
 
 
@@ -56,7 +56,7 @@ def test_a_renamed_customer_holds_the_new_address_and_his_base_the_old_one(store
 
 def test_an_open_create_holds_its_address_before_its_customer_exists(store: Store) -> None:
     kai = CustomerId(uuid4())
-    (claim,) = store.desk.reserve([kai])
+    (claim,) = store.customer_store.reserve([kai])
     sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
     holder = held(store, "kai@x.org")
     assert (holder.uuid, holder.contact_id, holder.created_at, holder.is_busy) == (kai, None, None, True)
@@ -120,25 +120,25 @@ def test_a_contact_that_was_archived_and_replaced_is_former(store: Store) -> Non
     store.restore(ada)
     revived = loaded(store, claim)
     sent(store, revived, IntentKind.CREATE, values={"email": "ada@x.org"})
-    around = store.pairs.surroundings(addresses=[], contacts=[ContactId(1), ContactId(2)])
-    assert around.former == {1}
+    context = store.pairs.context(addresses=[], contacts=[ContactId(1), ContactId(2)])
+    assert context.former == {1}
     assert store.links()[ada].contact is None
     assert store.aliases() == {1: (ada, "former")}
 
 
 def test_an_erased_address_is_tombstoned(store: Store) -> None:
     store.bury("kai@x.org")
-    around = store.pairs.surroundings(addresses=["kai@x.org", "uwe@x.org"], contacts=[])
-    assert around.tombstoned == {"kai@x.org"}
+    context = store.pairs.context(addresses=["kai@x.org", "uwe@x.org"], contacts=[])
+    assert context.tombstoned == {"kai@x.org"}
 
 
 def test_an_open_create_without_an_address_is_known(store: Store) -> None:
     ada = store.insert(firstname="Ada")
-    assert not store.pairs.surroundings(addresses=[], contacts=[]).has_nameless_create
+    assert not store.pairs.context(addresses=[], contacts=[]).has_nameless_create
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"firstname": "Ada"})
-    assert store.pairs.surroundings(addresses=[], contacts=[]).has_nameless_create
+    assert store.pairs.context(addresses=[], contacts=[]).has_nameless_create
     store.pairs.withdraw([create])
-    assert not store.pairs.surroundings(addresses=[], contacts=[]).has_nameless_create
+    assert not store.pairs.context(addresses=[], contacts=[]).has_nameless_create
 
 
 def wants_here(store: Store, who: CustomerId, contact_id: int, address: str) -> Step:

@@ -22,7 +22,7 @@ class _Round(Generic[T]):
         self.gate.acquire()
 
 
-class Together(Generic[T]):
+class SingleFlight(Generic[T]):
     """Looks up one key; `ask` looks up many; what it raises is raised to each caller."""
 
     def __init__(self, ask: Callable[[Collection[str]], Mapping[str, T]]) -> None:

@@ -55,7 +55,7 @@ class Turn:
     body: Any = None
 
 
-class PostgresDesk:
+class PostgresCustomerStore:
     """Reads by address; plain writes that the trigger captures; reservations and leases for the write-through."""
 
     def __init__(self, database: Database) -> None:
