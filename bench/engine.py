@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from bench.report import Line
-from bench.rig import Rig, Twin
+from bench.rig import Rig, Sandbox
 from reconciler.core.ports import Lane
 from reconciler.process.wiring import Parts
 
@@ -16,13 +16,13 @@ CEILING = 1900
 def engine(make: Callable[[], Rig]) -> Iterator[Line]:
     """A sweep over new, unchanged and changed contacts, by one walker."""
     rig = make()
-    twin = rig.twin()
-    twin.people(PEOPLE)
-    parts = rig.parts(twin, hubspot_threads=1)
+    sandbox = rig.sandbox()
+    sandbox.people(PEOPLE)
+    parts = rig.parts(sandbox, hubspot_threads=1)
     new = _pace(rig, parts)
     rig.sql("vacuum analyze")
     unchanged = _pace(rig, parts)
-    change_everybody(twin, [row["contactid"] for row in rig.sql("select contactid from customer")])
+    change_everybody(sandbox, [row["contactid"] for row in rig.sql("select contactid from customer")])
     changed = _pace(rig, parts)
     yield _line("unchanged contacts", unchanged, 15_000)
     yield _line("changed contacts", changed, 8_000)
@@ -44,9 +44,9 @@ def _pace(rig: Rig, parts: Parts) -> tuple[float, float]:
     return (time.process_time() - own) / PEOPLE, (rig.postgres.cpu() - database) / PEOPLE
 
 
-def change_everybody(twin: Twin, ids: list[int], **properties: str) -> None:
+def change_everybody(sandbox: Sandbox, ids: list[int], **properties: str) -> None:
     """Another integration changes all of them."""
     wanted = properties or {"company": f"company {time.time()}"}
     for start in range(0, len(ids), 100):
         inputs = [{"id": str(each), "properties": wanted} for each in ids[start : start + 100]]
-        twin.api("/crm/v3/objects/contacts/batch/update", {"inputs": inputs})
+        sandbox.api("/crm/v3/objects/contacts/batch/update", {"inputs": inputs})

@@ -21,13 +21,13 @@ LOOK = 0.2
 def flood(make: Callable[[], Rig]) -> Iterator[Line]:
     """An import of 60,000 contacts, seven events each; API writes meanwhile."""
     rig = make()
-    twin = rig.twin(webhook_timeout_ms=2000, events_kept=1_000_000)
-    linked(rig, twin, EVERYDAY)
-    system = started(rig, twin, hubspot_rate_per_10s=RATE, api_processes=1)
+    sandbox = rig.sandbox(webhook_timeout_ms=2000, events_kept=1_000_000)
+    linked(rig, sandbox, EVERYDAY)
+    system = started(rig, sandbox, hubspot_rate_per_10s=RATE, api_processes=1)
     system.rest()
-    twin.set(rate_per_10s=RATE, latency_ms=LATENCY)
-    twin.control("POST", "import", {"count": PEOPLE, "prefix": "flood"})
-    twin.control("DELETE", "calls")
+    sandbox.set(rate_per_10s=RATE, latency_ms=LATENCY)
+    sandbox.control("POST", "import", {"count": PEOPLE, "prefix": "flood"})
+    sandbox.control("DELETE", "calls")
     began, due = time.monotonic(), PEOPLE + EVERYDAY - _customers(rig)
     writes: list[float] = []
     while _customers(rig) < PEOPLE + EVERYDAY:
@@ -35,10 +35,10 @@ def flood(make: Callable[[], Rig]) -> Iterator[Line]:
         if time.monotonic() - began > n * PAUSE:
             writes.append(system.put(f"person{n % EVERYDAY + 1}@example.com", company=f"during {n}"))
         time.sleep(LOOK)
-    taken, calls = time.monotonic() - began, twin.control("GET", "calls")
+    taken, calls = time.monotonic() - began, sandbox.control("GET", "calls")
     system.rest()
     # What happened before there was a receiver was not sent.
-    events = [each for each in twin.control("GET", "events?limit=1000000")["events"] if each["state"] != "unsent"]
+    events = [each for each in sandbox.control("GET", "events?limit=1000000")["events"] if each["state"] != "unsent"]
     first = sum(each["state"] == "delivered" and each["attempt"] == 0 for each in events)
     beside = f"{len(events):,} events"
     yield Line(what="flood: answered under 2 s", value=first / len(events) * 100, unit="%", at_least=100, beside=beside)

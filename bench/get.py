@@ -61,7 +61,7 @@ def people(rig: Rig) -> dict[str, str]:
         f"select 'person' || n || '@example.com', 'P', 'Q', '1', 'c' from generate_series(1, {PEOPLE}) n"
     )
     rig.sql("vacuum analyze")
-    return rig.environment(rig.twin(), jwt_secret=SECRET, api_processes=2, api_threads=4)
+    return rig.environment(rig.sandbox(), jwt_secret=SECRET, api_processes=2, api_threads=4)
 
 
 def _peer(rig: Rig) -> str:

@@ -21,7 +21,7 @@ from api.auth import Role
 from api.wiring import Beside, services
 from bench.engine import change_everybody
 from bench.report import Line
-from bench.rig import ROOT, Rig, Twin
+from bench.rig import ROOT, Rig, Sandbox
 from reconciler.adapters.postgres.database import Database, Work
 from reconciler.adapters.postgres.queries import statements
 from reconciler.core.ports import Lane, Subject
@@ -62,12 +62,12 @@ class Seen:
 def house(make: Callable[[], Rig]) -> Iterator[Line]:
     """One contact that was changed, from its mark to its row; one PUT, there and back; the SQL."""
     rig = make()
-    twin = rig.twin()
-    twin.people(PEOPLE)
-    parts = rig.parts(twin, hubspot_threads=1, database_pool=1)
+    sandbox = rig.sandbox()
+    sandbox.people(PEOPLE)
+    parts = rig.parts(sandbox, hubspot_threads=1, database_pool=1)
     parts.sweep.run(Lane.BULK)
-    yield from _lines("a changed contact", _changed_contact(rig, twin, parts), (80, 16, 10, 5))
-    yield from _lines("a PUT", _put(rig, twin), (90, 18, 8, None))
+    yield from _lines("a changed contact", _changed_contact(rig, sandbox, parts), (80, 16, 10, 5))
+    yield from _lines("a PUT", _put(rig, sandbox), (90, 18, 8, None))
     yield from _layout()
 
 
@@ -82,10 +82,10 @@ def _lines(what: str, seen: Seen, targets: tuple[int, int, int, int | None]) -> 
     yield Line(what=f"house: {what}: row versions", value=total, unit="", at_most=versions or total, beside=beside)
 
 
-def _changed_contact(rig: Rig, twin: Twin, parts: Parts) -> Seen:
+def _changed_contact(rig: Rig, sandbox: Sandbox, parts: Parts) -> Seen:
     (contact, *_) = (row["contactid"] for row in rig.sql("select contactid from customer"))
     for company in ("first, so that all is known and prepared", "second"):
-        change_everybody(twin, [contact], company=company)
+        change_everybody(sandbox, [contact], company=company)
         parts.marks.mark({Subject.contact(contact)}, lane=Lane.FRESH)
         with _watched(rig, parts) as seen:
             parts.reconciler.drain()
@@ -93,9 +93,9 @@ def _changed_contact(rig: Rig, twin: Twin, parts: Parts) -> Seen:
     return seen
 
 
-def _put(rig: Rig, twin: Twin) -> Seen:
+def _put(rig: Rig, sandbox: Sandbox) -> Seen:
     (row, *_) = rig.sql("select email from customer")
-    settings = load(Api, {**rig.environment(twin, database_pool=1), "JWT_SECRET": KEY})
+    settings = load(Api, {**rig.environment(sandbox, database_pool=1), "JWT_SECRET": KEY})
     with open_parts(settings) as parts:
         served = services(settings, parts, Beside(reads=parts.database, health=parts.database))
         app, token = make_app(served), served.tokens.issue(Role.ADMIN)

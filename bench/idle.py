@@ -19,15 +19,15 @@ def idle(make: Callable[[], Rig]) -> Iterator[Line]:
     systems = []
     for people in SIZES:
         rig = make()
-        twin = rig.twin()
-        linked(rig, twin, people)
-        systems.append((people, started(rig, twin)))
+        sandbox = rig.sandbox()
+        linked(rig, sandbox, people)
+        systems.append((people, started(rig, sandbox)))
     time.sleep(SETTLING)
     for _, system in systems:
-        system.twin.control("DELETE", "calls")
+        system.sandbox.control("DELETE", "calls")
     time.sleep(SECONDS)
     for people, system in systems:
-        counts = system.twin.calls
+        counts = system.sandbox.calls
         beside = ", ".join(f"{count} {name}" for name, count in counts.items())
         value = sum(counts.values()) / SECONDS * 60
         yield Line(what=f"idle: {people:,} contacts", value=value, unit="calls/min", at_most=3, beside=beside)

@@ -20,9 +20,9 @@ CONTACTS = f"select contactid from customer order by email limit {TIMES}"
 def latency(make: Callable[[], Rig]) -> Iterator[Line]:
     """A hundred changes each way, one after another."""
     rig = make()
-    twin = rig.twin(webhook_delay_ms=0)
-    linked(rig, twin, PEOPLE)
-    system = started(rig, twin)
+    sandbox = rig.sandbox(webhook_delay_ms=0)
+    linked(rig, sandbox, PEOPLE)
+    system = started(rig, sandbox)
     system.rest()
     with psycopg.connect(rig.dsn, autocommit=True) as connection:
         edits = [_edit_there(system, connection, n) for n in range(TIMES)]
@@ -42,7 +42,7 @@ def _beyond(system: System, n: int, contact: int) -> float:
     body = {"inputs": [{"id": str(contact), "properties": {"website": f"w{n}"}}]}
     system.rest()
     began = time.monotonic()
-    system.twin.api("/crm/v3/objects/contacts/batch/update", body)
+    system.sandbox.api("/crm/v3/objects/contacts/batch/update", body)
     alone = time.monotonic() - began
     # Their own events are work, too.
     time.sleep(ECHO)
@@ -55,7 +55,7 @@ def _edit_there(system: System, connection: "psycopg.Connection[tuple[object, ..
     row = connection.execute("select contactid from customer where email = %s", [email]).fetchone()
     assert row is not None
     began = time.monotonic()
-    system.twin.control("PATCH", f"contacts/{row[0]}", {"properties": {"phone": value}})
+    system.sandbox.control("PATCH", f"contacts/{row[0]}", {"properties": {"phone": value}})
     question = "select 1 from customer where email = %s and phone = %s"
     until(lambda: connection.execute(question, [email, value]).fetchone(), pause=0.002)
     return time.monotonic() - began
@@ -67,5 +67,5 @@ def _commit_here(system: System, connection: "psycopg.Connection[tuple[object, .
     row = connection.execute(sql, [value, email]).fetchone()
     assert row is not None
     began = time.monotonic()
-    until(lambda: value in str(system.twin.control("GET", f"contacts/{row[0]}")), pause=0.002)
+    until(lambda: value in str(system.sandbox.control("GET", f"contacts/{row[0]}")), pause=0.002)
     return time.monotonic() - began

@@ -66,7 +66,7 @@ class Postgres:
         return total / TICK
 
 
-class Twin:
+class Sandbox:
     """The local HubSpot, driven through its control side."""
 
     def __init__(self, url: str) -> None:
@@ -81,7 +81,7 @@ class Twin:
         return self._call("POST", path, body, {"Authorization": "Bearer pat-sandbox-token"})
 
     def set(self, **settings: Any) -> None:
-        """Change the settings of the twin."""
+        """Change the settings of the sandbox."""
         self.control("PATCH", "settings", settings)
 
     def people(self, count: int) -> None:
@@ -109,20 +109,20 @@ class Rig:
         self.postgres, self._stack = postgres, stack
         self.dsn = postgres.database()
 
-    def twin(self, **settings: Any) -> Twin:
+    def sandbox(self, **settings: Any) -> Sandbox:
         """Start a HubSpot without limits, but for what `settings` say."""
         wanted = {"port": 0, "rate_per_10s": 0, "search_per_second": 0, "daily_limit": 0, "calls_kept": 0, **settings}
         environment = {f"SANDBOX_{name.upper()}": str(value) for name, value in wanted.items()}
         process = self.start(["-m", "sandbox"], environment, stdout=subprocess.PIPE)
         assert process.stdout is not None
-        return Twin(process.stdout.readline().split()[-1])
+        return Sandbox(process.stdout.readline().split()[-1])
 
-    def environment(self, twin: Twin, **settings: Any) -> dict[str, str]:
+    def environment(self, sandbox: Sandbox, **settings: Any) -> dict[str, str]:
         """Return the settings of a process of the product on these two sides; no rate or brake of ours unless set."""
         return {
             "DATABASE_URL": self.dsn,
             "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-token",
-            "HUBSPOT_BASE_URL": twin.url,
+            "HUBSPOT_BASE_URL": sandbox.url,
             "HUBSPOT_RATE_PER_10S": "10000",
             "HUBSPOT_DAILY_LIMIT": "100000000",
             "BRAKE_CREATE": UNBRAKED,
@@ -131,9 +131,9 @@ class Rig:
             **{name.upper(): str(value) for name, value in settings.items()},
         }
 
-    def parts(self, twin: Twin, **settings: Any) -> Parts:
+    def parts(self, sandbox: Sandbox, **settings: Any) -> Parts:
         """Build the sync in this process."""
-        loaded = load(Sync, self.environment(twin, **settings))
+        loaded = load(Sync, self.environment(sandbox, **settings))
         log.configure(style=loaded.log_format, level=loaded.log_level, process="bench")
         parts = self._stack.enter_context(open_parts(loaded))
         parts.budget.shape()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bench.load import ToolMissing
 from bench.report import Line
-from bench.rig import Rig, Twin, end, until
+from bench.rig import Rig, Sandbox, end, until
 from bench.system import System, linked
 
 PEOPLE = 12_000
@@ -42,11 +42,11 @@ def scale(make: Callable[[], Rig]) -> Iterator[Line]:
 
 def _drained(rig: Rig, hosts: int) -> float:
     """Return the seconds it took."""
-    twin = rig.twin()
-    linked(rig, twin, PEOPLE)
-    system = System(rig, twin, "")
-    environment = rig.environment(twin, poll_interval=3600)
-    environment["HUBSPOT_BASE_URL"] = _reachable(twin)
+    sandbox = rig.sandbox()
+    linked(rig, sandbox, PEOPLE)
+    system = System(rig, sandbox, "")
+    environment = rig.environment(sandbox, poll_interval=3600)
+    environment["HUBSPOT_BASE_URL"] = _reachable(sandbox)
     rig.sql("update sync.heartbeat set at = now(), taken = now() where job like 'poll%'")
     with ExitStack() as stack:
         for n in range(hosts):
@@ -57,16 +57,16 @@ def _drained(rig: Rig, hosts: int) -> float:
             lambda: len(rig.sql("select 1 from pg_stat_activity where query like 'select from sync.dirty%'")) >= hosts
         )
         system.rest()
-        twin.set(latency_ms=LATENCY)
+        sandbox.set(latency_ms=LATENCY)
         began = time.monotonic()
         rig.sql("update customer set company = 'another'")
         system.rest()
         return time.monotonic() - began
 
 
-def _reachable(twin: Twin) -> str:
-    """Return an address of the twin, which listens on loopback only, that the namespaces reach."""
-    inside = ("127.0.0.1", urlsplit(twin.url).port)
+def _reachable(sandbox: Sandbox) -> str:
+    """Return an address of the sandbox, which listens on loopback only, that the namespaces reach."""
+    inside = ("127.0.0.1", urlsplit(sandbox.url).port)
 
     class Relay(socketserver.BaseRequestHandler):
         def handle(self) -> None:

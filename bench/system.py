@@ -9,7 +9,7 @@ import urllib3
 
 from api.auth import Role, Tokens
 from bench.get import SECRET, answers, free_port
-from bench.rig import Rig, Twin, until
+from bench.rig import Rig, Sandbox, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class System:
     """What runs, and an admin's way to its API."""
 
     rig: Rig
-    twin: Twin
+    sandbox: Sandbox
     api: str
     token: str = ""
     http: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
@@ -40,16 +40,16 @@ class System:
         until(self.is_quiet, seconds=seconds)
 
 
-def linked(rig: Rig, twin: Twin, people: int, prefix: str = "person") -> None:
+def linked(rig: Rig, sandbox: Sandbox, people: int, prefix: str = "person") -> None:
     """Have so many people on both sides, linked and equal, with nothing due."""
-    twin.control("POST", "import", {"count": people, "prefix": prefix})
-    parts = rig.parts(twin, hubspot_threads=8)
+    sandbox.control("POST", "import", {"count": people, "prefix": prefix})
+    parts = rig.parts(sandbox, hubspot_threads=8)
     parts.sweep.run()
     parts.drainers.drain()
     rig.sql("vacuum analyze")
 
 
-def started(rig: Rig, twin: Twin, *, reconciler: bool = True, **settings: Any) -> System:
+def started(rig: Rig, sandbox: Sandbox, *, reconciler: bool = True, **settings: Any) -> System:
     """Start everything; return when it answers and is at rest."""
     api, hook = free_port(), free_port()
     url = f"http://127.0.0.1:{hook}/"
@@ -61,13 +61,13 @@ def started(rig: Rig, twin: Twin, *, reconciler: bool = True, **settings: Any) -
         "webhook_port": hook,
         **settings,
     }
-    environment = rig.environment(twin, **named)
+    environment = rig.environment(sandbox, **named)
     for module in ("api", "webhook", *(["reconciler"] if reconciler else [])):
         rig.start(["-m", module], environment)
     for port in (api, hook):
         until(lambda port=port: answers(f"http://127.0.0.1:{port}/healthz"))  # type: ignore[misc]
-    twin.set(webhook_url=url)
-    system = System(rig, twin, f"http://127.0.0.1:{api}", Tokens(SECRET).issue(Role.ADMIN))
+    sandbox.set(webhook_url=url)
+    system = System(rig, sandbox, f"http://127.0.0.1:{api}", Tokens(SECRET).issue(Role.ADMIN))
     if reconciler:
         until(lambda: rig.sql("select 1 from sync.heartbeat where job = 'poll' and at > now() - interval '1 minute'"))
     return system

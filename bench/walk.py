@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.report import Line
-from bench.rig import Rig, Twin
+from bench.rig import Rig, Sandbox
 from reconciler.core.ports import Lane
 
 RATES = (100, 190)
@@ -35,21 +35,21 @@ def walk800(make: Callable[[], Rig]) -> Iterator[Line]:
 def _walks(make: Callable[[], Rig], latency: int, seconds: int) -> Iterator[Line]:
     for rate in RATES:
         rig, people = make(), rate * 10 * seconds
-        twin = rig.twin(rate_per_10s=rate, search_per_second=5, latency_ms=latency)
-        twin.people(people)
-        parts = rig.parts(twin, hubspot_rate_per_10s=rate)
+        sandbox = rig.sandbox(rate_per_10s=rate, search_per_second=5, latency_ms=latency)
+        sandbox.people(people)
+        parts = rig.parts(sandbox, hubspot_rate_per_10s=rate)
         for what in ("backfill", "sweep"):
-            twin.control("DELETE", "calls")
+            sandbox.control("DELETE", "calls")
             began = time.monotonic()
             parts.sweep.run(Lane.BULK)
             taken = time.monotonic() - began
-            yield from _lines(f"{what} {rate}/10 s, {latency} ms", people, taken, rate, twin)
+            yield from _lines(f"{what} {rate}/10 s, {latency} ms", people, taken, rate, sandbox)
             rig.sql("vacuum analyze")
             time.sleep(11)  # the next one begins with a free window, as this one did
 
 
-def _lines(what: str, people: int, taken: float, rate: int, twin: Twin) -> Iterator[Line]:
-    ceiling, calls = rate * 10, sum(twin.calls.values())
+def _lines(what: str, people: int, taken: float, rate: int, sandbox: Sandbox) -> Iterator[Line]:
+    ceiling, calls = rate * 10, sum(sandbox.calls.values())
     beside = f"{people / taken:,.0f} of {ceiling:,} contacts/s"
     yield Line(what=f"{what}: ceiling", value=people / taken / ceiling * 100, unit="%", at_least=97, beside=beside)
     yield Line(what=f"{what}: calls", value=calls / people, unit="a contact", at_most=0.0105, beside=f"{calls} calls")
@@ -58,9 +58,9 @@ def _lines(what: str, people: int, taken: float, rate: int, twin: Twin) -> Itera
 def memory(make: Callable[[], Rig]) -> Iterator[Line]:
     """The backfill of a million contacts, as a process, without a rate limit."""
     rig = make()
-    twin = rig.twin()
-    twin.people(MANY)
-    process = rig.start(["-m", "reconciler", "backfill"], rig.environment(twin))
+    sandbox = rig.sandbox()
+    sandbox.people(MANY)
+    process = rig.start(["-m", "reconciler", "backfill"], rig.environment(sandbox))
     peaks: list[int] = []
     while process.poll() is None:
         peaks.append(_peak(process.pid) or peaks[-1])

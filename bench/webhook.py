@@ -26,11 +26,11 @@ SECRET = "sandbox-client-secret"
 def webhook(make: Callable[[], Rig]) -> Iterator[Line]:
     """Two processes at full load beside pgbench with the same statement; then 1,000 events/s while draining."""
     rig = make()
-    twin = rig.twin()
-    rig.parts(twin)
+    sandbox = rig.sandbox()
+    rig.parts(sandbox)
     # One call in ten seconds: what is marked stays marked, as in pgbench.
-    started(rig, twin, reconciler=False, hubspot_rate_per_10s=1, webhook_processes=2)
-    url = twin.control("GET", "settings")["webhook_url"]
+    started(rig, sandbox, reconciler=False, hubspot_rate_per_10s=1, webhook_processes=2)
+    url = sandbox.control("GET", "settings")["webhook_url"]
     until(lambda: rig.sql("select 1 from sync.secret where name = 'portal'"))
     random = Random(1)
     ids = [random.sample(range(1, 10**6), 100) for _ in range(BODIES)]
@@ -44,10 +44,10 @@ def webhook(make: Callable[[], Rig]) -> Iterator[Line]:
 
 
 def _while_draining(rig: Rig) -> Iterator[Line]:
-    twin = rig.twin()
-    linked(rig, twin, PEOPLE)
-    started(rig, twin, hubspot_rate_per_10s=190)
-    url = twin.control("GET", "settings")["webhook_url"]
+    sandbox = rig.sandbox()
+    linked(rig, sandbox, PEOPLE)
+    started(rig, sandbox, hubspot_rate_per_10s=190)
+    url = sandbox.control("GET", "settings")["webhook_url"]
     ids = [row["contactid"] for row in rig.sql("select contactid from customer")]
     into, random, taken = urlsplit(url), Random(2), []
     connection = http.client.HTTPConnection(str(into.hostname), into.port, timeout=10)

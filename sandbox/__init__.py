@@ -1,4 +1,4 @@
-"""A strict local twin of HubSpot's contacts API, with webhooks, a lagging search index and faults on request.
+"""A strict local copy of HubSpot's contacts API, with webhooks, a lagging search index and faults on request.
 
 `with start() as sandbox:` gives tests one in this process, `python -m sandbox` runs one by itself. It knows
 nothing of its clients.

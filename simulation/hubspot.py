@@ -1,4 +1,4 @@
-"""HubSpot's port on the twin's own portal, without HTTP: the same strictness, a tenth of the time.
+"""HubSpot's port on the sandbox's own portal, without HTTP: the same strictness, a tenth of the time.
 
 What the gateway makes of HTTP (halved batches, outcomes by record, failures in our words) is made here of the
 portal's refusals.

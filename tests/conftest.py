@@ -1,4 +1,4 @@
-"""Real parts for every test: a Postgres database of its own (cloned from a template), a HubSpot twin of its own."""
+"""Real parts for every test: a Postgres database of its own (cloned from a template), a sandbox of its own."""
 
 import os
 import signal

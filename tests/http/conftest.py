@@ -1,4 +1,4 @@
-"""The API and the webhook receiver as a caller meets them: in process on a real Postgres and a HubSpot twin, and as
+"""The API and the webhook receiver as a caller meets them: in process on a real Postgres and a sandbox, and as
 real processes on a port of this machine."""
 
 from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from systems import KAI, ApiInProcess, webhook_environment
 
 @pytest.fixture
 def beside(api: ApiInProcess, tmp_path: Path) -> Iterator[ApiInProcess]:
-    """An API on two sides that a receiver keeps equal too, told by the twin without delay."""
+    """An API on two sides that a receiver keeps equal too, told by the sandbox without delay."""
     world, port = api.world, ports.free_port()
     url = f"http://127.0.0.1:{port}/"
     more = {"HUBSPOT_CLIENT_SECRET": world.sandbox.client_secret, "HUBSPOT_WEBHOOK_URL": url}

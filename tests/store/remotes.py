@@ -1,4 +1,4 @@
-"""HubSpot's port, two implementations: the simulation's on a portal, and the gateway on a running twin."""
+"""HubSpot's port, two implementations: the simulation's on a portal, and the gateway on a running sandbox."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,7 +85,7 @@ def simulated(**settings: Any) -> Remote:
 
 @contextmanager
 def real(**settings: Any) -> Iterator[Remote]:
-    """Run the twin and the gateway that speaks with it."""
+    """Run the sandbox and the gateway that speaks with it."""
     clock = Clock()
     with start(clock=clock.hubspot_ms, rate_per_10s=0, search_per_second=0, **settings) as sandbox:
         calls = Calls(_budget(clock), clock.forward)

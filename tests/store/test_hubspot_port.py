@@ -1,4 +1,4 @@
-"""What the simulation reads in HubSpot is what the real gateway reads on the running twin (rules 6, 11)."""
+"""What the simulation reads in HubSpot is what the real gateway reads on the running sandbox (rules 6, 11)."""
 
 from collections.abc import Callable
 from datetime import timedelta

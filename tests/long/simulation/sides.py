@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 class Sides:
-    """People and what they know, on a world of Postgres and the twin."""
+    """People and what they know, on a world of Postgres and the sandbox."""
 
     call_api: Callable[..., tuple[int, Any]]
 

@@ -1,4 +1,4 @@
-"""Anything may happen on real Postgres and a real twin, and in the end nothing is lost, doubled or restless.
+"""Anything may happen on real Postgres and a real sandbox, and in the end nothing is lost, doubled or restless.
 
 STATE_MACHINE_EXAMPLES says how many histories are tried, STATE_MACHINE_STEPS how long each may be.
 """
@@ -41,7 +41,7 @@ moment = st.sampled_from(["before", "after"])
 
 @contextmanager
 def both_sides(server: str, template: str) -> Iterator[Sides]:
-    """Open a database and a twin of its own for one history."""
+    """Open a database and a sandbox of its own for one history."""
     name = f"history_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'create database "{name}" template "{template}"')
