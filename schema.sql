@@ -1015,6 +1015,79 @@ begin
     end if;
 end $$;
 
+-- Of a page of contacts, each with HubSpot's time of its last change, those worth a look: not ids
+-- that were merged away, or are erased people's.
+create or replace function sync.news(page jsonb) returns setof bigint language sql stable as $$
+    select p.contact
+    from jsonb_to_recordset(page) as p(contact bigint, updated timestamptz)
+    left join sync.link l on l.contact = p.contact
+    left join sync.alias a on a.contact = p.contact
+        and a.kind <> 'former'
+    where a.contact is null
+    and (
+        l.contact is null
+        or l.read is null
+        or l.read < p.updated
+        or l.alive is distinct from true
+        -- It was held because HubSpot did not show it, and is here again.
+        or l.trouble -> '*' ->> 'code' = 'held_missing'
+    );
+$$;
+
+-- Lease the pairs of a page's news that the page counts for: nothing told of them, no worker has
+-- had them since the number at which it was read, and none died over them. The other news are
+-- marked, and read anew. A page needs no marks: its cursor moves when it is worked off.
+create or replace function sync.claim_page(
+    page jsonb,
+    lane integer,
+    lease interval,
+    read_at bigint
+) returns table (uuid uuid, fence bigint) language plpgsql as $$
+#variable_conflict use_column
+declare
+    news   bigint[] := array(select sync.news(page));
+    untold bigint[];
+begin
+    if news = '{}' then return; end if;
+    untold := array(
+        select contact
+        from unnest(news) contact
+        where not exists (select from sync.mark m where m.subject = 'c:' || contact)
+    );
+    insert into sync.link (uuid, contact)
+    select gen_random_uuid(), c.id
+    from unnest(untold) c(id)
+    where not exists (select from sync.link l where l.contact = c.id)
+    order by c.id
+    on conflict (contact) do nothing;
+    return query
+        with free as (
+            -- A lease that was not given back is a worker's that died: its pair is looked at alone.
+            select l.uuid
+            from sync.link l
+            where l.contact = any(untold)
+            and l.lease_until is null
+            and l.fence < read_at
+            order by l.uuid
+            for update skip locked
+        ), leased as (
+            -- The claims.
+            update sync.link l
+            set lease_until = now() + lease, fence = nextval('sync.number')
+            from free
+            where l.uuid = free.uuid
+            returning l.uuid, l.contact, l.fence
+        ), marked as (
+            -- The other news; the condition below, always true, makes this run.
+            select sync.mark(array_agg('c:' || other order by other), lane)
+            from unnest(news) other
+            where other not in (select contact from leased)
+            having count(*) > 0
+        )
+        select uuid, fence from leased
+        where (select count(*) from marked) >= 0;
+end $$;
+
 -- The first of these lanes that has due marks, once what happened in SQL is marked.
 create or replace function sync.next_lane(lanes integer[]) returns integer language plpgsql as $$
 begin
@@ -1032,14 +1105,12 @@ end $$;
 -- Lease up to `most` pairs. A mark leads to its pair first (an unknown contact gets a link of its
 -- own), so two marks of one pair are one claim. Marks that already cost a worker its life, or whose
 -- calls keep failing, are claimed one at a time. `wanted` claims these subjects, due or not.
--- `untouched_since` leaves out the pairs that were claimed, or let go, since that number was given.
-drop function if exists sync.claim(integer[], integer, interval, text[]);
+drop function if exists sync.claim(integer[], integer, interval, text[], bigint);
 create or replace function sync.claim(
     lanes integer[],
     most integer,
     lease interval,
-    wanted text[] default null,
-    untouched_since bigint default null
+    wanted text[] default null
 ) returns table (
     uuid uuid, fence bigint, marks jsonb, attempts integer, delays integer, privacy boolean
 ) language plpgsql as $$
@@ -1126,7 +1197,6 @@ begin
         from sync.link l
         where l.uuid = any(pairs)
         and (l.lease_until is null or l.lease_until < now())
-        and (untouched_since is null or l.fence < untouched_since)
         order by l.uuid
         for update skip locked
     );

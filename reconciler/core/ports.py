@@ -116,11 +116,13 @@ class Marks(Protocol):
         *,
         lanes: Collection[Lane] = tuple(Lane),
         only: Collection[Subject] | None = None,
-        untouched_since: int | None = None,
     ) -> list[Claim]:
-        """Lease up to `limit` due pairs; `only` claims these subjects, due or not.
+        """Lease up to `limit` due pairs; `only` claims these subjects, due or not."""
 
-        `untouched_since` leaves out the pairs that any worker has had since that number was given.
+    def claim_page(self, contacts: Sequence[Contact], *, lane: Lane, read_at: int) -> list[Claim]:
+        """Lease the pairs of a page's news that the page, read at that number, counts for; mark the other news.
+
+        It counts for what nothing has told of, what no worker has had since, and what none died over.
         """
 
     def addresses(self, limit: int) -> list[tuple[str, int]]:
@@ -285,13 +287,11 @@ class Records(Protocol):
     def number(self) -> int:
         """Return a number above all fences and generations that there are, and below all that there will be."""
 
-    def meet(
-        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
-    ) -> Mapping[ContactId, int | None]:
-        """Mark the contacts of a page that are news and save the cursor, in one transaction.
+    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> int:
+        """Mark the contacts of a page that are news and save the cursor, in one transaction; return how many."""
 
-        Returns the news with the generations of their marks; None: it was marked before.
-        """
+    def save(self, cursor: str, value: Mapping[str, Any]) -> None:
+        """Remember where a walk stands."""
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""

@@ -57,8 +57,7 @@ class Poll:
             with self._budget.reserve(Lane.FRESH, 1):
                 page = self._hubspot.changed(since=since, until=until, after=after)
             state = _advanced(state, page, until)
-            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)
-            marked += len(found)
+            marked += self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)
             progress(len(page.contacts))
             if page.after is None:
                 break

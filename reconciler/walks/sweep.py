@@ -16,7 +16,7 @@ import structlog
 
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead, Transient
-from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records, Subject
+from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records
 from reconciler.sync.reconcile import Reconciler
 from reconciler.walks.id_ranges import END, EVERYTHING, Division, Interval, Stretch, needed, without
 
@@ -109,26 +109,23 @@ class Sweep:
         lane: Lane,
         read_at: int,
     ) -> None:
-        """Mark what is missing and what is news in a part of the id space, and reconcile the news from its page.
+        """Mark what is missing in a part of the id space, and reconcile the news from its page.
 
-        Not from its page what was marked, claimed or let go since the page was read at the number `read_at`.
+        The page counts for what was not marked, claimed or let go since it was read at the number `read_at`.
         """
         start, end = part
         met = [contact.id for contact in contacts]
         missing = self._records.miss(after=start - 1, upto=end - 1, met=met, lane=lane)
         if missing:
             log.info("sweep.missing", contacts=missing)
-        news = self._records.meet(contacts, lane=lane, cursor=cursor, value={"unread": unread})
-        fresh = [Subject.contact(each) for each, generation in news.items() if generation is not None]
-        if fresh:
-            claims = self._marks.claim(len(fresh), lanes=[lane], only=fresh, untouched_since=read_at)
-            marks = {mark for claim in claims for mark in claim.marks}
-            known = {each.id: each for each in contacts if (Subject.contact(each.id).key, news.get(each.id)) in marks}
-            self._reconciler.reconcile(claims, known)
+        claims = self._marks.claim_page(contacts, lane=lane, read_at=read_at)
+        self._reconciler.reconcile(claims, {contact.id: contact for contact in contacts})
+        # Only now: a page that was not worked off is read again.
+        self._records.save(cursor, {"unread": unread})
 
-    def end(self, cursor: str, lane: Lane) -> None:
+    def end(self, cursor: str) -> None:
         """Let the next walk begin anew."""
-        self._records.meet([], lane=lane, cursor=cursor, value={"unread": []})
+        self._records.save(cursor, {"unread": []})
 
     def _customers(self, lane: Lane, progress: Progress) -> None:
         """Walk the customers, when those without a contact are known; several parts of their uuids at once."""
@@ -162,7 +159,7 @@ class _Walk:
     def run(self) -> None:
         """Walk what is unread; afterwards everything is unread again."""
         _at_once(self._walk, self._walkers)
-        self._sweep.end(self._cursor, self._lane)
+        self._sweep.end(self._cursor)
 
     def _measure(self) -> None:
         highest = self._sweep.highest(self._lane)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from reconciler.core.contact import ContactId, CustomerId, Trouble
+from reconciler.core.contact import Contact, ContactId, CustomerId, Trouble
 from reconciler.core.fields import normalise_email
 from reconciler.core.ports import DELAYS, LEASE, Claim, Ending, Lane, Subject
 from reconciler.core.step import RECORD, fingerprint
@@ -42,11 +42,7 @@ class MemoryMarks:
                 del link.trouble[RECORD]
             changed[uuid] = None
         tables.dirty.clear()
-        for uuid in changed:
-            if f"u:{uuid}" in tables.marks:
-                tables.mark({f"u:{uuid}"}, 1)
-            else:
-                tables.mark({f"u:{uuid}"}, 2 if len(changed) > BULK else 1)
+        tables.mark([f"u:{uuid}" for uuid in changed], 2 if len(changed) > BULK else 1)
         for intent in [each for each in tables.intents.values() if each.deadline < now]:
             row = tables.customers.get(intent.uuid)
             if intent.uuid not in tables.links or (row is not None and row.merged_into is not None):
@@ -65,7 +61,6 @@ class MemoryMarks:
         *,
         lanes: Collection[Lane] = tuple(Lane),
         only: Collection[Subject] | None = None,
-        untouched_since: int | None = None,
     ) -> list[Claim]:
         picked = self._picked(limit, lanes) if only is None else self._wanted(only)
         self._give_links(picked)
@@ -73,7 +68,7 @@ class MemoryMarks:
         won = {
             uuid: self._lease(self._tables.links[uuid])
             for uuid in sorted(set(filter(None, led.values())))
-            if self._is_free(uuid) and self._is_untouched(uuid, untouched_since)
+            if self._is_free(uuid)
         }
         claims: dict[CustomerId, list[tuple[str, MarkRow]]] = {}
         for subject, uuid in led.items():
@@ -84,6 +79,16 @@ class MemoryMarks:
             else:
                 claims.setdefault(uuid, []).append((subject, self._tables.marks[subject]))
         return [self._claim(uuid, won[uuid], claims[uuid]) for uuid in won]
+
+    def claim_page(self, contacts: Sequence[Contact], *, lane: Lane, read_at: int) -> list[Claim]:
+        tables = self._tables
+        news = tables.news(contacts)
+        untold = [contact for contact in news if f"c:{contact}" not in tables.marks]
+        self._give_links([f"c:{contact}" for contact in untold])
+        links = sorted((link for contact in untold if (link := tables.owner(contact))), key=lambda link: link.uuid)
+        claimed = {link.contact: link for link in links if link.lease_until is None and link.fence < read_at}
+        tables.mark([f"c:{contact}" for contact in news if contact not in claimed], int(lane))
+        return [Claim(uuid=link.uuid, fence=self._lease(link)) for link in claimed.values()]
 
     def _claim(self, uuid: CustomerId, fence: int, marks: Sequence[tuple[str, MarkRow]]) -> Claim:
         attempts = max(max(mark.attempts, mark.crashes) for _, mark in marks)
@@ -137,9 +142,6 @@ class MemoryMarks:
     def _is_free(self, uuid: CustomerId) -> bool:
         link = self._tables.links.get(uuid)
         return link is not None and not self._tables.is_leased(link)
-
-    def _is_untouched(self, uuid: CustomerId, since: int | None) -> bool:
-        return since is None or self._tables.links[uuid].fence < since
 
     def _lease(self, link: LinkRow) -> int:
         link.lease_until = self._tables.now() + timedelta(seconds=LEASE)

@@ -26,23 +26,14 @@ class MemoryRecords:
     def number(self) -> int:
         return next(self._tables.numbers)
 
-    def meet(
-        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
-    ) -> Mapping[ContactId, int | None]:
-        news = {contact.id: f"c:{contact.id}" for contact in contacts if self._is_news(contact)}
-        fresh = {subject for subject in news.values() if subject not in self._tables.marks}
-        self._tables.mark(news.values(), int(lane))
-        self._tables.cursors[cursor] = dict(value)
-        marks = self._tables.marks
-        return {each: marks[subject].generation if subject in fresh else None for each, subject in news.items()}
+    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> int:
+        news = self._tables.news(contacts)
+        self._tables.mark([f"c:{contact}" for contact in news], int(lane))
+        self.save(cursor, value)
+        return len(news)
 
-    def _is_news(self, contact: Contact) -> bool:
-        if self._tables.aliases.get(contact.id, (None, "former"))[1] != "former":
-            return False
-        link = self._tables.owner(contact.id)
-        if link is None or link.read is None or link.read < contact.updated_at or link.alive is not True:
-            return True
-        return any(why.code == HELD + Danger.MISSING for why in link.trouble.values())
+    def save(self, cursor: str, value: Mapping[str, Any]) -> None:
+        self._tables.cursors[cursor] = dict(value)
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         missing = [

@@ -1,14 +1,15 @@
 """The rows, and what the triggers do when a person writes to `customer`."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 from uuid import UUID
 
-from reconciler.core.brake import Need
+from reconciler.core.brake import Danger, Need
 from reconciler.core.contact import (
+    Contact,
     ContactId,
     Customer,
     CustomerId,
@@ -24,7 +25,7 @@ from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LANDING
-from reconciler.core.step import waiting_for
+from reconciler.core.step import HELD, waiting_for
 
 WAITING = frozenset({"address_taken", "duplicate"})
 """Why a record is parked that wants another's address."""
@@ -351,6 +352,18 @@ class Tables:
     def owner(self, contact: ContactId) -> LinkRow | None:
         """Return the link of this contact."""
         return next((link for link in self.links.values() if link.contact == contact), None)
+
+    def news(self, contacts: Sequence[Contact]) -> list[ContactId]:
+        """Return the contacts of a page that are worth a look."""
+        return [contact.id for contact in contacts if self._is_news(contact)]
+
+    def _is_news(self, contact: Contact) -> bool:
+        if self.aliases.get(contact.id, (None, "former"))[1] != "former":
+            return False
+        link = self.owner(contact.id)
+        if link is None or link.read is None or link.read < contact.updated_at or link.alive is not True:
+            return True
+        return any(why.code == HELD + Danger.MISSING for why in link.trouble.values())
 
     def ensure_link(self, uuid: CustomerId) -> LinkRow:
         """Return the link of this customer, made now if there is none."""

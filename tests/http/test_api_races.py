@@ -173,7 +173,7 @@ def test_a_contact_that_a_worker_is_just_claiming_is_still_the_created_customer(
         def claim() -> None:
             world.event(*[contact.id for contact in world.portal.contacts])
             worker.execute(statements()["begin_own"])
-            asked = {"lanes": [0, 1, 2, 3], "limit": 10, "lease": 45, "only": None, "untouched_since": None}
+            asked = {"lanes": [0, 1, 2, 3], "limit": 10, "lease": 45, "only": None}
             claimed.extend(worker.execute(statements()["claim"], asked).fetchall())
             committing.start()
 

@@ -46,7 +46,8 @@ def test_an_erased_persons_contact_is_looked_at_no_more(store: Store) -> None:
     assert not store.links()
     assert store.aliases() == {7: (None, "ignored")}
     page = [contact(7, later(5), email="kai@x.org")]
-    assert not store.records.meet(page, lane=Lane.AUDIT, cursor="sweep", value={})
+    assert store.records.meet(page, lane=Lane.AUDIT, cursor="poll", value={}) == 0
+    assert not store.marks.claim_page(page, lane=Lane.AUDIT, read_at=store.records.number())
 
 
 def test_a_detached_pair_keeps_its_link(store: Store) -> None:

@@ -18,7 +18,11 @@ DELETE, BLANK, MISSING = Need(Danger.DELETE), Need(Danger.BLANK), Need(Danger.MI
 
 
 def met(store: Store, *contacts: Contact) -> set[int]:
-    return set(store.records.meet(contacts, lane=Lane.BULK, cursor="poll", value={"since": "now"}))
+    """Which of these contacts a poll's page marks."""
+    count = store.records.meet(contacts, lane=Lane.BULK, cursor="poll", value={"since": "now"})
+    marked = {contact.id for contact in contacts if f"c:{contact.id}" in store.marked()}
+    assert count == len(marked)
+    return set(marked)
 
 
 def drifted(store: Store) -> set[str]:
@@ -48,34 +52,61 @@ def test_a_page_leaves_its_cursor_and_marks_what_is_news(store: Store) -> None:
 
 def test_a_cursor_moves_on_with_each_page(store: Store) -> None:
     for n in (1, 2):
-        store.records.meet([], lane=Lane.BULK, cursor="walk", value={"after": n})
+        store.records.save("walk", {"after": n})
     assert store.records.cursor("walk") == {"after": 2}
     assert store.records.cursor("poll") is None
 
 
-def test_of_its_news_a_page_says_which_were_marked_before(store: Store) -> None:
+def page_claims(store: Store, *contacts: int, read_at: int | None = None) -> set[int | None]:
+    """The contacts that a sweep's page counts for; read just now, unless it was read at that number."""
+    number = store.records.number() if read_at is None else read_at
+    claims = store.marks.claim_page([contact(each) for each in contacts], lane=Lane.BULK, read_at=number)
+    return {store.links()[claim.uuid].contact for claim in claims}
+
+
+def test_a_page_claims_its_news_without_a_mark(store: Store) -> None:
+    linked(store, 1, email="ada@x.org")
+    assert page_claims(store, 1, 2, 3) == {2, 3}
+    assert not store.marked()
+    assert {link.contact for link in store.links().values() if link.is_leased} == {2, 3}
+
+
+def test_what_was_told_of_is_not_the_pages(store: Store) -> None:
     store.marks.mark([Subject.contact(1)], lane=Lane.AUDIT)
-    since = store.records.number()
-    news = store.records.meet([contact(1), contact(2)], lane=Lane.BULK, cursor="walk", value={})
-    generation = news[ContactId(2)]
-    assert news == {1: None, 2: generation}
-    assert generation is not None
-    assert generation > since
-    (claim,) = store.marks.claim(1, only=[Subject.contact(2)])
-    assert claim.marks == (("c:2", generation),)
-    assert {mark.lane for mark in store.marked().values()} == {Lane.BULK}
+    assert page_claims(store, 1, 2) == {2}
+    assert store.marked()["c:1"].lane == Lane.BULK
 
 
-def test_a_pair_that_somebody_has_worked_on_since_is_not_claimed_as_untouched(store: Store) -> None:
-    untouched, at_work = claimed(store, 1), claimed(store, 2)
-    done(store, untouched)
-    since = store.records.number()
+def test_a_page_counts_for_no_pair_that_a_worker_has_had_since(store: Store) -> None:
+    before, at_work = claimed(store, 1), claimed(store, 2)
+    done(store, before)
+    read_at = store.records.number()
     done(store, at_work)
-    subjects = [Subject.contact(each) for each in (1, 2, 3)]
-    store.marks.mark(subjects, lane=Lane.BULK)
-    claims = store.marks.claim(3, only=subjects, untouched_since=since)
-    assert {subject for claim in claims for subject, _ in claim.marks} == {"c:1", "c:3"}
-    assert not store.marked()["c:2"].is_due
+    assert page_claims(store, 1, 2, 3, read_at=read_at) == {1, 3}
+    assert store.marked().keys() == {"c:2"}
+
+
+def test_a_page_counts_for_no_pair_that_a_worker_has(store: Store) -> None:
+    claim = claimed(store, 1)
+    store.marks.finish([])
+    assert page_claims(store, 1, 2) == {2}
+    assert claim.uuid in store.links()
+
+
+def test_a_pair_over_which_a_pages_worker_died_is_marked(store: Store) -> None:
+    """A record that costs a worker its life must not end every sweep."""
+    assert page_claims(store, 1, 2) == {1, 2}
+    store.pass_time(60)
+    assert page_claims(store, 1, 2, 3) == {3}
+    assert store.marked().keys() == {"c:1", "c:2"}
+
+
+def test_what_a_page_leaves_for_later_is_marked(store: Store) -> None:
+    (claim,) = store.marks.claim_page([contact(1)], lane=Lane.BULK, read_at=store.records.number())
+    store.marks.finish([Ending(claim=claim, again=5.0)])
+    (mark,) = store.marked().values()
+    assert 0 < mark.due_in <= 5
+    assert not store.links()[claim.uuid].is_leased
 
 
 def test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen(store: Store) -> None:

@@ -76,7 +76,7 @@ def test_an_edit_arrives_that_is_told_when_the_page_is_about_to_be_worked_off(
         world.portal.edit(contact, {"company": "c"})
         world.event(contact)
 
-    pool.before["claim"] = edit
+    pool.before["claim_page"] = edit
     world.rebuilt(Database(pool)).sweep.run()
     world.quiet()
     assert row(world, uuid)["company"] == "c"

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database, Work, to_json
-from reconciler.adapters.postgres.rows import claim_of
+from reconciler.adapters.postgres.rows import claim_of, page_of
+from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
 from reconciler.core.step import RECORD, fingerprint
 
@@ -30,13 +31,16 @@ class PostgresMarks:
         *,
         lanes: Collection[Lane] = tuple(Lane),
         only: Collection[Subject] | None = None,
-        untouched_since: int | None = None,
     ) -> list[Claim]:
         wanted = None if only is None else [subject.key for subject in only]
-        asked = {"lanes": [int(lane) for lane in lanes], "only": wanted, "untouched_since": untouched_since}
         with self._database.own() as work:
-            rows = work.rows("claim", limit=limit, lease=LEASE, **asked)
+            rows = work.rows("claim", lanes=[int(lane) for lane in lanes], limit=limit, lease=LEASE, only=wanted)
         return [claim_of(row) for row in rows]
+
+    def claim_page(self, contacts: Sequence[Contact], *, lane: Lane, read_at: int) -> list[Claim]:
+        with self._database.own() as work:
+            rows = work.rows("claim_page", page=page_of(contacts), lane=int(lane), lease=LEASE, read_at=read_at)
+        return [Claim(uuid=CustomerId(row["uuid"]), fence=row["fence"]) for row in rows]
 
     def addresses(self, limit: int) -> list[tuple[str, int]]:
         rows = self._database.rows("take_addresses", limit=limit, lease=LEASE)

@@ -35,15 +35,22 @@ with taken as (
 select address, generation from taken
 where (select count(*) from marked) >= 0
 
--- claim: lease due pairs, or those of the subjects in `only`, due or not; with `untouched_since`
---   none that was worked on since that number was given
+-- claim: lease due pairs, or those of the subjects in `only`, due or not
 select uuid, fence, marks, attempts, delays, privacy
 from sync.claim(
     %(lanes)s::integer[],
     %(limit)s,
     %(lease)s * interval '1 second',
-    %(only)s::text[],
-    %(untouched_since)s::bigint
+    %(only)s::text[]
+)
+
+-- claim_page: lease the pairs of a page's news that it counts for, and mark the other news
+select uuid, fence
+from sync.claim_page(
+    %(page)s::jsonb,
+    %(lane)s,
+    %(lease)s * interval '1 second',
+    %(read_at)s::bigint
 )
 
 -- end_leases: end the leases of claims; returns the pairs whose claim was lost (not those whose

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database, to_json
+from reconciler.adapters.postgres.rows import page_of
 from reconciler.core.brake import LIMITS, Danger, Limit, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.ports import HubSpotAccount, Lane
@@ -28,13 +29,16 @@ class PostgresRecords:
         assert row is not None
         return int(row["number"])
 
-    def meet(
-        self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]
-    ) -> Mapping[ContactId, int | None]:
-        page = [{"contact": contact.id, "updated": contact.updated_at} for contact in contacts]
+    def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> int:
         with self._database.own() as work:
-            rows = work.rows("mark_changed", page=to_json(page), lane=int(lane), cursor=cursor, value=to_json(value))
-        return {ContactId(row["contact"]): row["generation"] for row in rows}
+            (row,) = work.rows(
+                "mark_changed", page=page_of(contacts), lane=int(lane), cursor=cursor, value=to_json(value)
+            )
+        return int(row["count"])
+
+    def save(self, cursor: str, value: Mapping[str, Any]) -> None:
+        with self._database.own() as work:
+            work.run("save_cursor", name=cursor, value=to_json(value))
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         row = self._database.row("mark_missing", after=after, upto=upto, met=list(met), lane=int(lane))

@@ -46,51 +46,25 @@ select count(*) as count from missing
 where (select count(*) from marked) >= 0
 
 -- mark_changed: mark the contacts of a page that are unknown, or that changed since their last full
---   read, and remember where the walk or poll stands; returns them, with the generation where the
---   mark is a new one
+--   read, and remember where the poll stands; returns how many
 with cursor as (
-    -- Where the walk or poll stands; it moves with the marks of its page, or not at all.
+    -- Where the poll stands; it moves with the marks of its page, or not at all.
     insert into sync.cursor (name, value) values (%(cursor)s, %(value)s::jsonb)
     on conflict (name) do update set value = excluded.value, at = now()
-), page as (
-    -- The contacts of the page, each with HubSpot's time of its last change.
-    select * from jsonb_to_recordset(%(page)s::jsonb) as p(contact bigint, updated timestamptz)
 ), news as (
-    -- Contacts worth a look: not ids that were merged away, or are erased people's.
-    select p.contact
-    from page p
-    left join sync.link l on l.contact = p.contact
-    left join sync.alias a on a.contact = p.contact
-        and a.kind <> 'former'
-    where a.contact is null
-    and (
-        l.contact is null
-        or l.read is null
-        or l.read < p.updated
-        or l.alive is distinct from true
-        -- It was held because HubSpot did not show it, and is here again.
-        or l.trouble -> '*' ->> 'code' = 'held_missing'
-    )
-), fresh as (
-    -- Contacts that had no mark: nothing else told of them, so the page may count for them.
-    insert into sync.mark (subject, lane)
-    select 'c:' || contact, %(lane)s from news
-    order by 1
-    on conflict do nothing
-    returning subject, generation
-), others as (
-    -- Contacts that had a mark, perhaps for a change after the page was read: they are read anew.
-    select 'c:' || contact as subject from news
-    where 'c:' || contact not in (select subject from fresh)
+    -- What is marked.
+    select contact from sync.news(%(page)s::jsonb) contact
 ), marked as (
-    -- Their marks are made again; the condition below, always true, makes this run.
-    select sync.mark(array_agg(subject order by subject), %(lane)s) from others
+    -- One mark for each; the condition below, always true, makes this run.
+    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news
     having count(*) > 0
 )
-select substr(subject, 3)::bigint as contact, null as generation from others
+select count(*) as count from news
 where (select count(*) from marked) >= 0
-union all
-select substr(subject, 3)::bigint, generation from fresh
+
+-- save_cursor: remember where a walk stands
+insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb)
+on conflict (name) do update set value = excluded.value, at = now()
 
 -- mark_drifted: mark, among the next customers, those that differ from their base, have no link,
 --   wait for an address or are held: what no trigger saw; and links whose row has gone without a

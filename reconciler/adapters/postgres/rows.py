@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from reconciler.adapters.postgres.database import Work
+from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.core.contact import (
+    Contact,
     ContactId,
     Customer,
     CustomerId,
@@ -136,6 +137,11 @@ def claim_of(row: Mapping[str, Any]) -> Claim:
         delays=row["delays"],
         privacy=row["privacy"],
     )
+
+
+def page_of(contacts: Sequence[Contact]) -> str:
+    """Return a page of contacts as `sync.news` takes it."""
+    return to_json([{"contact": contact.id, "updated": contact.updated_at} for contact in contacts])
 
 
 def trouble_json(trouble: Mapping[str, Trouble]) -> Json:

@@ -1,7 +1,7 @@
 """Faults of what a transaction writes: the base, compare-and-set, snapshots, each in memory and in SQL."""
 
 from fault import Edit, Fault, real, simulated
-from places import BASE, CONTRACT, MARKS, MERGING, PAIRS, QUERIES, ROWS, RULES, THROUGH
+from places import BASE, CONTRACT, MARKS, MERGING, PAIRS, QUERIES, ROWS, RULES, SCHEMA, TABLES, THROUGH
 
 BASES: tuple[Fault, ...] = (
     simulated(
@@ -89,7 +89,7 @@ BASES: tuple[Fault, ...] = (
         "poll and sweep skip by seen (memory)",
         "poll and sweep may skip only what is not newer than read",
         Edit(
-            "simulation/memory/records.py",
+            TABLES,
             "link is None or link.read is None or link.read < contact.updated_at or",
             "link is None or link.seen is None or link.seen < contact.updated_at or",
         ),
@@ -98,7 +98,7 @@ BASES: tuple[Fault, ...] = (
     real(
         "poll and sweep skip by seen (SQL)",
         "poll and sweep may skip only what is not newer than read",
-        Edit(QUERIES, "l.read is null or l.read < p.updated or", "l.seen is null or l.seen < p.updated or"),
+        Edit(SCHEMA, "l.read is null or l.read < p.updated or", "l.seen is null or l.seen < p.updated or"),
         tests=(f"{MARKS}::test_an_edit_behind_our_own_write_is_found_without_its_event",),
     ),
 )

@@ -13,6 +13,7 @@ from places import (
     QUERIES,
     RECONCILE,
     RULES,
+    SCHEMA,
     SENDER,
     SPENDING,
     SWEEP,
@@ -111,9 +112,9 @@ FINDING: tuple[Fault, ...] = (
         "a mark is never lost (a page's marks and its cursor are one transaction)",
         Edit(
             POLL,
-            "found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
-            "self._records.meet([], lane=Lane.FRESH, cursor=name, value=state)\n"
-            "            found = self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+            "marked += self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
+            "self._records.save(name, state)\n"
+            "            marked += self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
         ),
         tests=(f"{RULES}::test_what_a_page_could_not_mark_is_found_by_the_next_poll",),
     ),
@@ -141,23 +142,19 @@ FINDING: tuple[Fault, ...] = (
     ),
     real(
         "a sweep believes its page whatever was told meanwhile",
-        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
-        Edit(
-            SWEEP,
-            " if (Subject.contact(each.id).key, news.get(each.id)) in marks}",
-            "}",
-        ),
+        "a page counts only for what was not told of, and what no worker has had, since it was read",
+        Edit(SCHEMA, "where not exists (select from sync.mark m where m.subject = 'c:' || contact)\n    );", ");"),
         tests=(PAGES,),
     ),
     real(
         "a sweep believes its page of what others have worked on meanwhile",
-        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
-        Edit(SWEEP, ", untouched_since=read_at", ""),
+        "a page counts only for what was not told of, and what no worker has had, since it was read",
+        Edit(SCHEMA, "and l.fence < read_at", ""),
         tests=(PAGES,),
     ),
     real(
         "the end of a claim leaves no trace",
-        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             QUERIES,
             "set lease_until = null, fence = nextval('sync.number')\n    from claimed",
@@ -166,14 +163,20 @@ FINDING: tuple[Fault, ...] = (
         tests=(PAGES,),
     ),
     simulated(
-        "marks of a page count as new ones (memory)",
-        "a page counts only for what nobody was told of, and nobody has worked on, since it was read",
+        "a sweep believes its page whatever was told meanwhile (memory)",
+        "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
-            "simulation/memory/records.py",
-            "fresh = {subject for subject in news.values() if subject not in self._tables.marks}",
-            "fresh = set(news.values())",
+            "simulation/memory/marks.py",
+            'untold = [contact for contact in news if f"c:{contact}" not in tables.marks]',
+            "untold = news",
         ),
-        tests=(f"{CONTRACT}_records.py::test_of_its_news_a_page_says_which_were_marked_before",),
+        tests=(f"{CONTRACT}_records.py::test_what_was_told_of_is_not_the_pages",),
+    ),
+    real(
+        "a record that ends its worker ends every sweep",
+        "a mark that cost a worker its life is claimed alone",
+        Edit(SCHEMA, "and l.lease_until is null\n            and l.fence", "and l.fence"),
+        tests=(f"{CONTRACT}_records.py::test_a_pair_over_which_a_pages_worker_died_is_marked",),
     ),
     real(
         "a walker's cursor says that the others' pages are done",
