@@ -41,7 +41,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 older: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k postgres tests/sync tests/store tests/long/simulation $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k "not memory and not simulated" tests/sync tests/store tests/long/simulation/test_state_machine.py $(ARGS)
 
 simulate: $(READY)
 	$(FIGURE) "make simulate SEEDS=$(SEEDS)" $(BIN)/python -m simulation --seeds $(SEEDS)

@@ -95,12 +95,12 @@ def test_a_backfill_uses_up_neither_the_hours_allowance_nor_what_an_operator_all
     assert world.sql("select kind, count from sync.allowance") == [{"kind": "create", "count": 7}]
 
 
-def test_a_page_that_could_not_be_marked_is_read_by_the_next_walk(world: World) -> None:
+def test_a_page_that_could_not_be_worked_off_is_read_by_the_next_walk(world: World) -> None:
     world.portal.load(5000, "many")
     ids = sorted(int(contact.id) for contact in world.portal.contacts)
     world.parts.records.allow(Danger.CREATE, 5000)
     with psycopg.connect(world.dsn) as other:
-        other.execute("insert into sync.mark (subject) values (%s)", [f"c:{ids[50]}"])
+        other.execute("insert into sync.link (uuid, contact) values (gen_random_uuid(), %s)", [ids[50]])
         with pytest.raises(Busy):
             world.parts.sweep.run(Lane.BULK)
         other.rollback()

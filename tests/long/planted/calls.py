@@ -144,7 +144,7 @@ FINDING: tuple[Fault, ...] = (
         "a sweep believes its page whatever was told meanwhile",
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(SCHEMA, "where not exists (select from sync.mark m where m.subject = 'c:' || contact)\n    );", ");"),
-        tests=(PAGES,),
+        tests=(f"{CONTRACT}_records.py::test_what_was_told_of_is_not_the_pages",),
     ),
     real(
         "a sweep believes its page of what others have worked on meanwhile",
@@ -186,7 +186,7 @@ FINDING: tuple[Fault, ...] = (
             "            unread = without(self._unread, part)\n",
             "            unread = self._unread = without(self._unread, part)\n",
         ),
-        tests=("tests/sync/test_backfill.py::test_a_page_that_could_not_be_marked_is_read_by_the_next_walk",),
+        tests=("tests/sync/test_backfill.py::test_a_page_that_could_not_be_worked_off_is_read_by_the_next_walk",),
     ),
     simulated(
         "an empty listing is believed",
