@@ -1,7 +1,7 @@
 """The HTTP side of the receiver: verify, mark, commit, answer. It can only mark; looking is the worker's."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,7 +14,7 @@ from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous
 from webhook.alarm import Alarm
-from webhook.events import Delivery, NotEvents, Quarantined, quarantined, read
+from webhook.events import NotEvents, quarantined, read
 from webhook.signature import Unsigned, Verifier
 
 LARGEST = 8 * 1024 * 1024
@@ -28,11 +28,11 @@ log = structlog.get_logger()
 class Inbox(Protocol):
     """Where deliveries go."""
 
-    def store(self, delivery: Delivery) -> None:
-        """Mark the contacts of a delivery and commit."""
+    def receive(self, *, contacts: Collection[int], private: Collection[int], counts: Mapping[str, int]) -> None:
+        """Mark the contacts of a delivery, those in `private` for a privacy deletion, and commit."""
 
-    def quarantine(self, body: Quarantined) -> None:
-        """Keep a body that could not be read."""
+    def quarantine(self, *, reason: str, size: int, hash_: str) -> None:
+        """Note a body that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +143,11 @@ def _deliver(receiver: Receiver, environ: dict[str, Any]) -> Response:
         delivery = read(body, portal_id=receiver.portal_id(), app_id=receiver.app_id)
     except NotEvents as error:
         # HubSpot would repeat any other answer ten times for nothing.
-        receiver.inbox.quarantine(quarantined(body, str(error)))
+        kept = quarantined(body, str(error))
+        receiver.inbox.quarantine(reason=kept.reason, size=kept.size, hash_=kept.hash)
         log.error("webhook.quarantined", reason=str(error), size=len(body))
         return _answer(204)
-    receiver.inbox.store(delivery)
+    receiver.inbox.receive(contacts=delivery.contacts, private=delivery.private, counts=delivery.counts)
     if delivery.contacts:
         receiver.wake()
     return _answer(204)

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -22,7 +21,6 @@ from reconciler.process.wsgi import end_with_parent
 from reconciler.sync.reconcile import SILENCE, Reconciler
 from webhook.alarm import Alarm
 from webhook.app import Receiver, make_app
-from webhook.events import Delivery, Quarantined
 from webhook.signature import Verifier
 from webhook.tally import Tally
 
@@ -39,19 +37,6 @@ CLERKS_PAUSE = 1.0
 """Seconds between two writings of counts, however many requests a stranger sends."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class StoringInbox:
-    """Stores deliveries in Postgres."""
-
-    store_in: PostgresInbox
-
-    def store(self, delivery: Delivery) -> None:
-        self.store_in.receive(contacts=delivery.contacts, private=delivery.private, counts=delivery.counts)
-
-    def quarantine(self, body: Quarantined) -> None:
-        self.store_in.quarantine(reason=body.reason, size=body.size, hash_=body.hash)
 
 
 class Clerk:
@@ -132,7 +117,7 @@ def receiving(settings: Webhook, parts: Parts, inbox: PostgresInbox) -> Callable
     return make_app(
         Receiver(
             verifier=Verifier(settings.hubspot_webhook_url, EachOf(secret)),
-            inbox=StoringInbox(inbox),
+            inbox=inbox,
             wake=worker.wake,
             portal_id=_once_known(inbox.portal_id),
             app_id=settings.hubspot_app_id,

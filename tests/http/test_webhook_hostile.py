@@ -16,7 +16,6 @@ from systems import Hook
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
 from webhook.signature import WINDOW, Unsigned, Verifier
-from webhook.wiring import StoringInbox
 
 MIB = 1024 * 1024
 VECTORS = Path(__file__).parents[1] / "reference" / "recordings" / "webhooks" / "signature-vectors.json"
@@ -266,7 +265,7 @@ def test_another_path_is_404(hook: Hook, path: str) -> None:
 def test_without_a_database_hubspot_is_told_to_come_again(make_hook: Callable[..., Hook], body: Any) -> None:
     nowhere = "host=127.0.0.1 port=1 dbname=x password=canary connect_timeout=1"
     with ConnectionPool(nowhere, min_size=1, timeout=0.05, open=True) as pool:
-        hook = make_hook(inbox=StoringInbox(PostgresInbox(Database(pool))))
+        hook = make_hook(inbox=PostgresInbox(Database(pool)))
         reply = hook.call("POST", "/", **signed(body))
     assert (reply.status, reply.headers["retry-after"]) == (503, "60")
     assert "canary" not in reply.text

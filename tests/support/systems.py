@@ -25,7 +25,7 @@ from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
-from webhook.wiring import StoringInbox, receiving
+from webhook.wiring import receiving
 
 JWT_SECRET = "a-jwt-secret-of-more-than-32-bytes-0123456789"
 ISSUER_KEY = "an-issuer-key-0123456789"
@@ -142,7 +142,7 @@ class Hook:
         self.connection = psycopg.connect(dsn, autocommit=True)
         parts: dict[str, Any] = {
             "verifier": Verifier(URL, [SECRET.encode()]),
-            "inbox": StoringInbox(PostgresInbox(database)),
+            "inbox": PostgresInbox(database),
             "wake": self._wake,
             "portal_id": lambda: PORTAL,
             "alarm": Alarm(time.monotonic),

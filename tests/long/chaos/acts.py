@@ -26,7 +26,6 @@ from webhook.alarm import Alarm
 from webhook.app import Receiver
 from webhook.app import make_app as make_receiver
 from webhook.signature import Verifier
-from webhook.wiring import StoringInbox
 
 Act = tuple[str, dict[str, Any]]
 
@@ -100,7 +99,7 @@ def _receiver(parts: wiring.Parts, secret: str) -> Receiver:
     inbox = PostgresInbox(parts.database)
     return Receiver(
         verifier=Verifier(URL, [secret.encode()]),
-        inbox=StoringInbox(inbox),
+        inbox=inbox,
         wake=lambda: None,
         portal_id=inbox.portal_id,
         app_id=None,
