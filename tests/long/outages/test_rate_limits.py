@@ -101,12 +101,12 @@ def test_four_processes_stay_below_the_limit_together(world: World, tmp_path: Pa
     world.sql("update sync.slot set at = '-infinity'")
     running = {"HUBSPOT_RATE_PER_10S": str(RATE), "POLL_INTERVAL": "3600", "DRAIN_INTERVAL": "0.2"}
     with reconcilers(world, tmp_path, PROCESSES, **running):
-        edit_one_after_another(world, SECONDS)
-        limited = answered(world)
+        # For more than one window, however long the processes take to begin.
+        while len(limited := answered(world)) <= 1.2 * RATE:
+            edit_one_after_another(world, SECONDS)
         raise_the_limit(world)
     assert 429 not in world.portal.calls.statuses
     assert_within(limited, RATE)
-    assert len(limited) > 1.2 * RATE
     assert_unspent(world)
     assert_sound(world)
 
