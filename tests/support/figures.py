@@ -27,8 +27,14 @@ def main(name: str, command: list[str]) -> int:
 
 
 def _commit() -> str:
-    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    return said.stdout.strip() or "no commit"
+    """Return which commit ran; changes of the tree count, but for those of the page itself."""
+    commit = _git("rev-parse", "--short", "HEAD") or "no commit"
+    changed = _git("status", "--porcelain", "--", ".", f":!{PAGE.relative_to(ROOT)}")
+    return f"{commit} and changes" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":
