@@ -77,9 +77,10 @@ def _lines(what: str, seen: Seen, targets: tuple[int, int, int, int | None]) -> 
     yield Line(what=f"house: {what}: files", value=len(seen.files), unit="", at_most=files)
     beside = " ".join(seen.statements)
     yield Line(what=f"house: {what}: statements", value=len(seen.statements), unit="", at_most=count, beside=beside)
-    beside = ", ".join(f"{count} {table}" for table, count in sorted(seen.versions.items()))
-    total = sum(seen.versions.values())
-    yield Line(what=f"house: {what}: row versions", value=total, unit="", at_most=versions or total, beside=beside)
+    if versions is not None:
+        beside = ", ".join(f"{count} {table}" for table, count in sorted(seen.versions.items()))
+        total = sum(seen.versions.values())
+        yield Line(what=f"house: {what}: row versions", value=total, unit="", at_most=versions, beside=beside)
 
 
 def _changed_contact(rig: Rig, sandbox: Sandbox, parts: Parts) -> Seen:

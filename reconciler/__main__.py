@@ -178,7 +178,9 @@ def dev() -> None:
     """Run everything at once on an embedded Postgres and the local HubSpot."""
     try:
         from dev.run import Dev, DevError
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name not in ("dev", "dev.run"):
+            raise
         _fail("the development system is no part of this installation: it is run from the repository")
     try:
         raise typer.Exit(Dev().run())
