@@ -142,6 +142,30 @@ end $$;
 
 create schema if not exists sync;
 
+-- What 0.1.0 called otherwise takes its name of today; views and functions in use follow.
+do $$
+begin
+    if to_regclass('sync.mapping') is not null then
+        alter table sync.mapping rename to suspended;
+        alter table sync.suspended rename column code to reason;
+    end if;
+    if to_regclass('sync.secret') is not null then
+        alter table sync.secret rename to setting;
+    end if;
+    if to_regclass('sync.link_in_trouble') is not null then
+        alter table sync.link rename column trouble to blocks;
+        alter index sync.link_in_trouble rename to link_blocked;
+        update sync.link set blocks = (
+            select jsonb_object_agg(
+                key,
+                value - 'code' || jsonb_build_object('reason', value -> 'code')
+            )
+            from jsonb_each(blocks)
+        )
+        where blocks <> '{}';
+    end if;
+end $$;
+
 -- Every fence and every mark's generation comes from here and is never used twice.
 create sequence if not exists sync.number;
 
@@ -161,8 +185,8 @@ create table if not exists sync.link (
                                               -- merged and committed
     looks       smallint not null default 0,  -- reads in a row that were older than `seen`
     edited      jsonb not null default '{}',  -- column -> time of the last SQL edit
-    trouble     jsonb not null default '{}',  -- column, or * for the record -> {code, fingerprint,
-                                              -- detail}: parked or held
+    blocks      jsonb not null default '{}',  -- column, or * for the record -> {reason,
+                                              -- fingerprint, detail}: why it does not move
     unseen      jsonb not null default '{}',  -- column -> {since, base, sent}: pushed without a
                                               -- read, history not checked yet
     detached    boolean not null default false,  -- both directions stop: one side died, and its
@@ -184,7 +208,7 @@ create index if not exists link_erase_due on sync.link (uuid) where erase_due;
 alter table sync.link alter column base set storage main;
 create unique index if not exists link_contact_is_unique on sync.link (contact);
 create index if not exists link_base_email on sync.link ((base ->> 'email'));
-create index if not exists link_in_trouble on sync.link (uuid) where trouble <> '{}';
+create index if not exists link_blocked on sync.link (uuid) where blocks <> '{}';
 
 -- Ids that are no link's contact: merged away (they lead to the survivor's link), ignored (an
 -- erased person's), or former (archived, its customer has another contact now; restored, it is
@@ -198,13 +222,13 @@ create index if not exists alias_uuid on sync.alias (uuid);
 
 -- Mapped columns that HubSpot does not have, or does not let us write, at the moment: they wait,
 -- everything else goes on.
-create table if not exists sync.mapping (
-    name text primary key,
-    code text not null,  -- why: unknown_property or forbidden_property
-    at   timestamptz not null default now()
+create table if not exists sync.suspended (
+    name   text primary key,
+    reason text not null,  -- unknown_property or forbidden_property
+    at     timestamptz not null default now()
 );
 -- Not null: it is back, and of the pairs that waited for it those up to this one are marked.
-alter table sync.mapping add column if not exists woken uuid;
+alter table sync.suspended add column if not exists woken uuid;
 
 -- What is about to be sent to HubSpot; gone when its answer is committed.
 create table if not exists sync.intent (
@@ -312,7 +336,7 @@ select setval('sync.era', last_value) from sync.era where not is_called;
 -- By name: the `salt` of the hashes, the HubSpot account (`portal`, `time_zone`) that this database
 -- is linked with, and the place (`home`) where it was linked.
 -- The salt is made with the first hash: a dump of another database finds no other one here.
-create table if not exists sync.secret (
+create table if not exists sync.setting (
     name  text primary key,
     value text not null
 );
@@ -593,7 +617,7 @@ create or replace function sync.is_own() returns boolean language sql stable par
 create or replace function sync.hash_of(address text) returns text language sql stable
     return (
         select encode(sha256(convert_to(value || ':' || sync.address(address), 'UTF8')), 'hex')
-        from sync.secret
+        from sync.setting
         where name = 'salt'
     );
 
@@ -624,10 +648,63 @@ $$;
 
 -- Make the salt of the tombstones, unless there is one.
 create or replace function sync.make_salt() returns void language sql as $$
-    insert into sync.secret (name, value)
+    insert into sync.setting (name, value)
     values ('salt', md5(random()::text || clock_timestamp()::text || gen_random_uuid()::text))
     on conflict do nothing;
 $$;
+
+-- Why a property or a record may not move: at whose side the cause lies, and what ends the block.
+-- The same as `Reason` in reconciler/core/reasons.py.
+create or replace view sync.reason (code, fault, wake, sentence) as values
+    ('invalid_value', 'record', 'value',
+        'HubSpot refuses the value'),
+    ('property_required', 'record', 'value',
+        'HubSpot requires another property beside it'),
+    ('address_blocked', 'record', 'value',
+        'HubSpot blocks the address'),
+    ('refused', 'record', 'value',
+        'HubSpot refuses the record and does not say why'),
+    ('unknown_property', 'hubspot', 'schema',
+        'HubSpot does not have the property'),
+    ('forbidden_property', 'hubspot', 'schema',
+        'HubSpot lets no caller write the property'),
+    ('address_taken', 'record', 'address_freed',
+        'another record has the address'),
+    ('duplicate', 'record', 'address_freed',
+        'a linked customer has the contact''s address'),
+    ('contact_gone', 'hubspot', 'person',
+        'HubSpot does not have the contact any more'),
+    ('erased_subject', 'record', 'value',
+        'the address belongs to an erased person'),
+    ('former_restored', 'hubspot', 'person',
+        'the contact was archived and replaced, and is back beside its successor'),
+    ('create_outcome_unknown', 'hubspot', 'person',
+        'a create without an address was not answered: another might be a second contact'),
+    ('row_refused', 'table', 'rules',
+        'a rule of the table''s owner refuses the row'),
+    ('coerced', 'table', 'value',
+        'a trigger of the table''s owner undoes the value as HubSpot has it'),
+    ('attempts_exhausted', 'sync', 'edit',
+        'it failed too often'),
+    ('held_delete', 'sync', 'allowance',
+        'more was deleted than may pass in an hour'),
+    ('held_blank', 'sync', 'allowance',
+        'more values were emptied than may pass in an hour'),
+    ('held_create', 'sync', 'allowance',
+        'more records were made than may pass in an hour'),
+    ('held_rewrite', 'sync', 'allowance',
+        'more values were replaced than may pass in an hour'),
+    ('held_missing', 'sync', 'allowance',
+        'one side is absent, and nothing saw it go');
+
+-- The keys of those blocks that end so (`wake` in sync.reason).
+create or replace function sync.ended_by(blocks jsonb, wake text) returns text[]
+language sql stable return (
+    select coalesce(array_agg(b.key), '{}')
+    from jsonb_each(blocks) b
+    join sync.reason r on r.code = b.value ->> 'reason'
+    where r.wake = ended_by.wake
+);
 
 -- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so
 -- survives.
@@ -921,11 +998,10 @@ begin
             deleted = (sync.link.deleted or excluded.deleted)
                 and not exists (select from customer c where c.uuid = excluded.uuid),
             -- An edited record that had used up its attempts is tried anew.
-            trouble = case
-                when excluded.edited <> '{}'
-                    and sync.link.trouble -> '*' ->> 'code' = 'attempts_exhausted'
-                then sync.link.trouble - '*'
-                else sync.link.trouble
+            blocks = case
+                when excluded.edited <> '{}' and sync.link.blocks <> '{}'
+                then sync.link.blocks - sync.ended_by(sync.link.blocks, 'edit')
+                else sync.link.blocks
             end
         returning uuid
     )
@@ -965,13 +1041,13 @@ end $$;
 -- statement. What is left is for the next call, of any process; one process at a time.
 create or replace function sync.wake(most integer default 5000) returns void language plpgsql as $$
 declare
-    back    sync.mapping;
+    back    sync.suspended;
     last    uuid;
     is_over boolean;
 begin
     select *
     into back
-    from sync.mapping
+    from sync.suspended
     where woken is not null
     order by name
     limit 1
@@ -1009,9 +1085,9 @@ begin
     into last, is_over
     where (select count(*) from marked) >= 0;
     if is_over then
-        delete from sync.mapping where name = back.name;
+        delete from sync.suspended where name = back.name;
     else
-        update sync.mapping set woken = last where name = back.name;
+        update sync.suspended set woken = last where name = back.name;
     end if;
 end $$;
 
@@ -1030,7 +1106,7 @@ create or replace function sync.news(page jsonb) returns setof bigint language s
         or l.read < p.updated
         or l.alive is distinct from true
         -- It was held because HubSpot did not show it, and is here again.
-        or l.trouble -> '*' ->> 'code' = 'held_missing'
+        or l.blocks -> '*' ->> 'reason' = 'held_missing'
     );
 $$;
 
@@ -1379,24 +1455,30 @@ create or replace view sync.conflicts as
     from sync.conflict
     where resolved is null;
 
--- The properties and records that are parked or held, and the columns that wait for HubSpot.
+-- The properties and records that do not move, each with the reason, at whose side its cause lies,
+-- and what ends it (`wake`); and the columns that wait for HubSpot.
 create or replace view sync.parked as
     select l.uuid,
         l.contact,
-        t.key as property,
-        t.value ->> 'code' as code,
-        t.value ->> 'detail' as detail
+        b.key as property,
+        b.value ->> 'reason' as code,
+        b.value ->> 'detail' as detail,
+        r.sentence,
+        r.fault,
+        r.wake
     from sync.link l
-    cross join lateral jsonb_each(l.trouble) t
-    where l.trouble <> '{}'
+    cross join lateral jsonb_each(l.blocks) b
+    left join sync.reason r on r.code = b.value ->> 'reason'
+    where l.blocks <> '{}'
     union all
-    select null, null, name, code, null
-    from sync.mapping
-    where woken is null;
+    select null, null, s.name, s.reason, null, r.sentence, r.fault, r.wake
+    from sync.suspended s
+    left join sync.reason r on r.code = s.reason
+    where s.woken is null;
 
 -- The day of HubSpot's account, which begins at midnight of its time zone.
 create or replace function sync.account_zone() returns text language sql stable parallel safe
-    return coalesce((select value from sync.secret where name = 'time_zone'), 'UTC');
+    return coalesce((select value from sync.setting where name = 'time_zone'), 'UTC');
 create or replace function sync.account_day() returns date language sql stable parallel safe
     return (now() at time zone sync.account_zone())::date;
 
@@ -1524,7 +1606,7 @@ create or replace view sync.causes as
     select 'read_only', null, 'the database takes no writes'
     where current_setting('transaction_read_only') = 'on';
 
--- Look again at one record (contact id, customer uuid or address), whatever parked it. An address
+-- Look again at one record (contact id, customer uuid or address), whatever blocks it. An address
 -- that no living customer has becomes a mark of its own: HubSpot is asked for its contact.
 create or replace function sync.retry(subject text) returns void language plpgsql as $$
 declare
@@ -1542,10 +1624,10 @@ declare
     end;
 begin
     update sync.link l
-    set trouble = '{}'
+    set blocks = '{}'
     from sync.resolved(array[key]) r
     where r.uuid = l.uuid
-    and l.trouble <> '{}';
+    and l.blocks <> '{}';
     perform sync.mark(array[key], 0);
     notify sync_dirty;
 end $$;
@@ -2000,10 +2082,10 @@ begin
     for reader in
         select distinct grantee
         from pg_class, aclexplode(relacl)
-        where oid = 'sync.secret'::regclass
+        where oid = 'sync.setting'::regclass
         and grantee not in (0, relowner)
     loop
-        execute format('revoke all on sync.secret from %s', reader);
+        execute format('revoke all on sync.setting from %s', reader);
     end loop;
-    revoke all on sync.secret from public;
+    revoke all on sync.setting from public;
 end $$;

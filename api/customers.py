@@ -14,8 +14,9 @@ from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import Code, CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
+from reconciler.core.errors import CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
 from reconciler.core.fields import COLUMNS, Values, normalise_text
+from reconciler.core.reasons import Reason
 from reconciler.sync.intake import Intake
 from reconciler.sync.write_through import (
     AddressHeld,
@@ -173,7 +174,7 @@ class Customers:
         except AddressErased:
             return _result(Erased())
         except RowRefused as error:
-            return _result(Invalid(Refused(code=Code.ROW, columns=error.columns, text=error.rule)))
+            return _result(Invalid(Refused(reason=Reason.ROW, columns=error.columns, text=error.rule)))
         # Stored, and hidden from this role, or deleted since.
         stored = self._customer_store.by_uuid([uuid])
         return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
@@ -334,16 +335,16 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
             return failure(409, "create_outcome_unknown", text)
         case Erased():
             return failure(409, "erased_subject", "This address belongs to an erased person")
-        case Invalid(refused) if refused.code is Code.ROW:
+        case Invalid(refused) if refused.reason is Reason.ROW:
             details = [
                 {"field": name, "problem": f"refused by the database: {refused.text}"} for name in _named(refused)
             ]
-            return failure(400, refused.code.value, "Invalid body", details=details)
+            return failure(400, refused.reason.value, "Invalid body", details=details)
         case Invalid(refused):
-            details = [{"field": column, "problem": refused.code.value} for column in sorted(refused.columns)]
+            details = [{"field": column, "problem": refused.reason.value} for column in sorted(refused.columns)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
             text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
-            return failure(400, refused.code.value, text, details=details)
+            return failure(400, refused.reason.value, text, details=details)
 
 
 def _named(refused: Refused) -> list[str]:

@@ -31,7 +31,7 @@ def webhook(make: Callable[[], Rig]) -> Iterator[Line]:
     # One call in ten seconds: what is marked stays marked, as in pgbench.
     started(rig, sandbox, reconciler=False, hubspot_rate_per_10s=1, webhook_processes=2)
     url = sandbox.control("GET", "settings")["webhook_url"]
-    until(lambda: rig.sql("select 1 from sync.secret where name = 'portal'"))
+    until(lambda: rig.sql("select 1 from sync.setting where name = 'portal'"))
     random = Random(1)
     ids = [random.sample(range(1, 10**6), 100) for _ in range(BODIES)]
     with tempfile.TemporaryDirectory() as name:

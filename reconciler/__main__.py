@@ -106,7 +106,7 @@ def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark wh
 
 @app.command()
 def status() -> None:
-    """Show where the sync stands, and what is parked or held."""
+    """Show where the sync stands, and what does not move."""
     with open_database(_settings(Database, "status")) as database:
         for name, value in (database.row("status") or {}).items():
             print(f"{name:>14}  {value}")
@@ -117,7 +117,7 @@ def status() -> None:
             check_home(database)
         except CopiedDatabase as error:
             print(f"{'copied_database':>14}  {error}")
-        for row in database.rows("troubles"):
+        for row in database.rows("blocks"):
             print(f"{row['code']:>14}  {row['property']}: {row['count']}")
 
 

@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
-from reconciler.core.errors import Code, OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
+from reconciler.core.errors import OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Unanswered, Written
+from reconciler.core.reasons import Reason
 from reconciler.sync.budget import SharedBudget
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
@@ -120,7 +121,7 @@ class SimulatedHubSpot:
             return Unanswered.OMITTED
         before = self._portal.find(contact_id, archived=False)
         if before is None:
-            return Refused(code=Code.GONE)
+            return Refused(reason=Reason.GONE)
         self._overwrite(before, values, asked=contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
         contact = contact_of(record, {*values, STAGE})

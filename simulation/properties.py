@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from uuid import UUID
 
+from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE, Policy, Value, normalised
-from reconciler.core.step import RECORD
+from reconciler.core.reasons import Reason
 from sandbox.contact import Contact as Record
 from sandbox.lifecycle import STAGE
 from simulation.memory.tables import CustomerRow, LinkRow
@@ -55,7 +56,7 @@ def forgotten(world: World) -> Iterator[str]:
 
 
 def _is_held_back(world: World, link: LinkRow | None) -> bool:
-    return link is not None and bool(link.trouble or link.detached)
+    return link is not None and bool(link.blocks or link.detached)
 
 
 def _has_news(world: World, row: CustomerRow, link: LinkRow | None) -> bool:
@@ -87,11 +88,11 @@ def differences(world: World) -> Iterator[str]:
 
 def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> Iterator[str]:
     here, there = normalised(row.stored), {c: NORMALISE[c](record.get(c)) for c in COLUMNS}
-    if RECORD in link.trouble and world.wild:
+    if RECORD in link.blocks and world.wild:
         return
     for column in COLUMNS:
         is_undecided = world.rules.policies[column] is Policy.MANUAL and here[column] != there[column]
-        if (column in link.trouble and world.wild) or is_undecided:
+        if (column in link.blocks and world.wild) or is_undecided:
             continue
         if not here[column] == there[column] == link.base.get(column):
             values = f"here {here[column]!r}, there {there[column]!r}, base {link.base.get(column)!r}"
@@ -102,7 +103,7 @@ def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> I
 
 def _is_excused(world: World, link: LinkRow | None) -> bool:
     """Parked: only where addresses collide or records come back from the dead, never in a calm world."""
-    return link is not None and world.wild and bool(link.trouble)
+    return link is not None and world.wild and bool(link.blocks)
 
 
 def _ignored(world: World) -> set[int]:
@@ -182,8 +183,8 @@ def resurrected(world: World) -> Iterator[str]:
 def spent(world: World) -> Iterator[str]:
     """Attempts spent, or records parked, for causes that were not the record's own."""
     for link in world.tables.links.values():
-        codes = {why.code for why in link.trouble.values()} - {"coerced"}
-        if codes and (not world.wild or "attempts_exhausted" in codes):
+        codes = {why.reason for why in link.blocks.values()} - {Reason.COERCED}
+        if codes and (not world.wild or Reason.EXHAUSTED in codes):
             yield f"link {link.uuid} is parked: {sorted(codes)}"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from reconciler.core.contact import ContactId
+from reconciler.core.context import Rules
 from reconciler.core.fields import FIELDS, Policy, Value
 from reconciler.core.ports import Lane, Subject
-from reconciler.core.step import Rules
 from reconciler.sync.budget import Limits, SharedBudget
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.sender import Sender

@@ -14,6 +14,7 @@ from reconciler.adapters.postgres.database import Database
 from reconciler.core.contact import Contact
 from reconciler.core.fields import COLUMNS, normalised
 from reconciler.core.ports import HubSpot, Lane, Marks, Subject
+from reconciler.core.reasons import Reason
 
 PAGE = 1000
 SAMPLES = 5
@@ -103,7 +104,7 @@ class Audit:
             return Finding.IN_FLIGHT
         if row is not None and row["held"]:
             return Finding.HELD
-        return Finding.PARKED if row is not None and row["parked"] else Finding.UNMATCHED
+        return Finding.PARKED if row is not None and row["blocked"] else Finding.UNMATCHED
 
     def _take(self, found: Sequence[Difference], repair: bool) -> None:
         for each in found:
@@ -127,13 +128,13 @@ def _without_contact(row: Mapping[str, Any]) -> Difference:
 
 def _reason(row: Mapping[str, Any], columns: Sequence[str]) -> Finding:
     """Say why a pair differs: something is under way, a person decided so, or something is wrong."""
-    trouble = row["trouble"] or {}
-    named = {column: trouble[column]["code"] for column in trouble if column in columns or column == "*"}
+    blocks = row["blocks"] or {}
+    named = {column: Reason(blocks[column]["reason"]) for column in blocks if column in columns or column == "*"}
     is_manual = columns and set(columns) <= set(row["undecided"] or ())
     if row["pending"]:
         return Finding.IN_FLIGHT
     if row["detached"]:
         return Finding.POLICY
-    if is_manual or any(code.startswith("held_") for code in named.values()):
+    if is_manual or any(reason.is_held for reason in named.values()):
         return Finding.HELD
     return Finding.PARKED if "*" in named or (columns and set(columns) <= named.keys()) else Finding.DRIFT

@@ -45,7 +45,7 @@ class Backfill:
 
     def _sum_up(self) -> bool:
         row = self._parts.database.row("status") or {}
-        left = [(each["code"], each["property"], each["count"]) for each in self._parts.database.rows("troubles")]
+        left = [(each["code"], each["property"], each["count"]) for each in self._parts.database.rows("blocks")]
         print(f"{row['linked']} pairs linked, {sum(count for *_, count in left)} records or properties left out")
         for code, name, count in left:
             print(f"{count:>9}  {code}  {name}")

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.core.contact import Contact, Customer, Link, Pair, Snapshot
+from reconciler.core.context import Context, Rules
 from reconciler.core.judge import Judge
 from reconciler.core.merge import Verdict, merge
-from reconciler.core.step import Context, Rules
 
 WINNERS = {Verdict.LOCAL: "Postgres", Verdict.REMOTE: "HubSpot", None: "nobody, until a person decides"}
 MERGED = "pairs to link, values to be merged"

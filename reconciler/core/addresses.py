@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.core.contact import CustomerId
+from reconciler.core.context import OtherLink
 from reconciler.core.fields import Values
-from reconciler.core.step import Local, OtherLink, Remote, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Delete, Merge, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,13 @@ class Update:
 
 
 def release(steps: Sequence[Step], holders: Mapping[str, OtherLink]) -> list[Step]:
-    """Give back the pulls of an address whose holder moves away within this batch; the others stay in trouble."""
+    """Give back the pulls of an address whose holder moves away within this batch; the others stay blocked."""
     waiting: dict[CustomerId, str] = {}
     for step in steps:
         address = _refused_address(step)
         if address is not None:
             waiting[step.pair.uuid] = address
-    leaving = {step.pair.uuid for step in steps if "email" in step.pull or step.local is Local.DELETE}
+    leaving = {step.pair.uuid for step in steps if "email" in step.pull or isinstance(step.action, Delete)}
     # The holder of an address by an open create gives nothing up by moving its customer from another one.
     has = {step.pair.uuid: step.pair.customer.values.get("email") for step in steps if step.pair.customer is not None}
 
@@ -42,15 +44,16 @@ def release(steps: Sequence[Step], holders: Mapping[str, OtherLink]) -> list[Ste
 
 
 def _refused_address(step: Step) -> str | None:
-    trouble = step.trouble.get("email")
-    if trouble is None or trouble.code != "address_taken" or step.pair.contact is None:
+    block = step.blocks.get("email")
+    if block is None or block.reason is not Reason.TAKEN or step.pair.contact is None:
         return None
     return step.pair.contact.values.get("email")
 
 
 def _with_address(step: Step, address: str) -> Step:
-    trouble = {column: why for column, why in step.trouble.items() if column != "email"}
-    return replace(step, pull={**step.pull, "email": address}, trouble=trouble)
+    assert isinstance(step.action, Merge)
+    blocks = {column: block for column, block in step.blocks.items() if column != "email"}
+    return replace(step, action=replace(step.action, pull={**step.pull, "email": address}), blocks=blocks)
 
 
 def waves(steps: Sequence[Step]) -> list[list[Update]]:
@@ -58,7 +61,7 @@ def waves(steps: Sequence[Step]) -> list[list[Update]]:
 
     A cycle (two contacts swapping) is opened by freeing exactly one address first.
     """
-    pending = {step.pair.uuid: step for step in steps if step.remote is Remote.UPDATE}
+    pending = {step.pair.uuid: step for step in steps}
     has = {_address(step): step.pair.uuid for step in pending.values() if "email" in step.push}
     ordered: list[list[Update]] = []
     while pending:

@@ -4,16 +4,17 @@ The allowance is counted outside, over a rolling hour and all processes; this on
 and takes back what was not granted.
 """
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.core.contact import Trouble
+from reconciler.core.blocking import without_effect
+from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.fields import Value, Values
-from reconciler.core.parking import without_effect
-from reconciler.core.step import HELD, RECORD, Local, Remote, Step, fingerprint
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Step, without_columns
 
 
 class Danger(StrEnum):
@@ -24,6 +25,20 @@ class Danger(StrEnum):
     CREATE = "create"
     REWRITE = "rewrite"
     MISSING = "missing"
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of a block by which it is held."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Danger.DELETE: Reason.HELD_DELETE,
+    Danger.BLANK: Reason.HELD_BLANK,
+    Danger.CREATE: Reason.HELD_CREATE,
+    Danger.REWRITE: Reason.HELD_REWRITE,
+    Danger.MISSING: Reason.HELD_MISSING,
+}
 
 
 class Need(NamedTuple):
@@ -69,28 +84,30 @@ def brake(steps: Sequence[Step], granted: Mapping[Need, int]) -> list[Step]:
     return [_braked(step, left) for step in steps]
 
 
-def held(steps: Sequence[Step]) -> dict[str, list[Step]]:
+def held(steps: Sequence[Step]) -> dict[Danger, list[Step]]:
     """Return the steps of which something is held, by the kind of it."""
-    kinds: dict[str, list[Step]] = {}
-    for step in steps:
-        for code in sorted({why.code for why in step.trouble.values() if why.code.startswith(HELD)}):
-            kinds.setdefault(code.removeprefix(HELD), []).append(step)
-    return kinds
+    return {
+        kind: those
+        for kind in Danger
+        if (those := [step for step in steps if any(each.reason is kind.reason for each in step.blocks.values())])
+    }
 
 
 def _asked(step: Step) -> dict[str, Need]:
     """Return what a step asks for: one for the record as a whole, or one for each column whose value it takes away."""
     if step.is_missing:
         return {RECORD: Need(Danger.MISSING)}
-    if step.local is Local.DELETE or step.remote is Remote.ARCHIVE:
-        return {RECORD: Need(Danger.DELETE)}
-    if step.local is Local.INSERT or step.remote is Remote.CREATE:
-        return {RECORD: Need(Danger.CREATE)}
-    if step.local is Local.REVIVE:
-        return {}
-    local = step.pair.customer.values if step.pair.customer is not None else {}
-    remote = step.pair.contact.values if step.pair.contact is not None else {}
-    return {**_overwritten(step.pull, local), **_overwritten(step.push, remote)}
+    match step.action:
+        case Delete() | Archive():
+            return {RECORD: Need(Danger.DELETE)}
+        case Insert() | Create():
+            return {RECORD: Need(Danger.CREATE)}
+        case Merge(pull=pull, push=push):
+            local = step.pair.customer.values if step.pair.customer is not None else {}
+            remote = step.pair.contact.values if step.pair.contact is not None else {}
+            return {**_overwritten(pull, local), **_overwritten(push, remote)}
+        case _:
+            return {}
 
 
 def _overwritten(values: Values, before: Values) -> dict[str, Need]:
@@ -113,28 +130,12 @@ def _braked(step: Step, left: Counter[Need]) -> Step:
         else:
             left[need] -= 1
     if RECORD in beyond:
-        return _held_record(step, beyond[RECORD])
+        return without_effect(step, blocked(beyond[RECORD].reason, RECORD, beyond[RECORD].reason))
     return _without(step, beyond) if beyond else step
-
-
-def _held_record(step: Step, kind: Danger) -> Step:
-    code = HELD + kind
-    trouble = {RECORD: Trouble(code=code, fingerprint=fingerprint(RECORD, code))}
-    return without_effect(step, trouble)
 
 
 def _without(step: Step, beyond: Mapping[str, Danger]) -> Step:
     """Leave these columns as they are, on both sides."""
     values = {**step.push, **step.pull}
-    trouble = {
-        column: Trouble(code=HELD + kind, fingerprint=fingerprint(column, values[column]))
-        for column, kind in beyond.items()
-    }
-    push = {column: value for column, value in step.push.items() if column not in beyond}
-    return replace(
-        step,
-        pull={column: value for column, value in step.pull.items() if column not in beyond},
-        push=push,
-        remote=step.remote if push or step.remote is not Remote.UPDATE else None,
-        trouble={**step.trouble, **trouble},
-    )
+    blocks = [blocked(kind.reason, column, values[column]) for column, kind in beyond.items()]
+    return without_columns(step, dict(ChainMap(*blocks)))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
+from reconciler.core.blocks import Blocks
 from reconciler.core.fields import Value, Values
 
 ContactId = NewType("ContactId", int)
@@ -128,18 +129,6 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why a property (or, under "*", the record) does not move: our code, and the hash of the values that failed.
-
-    `detail` names what refused it, where there is a name: the owner's rule, or HubSpot's.
-    """
-
-    code: str
-    fingerprint: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
     """What was `sent` to a property without a read since `base` was agreed, at HubSpot's time `since`."""
 
@@ -163,7 +152,7 @@ class Link:
     read: datetime | None = None
     looks: int = 0
     edited: Mapping[str, datetime] = field(default_factory=dict)
-    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    blocks: Blocks = field(default_factory=dict)
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
     late: tuple[Late, ...] = ()
     is_detached: bool = False

@@ -5,10 +5,10 @@ is no exception but a `Refused` value, so that one bad record cannot harm its ba
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
 from reconciler.core.contact import ContactId
+from reconciler.core.reasons import Reason, Wake
 
 
 class SyncError(Exception):
@@ -124,24 +124,6 @@ class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 
 
-class Code(StrEnum):
-    """Why HubSpot refused a record, in words of ours (its own text may hold personal data)."""
-
-    INVALID = "invalid_value"
-    UNKNOWN_PROPERTY = "unknown_property"
-    FORBIDDEN = "forbidden_property"
-    TAKEN = "address_taken"
-    GONE = "contact_gone"
-    BLOCKED = "address_blocked"
-    REFUSED = "refused"
-    ROW = "row_refused"
-    REQUIRED = "property_required"
-
-
-OF_THE_SCHEMA = frozenset({Code.UNKNOWN_PROPERTY, Code.FORBIDDEN})
-"""Refusals that are about a property and no record: the property waits."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """HubSpot said no to one record. `columns` are the ones it named; `holder` the contact that has the address.
@@ -150,7 +132,7 @@ class Refused:
     properties that were not sent: no value stands in them.
     """
 
-    code: Code
+    reason: Reason
     columns: frozenset[str] = frozenset()
     holder: ContactId | None = None
     text: str = ""
@@ -159,4 +141,4 @@ class Refused:
     @property
     def suspends(self) -> frozenset[str]:
         """The columns that HubSpot takes from no caller at the moment."""
-        return self.columns if self.code in OF_THE_SCHEMA else frozenset()
+        return self.columns if self.reason.wake is Wake.SCHEMA else frozenset()

@@ -1,9 +1,9 @@
 """Which side wins a conflict, by the column's policy and the two edits' times; what a push without a read overwrote."""
 
 from reconciler.core.contact import Customer, Entry, Pair, Unseen
+from reconciler.core.context import Rules
 from reconciler.core.fields import Policy, Value
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.step import Rules
 
 
 class Judge:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.contact import Contact, IntentId, IntentKind, Trouble
-from reconciler.core.errors import Code, Refused
+from reconciler.core.blocks import RECORD, Block, blocked, digest
+from reconciler.core.contact import Contact, IntentId, IntentKind
+from reconciler.core.errors import Refused
 from reconciler.core.fields import STAGE, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Sent, Write
-from reconciler.core.step import RECORD, fingerprint, troubles
+from reconciler.core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Accepted:
 
     @property
     def cured(self) -> list[str]:
-        """The troubles that this answer ends."""
+        """The blocks that this answer ends."""
         return [*self.pushed, RECORD]
 
     @property
@@ -102,14 +103,14 @@ class Accepted:
             if column in self.contact.values and sent is not None and self.contact.values[column] != sent:
                 yield Conflict(column=column, winner=Verdict.REMOTE, kept=self.contact.values[column], lost=sent)
 
-    def turned_back(self, written: Values, row: Mapping[str, Value]) -> dict[str, Trouble]:
-        """Return what parks the columns whose row took HubSpot's form and has the one that was sent all the same.
+    def turned_back(self, written: Values, row: Mapping[str, Value]) -> dict[str, Block]:
+        """Return what blocks the columns whose row took HubSpot's form and has the one that was sent all the same.
 
         A trigger of the owner's does that: both would rewrite each other's value for ever.
         """
         now = normalised(row)
         columns = [each.column for each in self.rewritten if each.column in written and now[each.column] == each.lost]
-        return {c: Trouble(code="coerced", fingerprint=fingerprint(c, self.write.values[c])) for c in columns}
+        return {c: block for c in columns for block in blocked(Reason.COERCED, c, self.write.values[c]).values()}
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
         """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
@@ -120,7 +121,18 @@ class Accepted:
         return [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in lost]
 
 
-def parked_by(write: Write, refused: Refused) -> dict[str, Trouble]:
-    """Return what a refusal parks; an address that another contact has is for the caller to resolve."""
-    parks = refused.code not in (Code.TAKEN, Code.GONE) and not write.is_direct and not refused.suspends
-    return troubles(write.values, refused) if parks else {}
+def blocked_by(values: Values, refused: Refused) -> dict[str, Block]:
+    """Return what a refusal blocks: the columns that HubSpot named, else the record with these values."""
+    named = {column: values[column] for column in refused.columns if column in values}
+    if refused.reason is Reason.TAKEN and "email" in values:
+        named = {"email": values["email"]}
+    blocks: dict[str, Block] = {}
+    for column, value in (named or {RECORD: digest(values)}).items():
+        blocks |= blocked(refused.reason, column, value, refused.detail)
+    return blocks
+
+
+def blocked_write(write: Write, refused: Refused) -> dict[str, Block]:
+    """Return what a refused write blocks; an address that another contact has is for the caller to resolve."""
+    blocks = refused.reason not in (Reason.TAKEN, Reason.GONE) and not write.is_direct and not refused.suspends
+    return blocked_by(write.values, refused) if blocks else {}

@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
+from reconciler.core.context import Context
 from reconciler.core.errors import Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
-from reconciler.core.step import Context, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Step
 
 
 class Lane(IntEnum):
@@ -265,7 +267,7 @@ class Pairs(Protocol):
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
 
-    def suspend(self, columns: Collection[str], code: str) -> None:
+    def suspend(self, columns: Collection[str], reason: Reason) -> None:
         """Let mapped columns wait: HubSpot does not have them, or lets no caller write them."""
 
     def resume(self, columns: Collection[str]) -> None:

@@ -1,110 +1,62 @@
-"""What a decision is made of and what it is: the owner's rules, the context of a batch, and the frozen `Step`."""
+"""A decision about one pair: one action of a closed set, and beside it what is logged, blocked, closed, looked at."""
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum, auto
 
-from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair, Trouble
-from reconciler.core.errors import Code, Refused
-from reconciler.core.fields import Policy, Value, Values
+from reconciler.core.blocks import RECORD, Block, Blocks
+from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair
+from reconciler.core.fields import Value, Values
 from reconciler.core.merge import Conflict
 
 STALE_LOOKS = (1.0, 5.0, 30.0)
 """Seconds until the next look at a contact that reads older than it was seen; after the last it is believed."""
 
-RECORD = "*"
-"""The trouble key of the whole record."""
-
-CREATE_UNKNOWN = "create_outcome_unknown"
-"""The trouble of a customer without an address whose create was not answered: another might be a second contact."""
-
-
-HELD = "held_"
-"""Prefix of the trouble codes of the brake: an allowance ends them, or the end of what was held."""
-
-ROWS_HIDDEN = "rows_hidden"
-"""The cause that keeps a pair waiting whose row this role may not see."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The owner's choices. `first_link` says which side wins where a pair has no base yet; `skew` is HubSpot's
-    clock minus the database's.
-    """
+class Merge:
+    """Both are alive: `pull` goes into Postgres, `push` to HubSpot, `agree` into the base alone."""
 
-    policies: Mapping[str, Policy]
-    first_link: Policy = Policy.NEWEST
-    deletes_inbound: bool = True
-    deletes_outbound: bool = True
-    skew: timedelta = timedelta()
+    pull: Values = field(default_factory=dict)
+    push: Values = field(default_factory=dict)
+    agree: Values = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherLink:
-    """Another link that matters to this pair: it holds a wanted address, or the same contact.
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A new customer with the contact's values."""
 
-    `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact that is not known yet.
-    `is_stuck`: its own address, or all of it, is parked.
-    """
-
-    uuid: CustomerId
-    contact_id: ContactId | None
-    email: Value
-    created_at: datetime | None
-    is_busy: bool = False
-    is_alive: bool = True
-    is_placeholder: bool = False
-    base_email: Value = None
-    is_stuck: bool = False
-
-    def is_giving_up(self, address: Value, rules: Rules) -> bool:
-        """Whether the address is about to leave the holder's contact: deleted or renamed here, not yet there."""
-        if self.is_placeholder or self.is_stuck:
-            return False
-        if not self.is_alive:
-            return rules.deletes_outbound
-        return self.base_email == address != self.email
+    pull: Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
+@dataclass(frozen=True, slots=True)
+class Revive:
+    """The deleted customer lives again, with the contact's values."""
 
-    `former` contacts were archived and replaced: one that is alive again was restored beside its successor. `ignored`
-    ones belong to erased people. `suspended` columns (with our code) wait for HubSpot's schema.
-    """
-
-    holders: Mapping[str, OtherLink] = field(default_factory=dict)
-    owners: Mapping[ContactId, OtherLink] = field(default_factory=dict)
-    tombstoned: frozenset[str] = frozenset()
-    former: frozenset[ContactId] = frozenset()
-    ignored: frozenset[ContactId] = frozenset()
-    suspended: Mapping[str, str] = field(default_factory=dict)
-    has_nameless_create: bool = False
+    pull: Values
 
 
-class Local(Enum):
-    """What happens to the customer or its link, beside its columns."""
-
-    INSERT = auto()
-    DELETE = auto()
-    REVIVE = auto()
-    ERASE = auto()
-    FORGET = auto()
-    IGNORE = auto()
-    DETACH = auto()
-    REATTACH = auto()
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The customer follows its contact: it is soft-deleted."""
 
 
-class Remote(Enum):
-    """What happens to the contact."""
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The contact follows its customer."""
 
-    CREATE = auto()
-    UPDATE = auto()
-    ARCHIVE = auto()
-    PURGE = auto()
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new contact with the customer's values."""
+
+    push: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Both are dead, and that is agreed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +75,7 @@ class Adopt:
     contact_id: ContactId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absorb:
     """HubSpot merged two linked contacts into `contact_id`: `winner` keeps it, `loser` is merged into it."""
 
@@ -132,30 +84,118 @@ class Absorb:
     contact_id: ContactId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What to do about one pair. `again`: seconds until another look; None when this settles it.
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """One side is gone, and the owner's rules let the other one stay: the link is kept, and does nothing."""
 
-    `is_missing`: it follows from a side that is absent, without proof that it was deleted. `waits`: the cause of the
-    system that keeps it from being decided.
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The link leads nowhere: a reservation that came to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """The contact belongs to an erased person: it is never looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Everything about the person goes. `purges`: first in HubSpot."""
+
+    purges: bool = False
+
+
+class Wait(Enum):
+    """Nothing can be decided yet: the read is older than what was seen, or lacks the properties' history; the table
+    hides the row; the contact was not read; a create is under way; the holder of the address is busy, or about to
+    release it.
     """
 
+    STALE = auto()
+    HISTORY = auto()
+    HIDDEN = auto()
+    UNREAD = auto()
+    CREATE = auto()
+    BUSY = auto()
+    RELEASE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is to be done; blocks say why, where there is a reason."""
+
+
+Action = (
+    Merge
+    | Insert
+    | Revive
+    | Delete
+    | Archive
+    | Create
+    | Agree
+    | Attach
+    | Adopt
+    | Absorb
+    | Detach
+    | Forget
+    | Ignore
+    | Erase
+    | Wait
+    | Rest
+)
+
+Rearranging = Attach | Adopt | Absorb | Detach | Forget | Ignore | Erase
+"""Actions that change which customer and contact are linked, and nothing else: the next look merges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do about one pair. `again`: seconds until another look; None when this settles it."""
+
     pair: Pair
-    pull: Values = field(default_factory=dict)
-    push: Values = field(default_factory=dict)
-    agree: Values = field(default_factory=dict)
-    alive: bool | None = None
-    local: Local | None = None
-    remote: Remote | None = None
-    identity: Attach | Adopt | Absorb | None = None
+    action: Action = Rest()
     conflicts: tuple[Conflict, ...] = ()
-    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    blocks: Blocks = field(default_factory=dict)
     closes: tuple[IntentId, ...] = ()
     again: float | None = None
-    is_stale: bool = False
-    needs_history: bool = False
-    is_missing: bool = False
-    waits: str | None = None
+
+    @property
+    def pull(self) -> Values:
+        """What goes into the row."""
+        return self.action.pull if isinstance(self.action, Merge | Insert | Revive) else {}
+
+    @property
+    def push(self) -> Values:
+        """What goes into the contact."""
+        return self.action.push if isinstance(self.action, Merge | Create) else {}
+
+    @property
+    def agree(self) -> Values:
+        """What goes into the base alone."""
+        return self.action.agree if isinstance(self.action, Merge) else {}
+
+    @property
+    def alive(self) -> bool | None:
+        """The base of being alive that it leaves; None: as it is."""
+        match self.action:
+            case Merge() | Insert() | Revive():
+                return True
+            case Delete() | Agree():
+                return False
+            case _:
+                return None
+
+    @property
+    def becomes_alive(self) -> bool | None:
+        """Whether the customer dies or lives again; None: neither."""
+        match self.action:
+            case Delete():
+                return False
+            case Revive():
+                return True
+            case _:
+                return None
 
     @property
     def at(self) -> datetime | None:
@@ -167,13 +207,13 @@ class Step:
     def believes(self) -> bool:
         """Whether a contact older than what was seen is taken as it is: looked at often enough, or again later."""
         seen = self.pair.link.seen
-        return self.is_stale or (seen is not None and self.at is not None and self.at < seen)
+        return self.action is Wait.STALE or (seen is not None and self.at is not None and self.at < seen)
 
     @property
     def is_whole(self) -> bool:
         """Whether the contact is merged with nothing held back, so that poll and sweep may pass it over."""
-        is_waiting = self.again is not None
-        is_held_back = is_waiting or bool({"email", RECORD} & self.trouble.keys()) or self.local is Local.DELETE
+        is_waiting = self.again is not None or isinstance(self.action, Wait)
+        is_held_back = is_waiting or bool({"email", RECORD} & self.blocks.keys()) or isinstance(self.action, Delete)
         return self.at is not None and not is_held_back
 
     @property
@@ -188,87 +228,85 @@ class Step:
         contact, link = self.pair.contact, self.pair.link
         is_news = contact is not None and link.read != contact.updated_at
         is_announced = self.pair.privacy and not link.privacy
-        is_remembered = bool(self.agree or self.closes or self.trouble or self.conflicts or self.lifted)
+        is_remembered = bool(self.agree or self.closes or self.blocks or self.conflicts or self.lifted)
         is_watched = bool(link.unseen or link.late)
-        is_about_being = self.alive is not None or self.local is not None
+        is_about_being = self.reattaches or self.alive not in (None, link.alive)
         is_known = is_remembered or is_watched or is_announced
-        return self.writes or is_news or is_known or is_about_being or self.is_stale
+        return self.writes or is_news or is_known or is_about_being or self.action is Wait.STALE
 
     @property
     def lifted(self) -> list[str]:
-        """What was held and is not any more: it was let go, or there is nothing left to hold."""
-        if not self.pair.link.trouble:
+        """What the brake held and holds no more: it was let go, or there is nothing left to hold."""
+        if not self.pair.link.blocks or isinstance(self.action, Wait):
             return []
-        held = {c for c, why in self.pair.link.trouble.items() if why.code.startswith(HELD)}
-        return [] if self.waits or self.is_stale or self.needs_history else sorted(held - self.trouble.keys())
+        held = {column for column, block in self.pair.link.blocks.items() if block.reason.is_held}
+        return sorted(held - self.blocks.keys())
 
     @property
-    def removes_anything(self) -> bool:
-        """Whether a side goes, or is made anew in place of one that is gone."""
-        return self.local in _REMOVING or self.remote in (Remote.ARCHIVE, Remote.CREATE)
+    def cured(self) -> list[str]:
+        """The blocks that end with it, beside those of the columns that move."""
+        return [*self.lifted, *([RECORD] if isinstance(self.action, Insert | Revive) else [])]
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a side goes, or is made anew, because the other one is absent: without proof that it was deleted."""
+        is_absent = self.pair.is_row_missing or self.pair.is_contact_missing
+        return is_absent and isinstance(self.action, Delete | Archive | Create | Detach)
+
+    @property
+    def reattaches(self) -> bool:
+        """Whether a detached link has both its sides again."""
+        return isinstance(self.action, Merge) and self.pair.link.is_detached
 
     @property
     def touches_customer(self) -> bool:
         """Whether the customer's row is written: its columns, its being alive, or the times it shows."""
         customer = self.pair.customer
-        if customer is None or self.local is Local.INSERT:
+        if customer is None or isinstance(self.action, Insert):
             return False
         is_news = self.at is not None and customer.remote_updated_at != self.at
-        return bool(self.pull) or self.local in (Local.DELETE, Local.REVIVE) or is_news
+        return bool(self.pull) or self.becomes_alive is not None or is_news
 
     @property
     def rearranged(self) -> set[CustomerId]:
         """The customers whose rows a change of links writes."""
-        match self.identity:
+        match self.action:
             case Attach(_, former):
                 return {self.pair.uuid, *([] if former is None else [former])}
             case Adopt(owner, _):
                 return {owner}
             case Absorb() as merged:
                 return {merged.winner, merged.loser}
-            case None:
-                return {self.pair.uuid} if self.local is Local.ERASE else set()
+            case Erase():
+                return {self.pair.uuid}
+            case _:
+                return set()
 
     @property
     def freed_address(self) -> Value:
         """The address that the contact had, and has no more."""
         had = self.pair.link.base.get("email")
-        is_given_up = self.local is Local.DELETE or {**self.agree, **self.pull}.get("email", had) != had
+        is_given_up = isinstance(self.action, Delete) or {**self.agree, **self.pull}.get("email", had) != had
         return had if is_given_up else None
 
     @property
     def writes(self) -> bool:
         """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
-        return bool(self.pull or self.push or self.remote) or self.local in _WRITING
+        match self.action:
+            case Merge(pull=pull, push=push):
+                return bool(pull or push)
+            case Insert() | Revive() | Delete() | Archive() | Create() | Erase():
+                return True
+            case _:
+                return False
 
 
-_WRITING = frozenset({Local.INSERT, Local.DELETE, Local.REVIVE, Local.ERASE})
-# Not an erase: HubSpot has announced it, or a person asked for it.
-_REMOVING = frozenset({Local.DELETE, Local.DETACH})
-
-
-def fingerprint(column: str, value: Value) -> str:
-    """Return what a failed value is recognised by."""
-    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def waiting_for(address: str) -> tuple[str, str]:
-    """Return how a property and a record are recognised that are parked because another record has the address."""
-    return fingerprint("email", address), fingerprint(RECORD, address)
-
-
-def digest(values: Values) -> str:
-    """Return one text for a set of values, for the fingerprint of a whole record."""
-    return repr(sorted(values.items()))
-
-
-def troubles(values: Values, refused: Refused) -> dict[str, Trouble]:
-    """Return what a refusal parks: the columns that HubSpot named, else the record with these values."""
-    named = {column: values[column] for column in refused.columns if column in values}
-    if refused.code is Code.TAKEN and "email" in values:
-        named = {"email": values["email"]}
-    parked = named or {RECORD: digest(values)}
-    return {
-        column: Trouble(code=refused.code, fingerprint=fingerprint(column, value), detail=refused.detail)
-        for column, value in parked.items()
-    }
+def without_columns(step: Step, blocks: Mapping[str, Block]) -> Step:
+    """Return the step in which these columns stay as they are, on both sides, and why."""
+    assert isinstance(step.action, Merge)
+    action = Merge(
+        pull={column: value for column, value in step.action.pull.items() if column not in blocks},
+        push={column: value for column, value in step.action.push.items() if column not in blocks},
+        agree=step.action.agree,
+    )
+    return replace(step, action=action, blocks={**step.blocks, **blocks})

@@ -6,8 +6,9 @@ from time import monotonic
 import structlog
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.errors import Code, CopiedDatabase, SyncError, WrongPortal
+from reconciler.core.errors import CopiedDatabase, SyncError, WrongPortal
 from reconciler.core.fields import FIELDS
+from reconciler.core.reasons import Reason
 from reconciler.process.wiring import Parts
 
 log = structlog.get_logger()
@@ -78,9 +79,9 @@ def check_properties(parts: Parts) -> None:
         metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
         if field.property not in known:
             log.error("start.property_missing", property=field.property)
-            parts.pairs.suspend([field.column], Code.UNKNOWN_PROPERTY)
+            parts.pairs.suspend([field.column], Reason.UNKNOWN_PROPERTY)
         elif metadata.get("readOnlyValue"):
             log.error("start.property_read_only", property=field.property)
-            parts.pairs.suspend([field.column], Code.FORBIDDEN)
+            parts.pairs.suspend([field.column], Reason.FORBIDDEN)
         elif field.column in suspended:
             parts.pairs.resume([field.column])

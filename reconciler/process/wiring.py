@@ -19,7 +19,7 @@ from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.marks import PostgresMarks
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
-from reconciler.core.step import Rules
+from reconciler.core.context import Rules
 from reconciler.process.settings import Database as DatabaseSettings
 from reconciler.process.settings import Sync, secret_source
 from reconciler.sync.budget import Limits, SharedBudget

@@ -8,8 +8,9 @@ from time import monotonic
 from uuid import uuid4
 
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId
+from reconciler.core.context import Context, OtherLink
 from reconciler.core.ports import Budget, CustomerStore, HubSpot, Lane, Marks, Pairs, Subject
-from reconciler.core.step import Attach, Context, OtherLink, Step
+from reconciler.core.step import Attach, Step
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.write_through import LEASE_NAP, LEASE_WAIT, AddressHeld, Creating, Done, Erased, Missing, Outcome
 
@@ -81,7 +82,7 @@ class Intake:
             if owner is not None and not owner.is_placeholder:
                 claims = self._customer_store.reserve([CustomerId(uuid4())])
                 (pair,) = self._pairs.load(claims)
-                self._pairs.rearrange([Step(pair=pair, identity=Attach(contact.id, owner.uuid))])
+                self._pairs.rearrange([Step(pair=pair, action=Attach(contact.id, owner.uuid))])
                 self._reconciler.reconcile(claims)
 
     def _link(self, contacts: Collection[ContactId]) -> Mapping[ContactId, OtherLink]:
@@ -106,4 +107,4 @@ def _outcome(
     if owner is not None and owner.uuid in customers:
         return Done(customers[owner.uuid])
     # It is parked, or went away; else it could not be read, or another worker is still at it.
-    return AddressHeld(contact) if owner is None or owner.is_stuck else Creating()
+    return AddressHeld(contact) if owner is None or owner.is_blocked else Creating()

@@ -15,8 +15,9 @@ import structlog
 from reconciler.core import addresses
 from reconciler.core.brake import brake, held, needed
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
-from reconciler.core.errors import Code, NotNow, Refused, Transient
-from reconciler.core.fields import COLUMNS, Values
+from reconciler.core.context import Context, Rules
+from reconciler.core.errors import NotNow, Refused, Transient
+from reconciler.core.fields import Values
 from reconciler.core.plan import decide
 from reconciler.core.ports import (
     Answer,
@@ -32,16 +33,9 @@ from reconciler.core.ports import (
     Unanswered,
     Write,
 )
-from reconciler.core.step import (
-    Attach,
-    Context,
-    Local,
-    OtherLink,
-    Remote,
-    Rules,
-    Step,
-    troubles,
-)
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Archive, Attach, Create, Erase, Merge, Rearranging, Step, Wait
+from reconciler.core.taken import address_taken
 from reconciler.sync.sender import Result, Sender
 from reconciler.sync.witness import Witness
 
@@ -63,12 +57,6 @@ UNSENT_DELAY = 1.0
 LOGGED = 10
 """Pairs of a batch that are logged one by one."""
 
-PATIENCE = 6
-"""Looks for which an address is waited for that its holder is giving up."""
-
-OPEN_CREATE_DELAY = 5.0
-"""Seconds until another look at a create that an open one is in the way of."""
-
 SILENCE = 60.0
 """Seconds between two words about the same wait."""
 
@@ -78,8 +66,6 @@ BUG_DELAY = 30.0
 log = structlog.get_logger()
 
 Item = TypeVar("Item")
-
-_REARRANGING = frozenset({Local.FORGET, Local.IGNORE, Local.DETACH, Local.ERASE})
 
 
 class Reconciler:
@@ -194,7 +180,7 @@ class Reconciler:
         steps = brake(steps, granted)
         for kind, those in held(steps).items():
             customers = [str(step.pair.uuid) for step in those[:LOGGED]]
-            log.warning("brake.holds", kind=kind, records=len(those), customers=customers)
+            log.warning("brake.holds", kind=kind.value, records=len(those), customers=customers)
         return steps
 
     def _gather(self, claims: Sequence[Claim], known: Mapping[ContactId, Contact]) -> list[Pair]:
@@ -226,26 +212,23 @@ class Reconciler:
             ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
-        context = self._with_schema([pair.contact for pair in pairs if pair.contact is not None], context)
+        context = self._told_of_schema([pair.contact for pair in pairs if pair.contact is not None], context)
         return [decide(pair, context, rules) for pair in pairs], context
 
-    def _with_schema(self, contacts: Sequence[Contact], context: Context) -> Context:
+    def _told_of_schema(self, contacts: Sequence[Contact], context: Context) -> Context:
         """Let the columns wait that HubSpot's answers do not have, and go again those that they have again."""
-        missing = {c for contact in contacts for c in COLUMNS if c not in contact.values} - context.suspended.keys()
-        back = {c for c, code in context.suspended.items() if code == Code.UNKNOWN_PROPERTY} if contacts else set()
-        back -= {c for contact in contacts for c in COLUMNS if c not in contact.values}
-        if missing:
-            log.error("reconcile.property_missing", properties=sorted(missing))
-            self._pairs.suspend(missing, Code.UNKNOWN_PROPERTY)
-        if back:
-            log.info("reconcile.property_back", properties=sorted(back))
-            self._pairs.resume(back)
-        suspended = {**dict.fromkeys(missing, str(Code.UNKNOWN_PROPERTY)), **context.suspended}
-        return replace(context, suspended={c: code for c, code in suspended.items() if c not in back})
+        news = context.without_columns(contacts)
+        if news.missing:
+            log.error("reconcile.property_missing", properties=sorted(news.missing))
+            self._pairs.suspend(news.missing, Reason.UNKNOWN_PROPERTY)
+        if news.back:
+            log.info("reconcile.property_back", properties=sorted(news.back))
+            self._pairs.resume(news.back)
+        return context.told(news)
 
     def _with_history(self, steps: Sequence[Step], context: Context) -> list[Step]:
         """Decide again, with a second read, what needs the properties' history; its values are the ones used."""
-        asking = {step.pair.link.contact_id: step.pair for step in steps if step.needs_history}
+        asking = {step.pair.link.contact_id: step.pair for step in steps if step.action is Wait.HISTORY}
         ids = [contact for contact in asking if contact is not None]
         if not ids:
             return list(steps)
@@ -257,16 +240,16 @@ class Reconciler:
     def _apply(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         for step in steps:
             again(endings, step.pair.uuid, step.again)
-        self._purge([s for s in steps if s.remote is Remote.PURGE], endings)
-        parting = [s for s in steps if s.remote is not Remote.PURGE]
-        merging = [s for s in steps if s.identity is None and s.local not in _REARRANGING]
-        rearranging = [s for s in parting if s.identity is not None or s.local in _REARRANGING]
+        purging = [s for s in steps if isinstance(s.action, Erase) and s.action.purges]
+        rearranging = [s for s in steps if isinstance(s.action, Rearranging) and s not in purging]
+        merging = [s for s in steps if not isinstance(s.action, Rearranging)]
+        self._purge(purging, endings)
         for uuid in self._pairs.rearrange(rearranging) | self._pairs.merge(merging):
             leave_out(endings, uuid)
         # Deletes before updates before creates: each may free an address that the next one wants.
-        self._archive([s for s in merging if s.remote is Remote.ARCHIVE], endings)
-        self._update([s for s in merging if s.remote is Remote.UPDATE], endings)
-        self._create([s for s in merging if s.remote is Remote.CREATE], endings)
+        self._archive([s for s in merging if isinstance(s.action, Archive)], endings)
+        self._update([s for s in merging if isinstance(s.action, Merge) and s.push], endings)
+        self._create([s for s in merging if isinstance(s.action, Create)], endings)
 
     def _purge(self, steps: Sequence[Step], endings: dict[CustomerId, Ending]) -> None:
         """Erase people in HubSpot, then here: only what HubSpot has confirmed is over."""
@@ -319,48 +302,30 @@ class Reconciler:
         elif isinstance(answer, Unanswered):
             # Only what HubSpot leaves out is the record's own fault.
             endings[uuid] = replace(endings[uuid], again=BUG_DELAY, spend=answer is Unanswered.OMITTED)
-        elif isinstance(answer, Refused) and answer.code is Code.TAKEN:
-            self._resolve_holder(write, answer, endings)
+        elif isinstance(answer, Refused) and answer.reason is Reason.TAKEN:
+            self._address_taken(write, answer, endings)
         elif isinstance(answer, Refused):
             columns = sorted(answer.columns)
-            log.warning("hubspot.refused", customer=str(uuid), code=answer.code, columns=columns, detail=answer.detail)
+            log.warning(
+                "hubspot.refused", customer=str(uuid), reason=answer.reason, columns=columns, detail=answer.detail
+            )
             again(endings, uuid, 0)
 
-    def _resolve_holder(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
-        """Link with the holder of the address, wait until it gives it up, or park the address."""
+    def _address_taken(self, write: Write, refused: Refused, endings: dict[CustomerId, Ending]) -> None:
         uuid, holder, address = write.pair.uuid, refused.holder, write.values["email"]
         context = self._pairs.context(
             addresses=[address] if address else [], contacts=[holder] if holder else [], ours=endings
         )
-        owner = None if holder is None else context.owners.get(holder)
-        claimant = context.holders.get(address or "")
-        if (owner is None or owner.is_placeholder) and claimant is not None and claimant.uuid != uuid:
-            # The contact comes of another caller's create that is still open: wait until that is settled.
-            again(endings, uuid, OPEN_CREATE_DELAY)
-            return
-        rules = self._rules()
-        again(endings, uuid, 0)
-        if owner is not None and owner.uuid == uuid:
-            return
-        is_patient = endings[uuid].claim.attempts < PATIENCE
-        if holder is not None and owner is not None and is_patient and owner.is_giving_up(address, rules):
+        step = address_taken(write, refused, context, self._rules(), attempts=endings[uuid].claim.attempts)
+        if step.action is Wait.RELEASE and holder is not None:
             self._marks.mark([Subject.contact(holder)], lane=Lane.FRESH)
-            endings[uuid] = replace(endings[uuid], again=1.0, spend=True)
-        elif owner is not None and owner.is_busy and write.kind is IntentKind.CREATE and not owner.is_alive:
-            endings[uuid] = replace(endings[uuid], again=UNSENT_DELAY)
-        elif (
-            holder is not None and write.kind is IntentKind.CREATE and _is_free(owner) and holder not in context.ignored
-        ):
-            former = None if owner is None or owner.is_placeholder else owner.uuid
-            if self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder, former))]):
-                leave_out(endings, uuid)
-        else:
-            self._pairs.merge([Step(pair=write.pair, trouble=troubles(write.values, refused))])
-
-
-def _is_free(owner: OtherLink | None) -> bool:
-    """Whether a contact can be linked: unlinked, a placeholder's, or a deleted customer's that leaves it alive."""
-    return owner is None or not owner.is_alive
+            endings[uuid] = replace(endings[uuid], again=step.again, spend=True)
+            return
+        again(endings, uuid, step.again)
+        if not isinstance(step.action, Attach):
+            self._pairs.merge([step])
+        elif self._pairs.rearrange([step]):
+            leave_out(endings, uuid)
 
 
 def _looked_for(pair: Pair) -> list[str]:
@@ -390,16 +355,15 @@ def _write(step: Step, kind: IntentKind) -> Write:
 
 def _log(steps: Sequence[Step], seconds: float) -> None:
     """Say what was decided, for which pairs and columns, never a value. What is refused of it has its own line."""
-    writing = [step for step in steps if step.writes or step.identity is not None]
+    writing = [step for step in steps if step.writes or isinstance(step.action, Rearranging)]
     if writing:
         log.info("reconcile.batch", pairs=len(steps), decided=len(writing), seconds=round(seconds, 3))
     for step in writing[:LOGGED]:
-        what = step.local or step.remote or ("update" if step.pull else type(step.identity).__name__.lower())
         log.info(
             "reconcile.decided",
             customer=str(step.pair.uuid),
             contact=step.pair.link.contact_id,
-            decision=what if isinstance(what, str) else what.name.lower(),
+            decision=type(step.action).__name__.lower(),
             to_postgres=sorted(step.pull),
             to_hubspot=sorted(step.push),
         )

@@ -10,9 +10,10 @@ from dataclasses import replace
 from time import monotonic
 
 from reconciler.core.contact import ContactId, IntentKind
-from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
+from reconciler.core.errors import OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import STAGE, Value
 from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Settled, Unanswered, Write, Written
+from reconciler.core.reasons import Reason
 
 SEND_WINDOW = 14.0
 """Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""
@@ -106,7 +107,7 @@ class Sender:
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
         """Find the contact that has an address, when HubSpot refuses it without saying so and can be asked now."""
         address = sent.write.values.get("email")
-        if not isinstance(answer, Refused) or answer.code is not Code.TAKEN or answer.holder or address is None:
+        if not isinstance(answer, Refused) or answer.reason is not Reason.TAKEN or answer.holder or address is None:
             return answer
         with suppress(Transient):
             holder = self._hubspot.find([address]).get(address)
@@ -159,7 +160,7 @@ def _is_nameless(write: Write, answer: Answer) -> bool:
     """Whether HubSpot refused a record for none of the values sent. An API write is refused as a whole."""
     if not isinstance(answer, Refused) or write.is_direct or len(write.values) < 2:
         return False
-    is_of_record = answer.code in (Code.TAKEN, Code.GONE, Code.BLOCKED)
+    is_of_record = answer.reason in (Reason.TAKEN, Reason.GONE, Reason.ADDRESS_BLOCKED)
     return not is_of_record and not answer.columns & write.values.keys()
 
 
@@ -171,7 +172,7 @@ def _halves(write: Write) -> list[Write]:
 
 def _blamed(answer: Answer, sent: Sent) -> Answer:
     """Return a refusal of a single value as one of that value, whatever HubSpot names."""
-    if not isinstance(answer, Refused) or len(sent.write.values) != 1 or answer.code in (Code.TAKEN, Code.GONE):
+    if not isinstance(answer, Refused) or len(sent.write.values) != 1 or answer.reason in (Reason.TAKEN, Reason.GONE):
         return answer
     return replace(answer, columns=answer.columns | sent.write.values.keys())
 

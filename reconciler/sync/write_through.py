@@ -13,8 +13,10 @@ from time import monotonic
 
 import structlog
 
+from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
-from reconciler.core.errors import Code, OutcomeUnknown, Refused, Transient
+from reconciler.core.context import Context, OtherLink
+from reconciler.core.errors import OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import Values
 from reconciler.core.ports import (
     Answer,
@@ -30,7 +32,8 @@ from reconciler.core.ports import (
     Write,
     Written,
 )
-from reconciler.core.step import CREATE_UNKNOWN, RECORD, Attach, Context, Local, OtherLink, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Attach, Forget, Step
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.sender import Sender
 
@@ -198,7 +201,7 @@ class WriteThrough:
         return {u: AddressHeld(None) if _address(values) in context.holders else ended for u, values in unsent.items()}
 
     def _forget(self, pairs: Sequence[Pair]) -> None:
-        self._pairs.rearrange([Step(pair=pair, local=Local.FORGET) for pair in pairs])
+        self._pairs.rearrange([Step(pair=pair, action=Forget()) for pair in pairs])
 
     def settle(self, uuid: CustomerId) -> None:
         """Settle an open create of this uuid, if there is one, as the reconciler would: find it, then take it in."""
@@ -212,11 +215,11 @@ class WriteThrough:
             return Done(self._reread(write, answer))
         if isinstance(answer, Unanswered | Open):
             return _unanswered(answer)
-        if answer.code is Code.ROW:
+        if answer.reason is Reason.ROW:
             # HubSpot has the contact, and the reconciler takes it back.
             return Invalid(answer)
         self._forget([write.pair])
-        if answer.code is not Code.TAKEN:
+        if answer.reason is not Reason.TAKEN:
             return Invalid(answer)
         if answer.holder is not None:
             self._marks.mark([Subject.contact(answer.holder)], lane=Lane.INTERACTIVE)
@@ -258,13 +261,13 @@ class WriteThrough:
     def _updated(self, write: Write, answer: Reply, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
             return Done(self._reread(write, answer))
-        if isinstance(answer, Refused) and answer.code is Code.TAKEN and write.kind is IntentKind.CREATE:
+        if isinstance(answer, Refused) and answer.reason is Reason.TAKEN and write.kind is IntentKind.CREATE:
             return self._adopt(write, answer, values_of)
         if isinstance(answer, Unanswered | Open):
             return _unanswered(answer)
-        if answer.code is Code.TAKEN:
+        if answer.reason is Reason.TAKEN:
             return AddressHeld(answer.holder)
-        if answer.code is Code.GONE:
+        if answer.reason is Reason.GONE:
             self._marks.mark([Subject.customer(write.pair.uuid)], lane=Lane.INTERACTIVE)
             return Missing()
         return Invalid(answer)
@@ -282,7 +285,7 @@ class WriteThrough:
             return Creating()
         if owner is not None and not owner.is_placeholder and owner.uuid != write.pair.uuid:
             return AddressHeld(holder)
-        self._pairs.rearrange([Step(pair=write.pair, identity=Attach(holder))])
+        self._pairs.rearrange([Step(pair=write.pair, action=Attach(holder))])
         linked = self._pairs.load([Claim(uuid=write.pair.uuid, fence=write.pair.fence)])
         if not linked or linked[0].link.contact_id != holder:
             # Another worker is just linking it.
@@ -315,7 +318,7 @@ class WriteThrough:
         return Done(None) if self._customer_store.remove(uuid) else Missing()
 
     def _deleted(self, write: Write, answer: Reply) -> Outcome:
-        if isinstance(answer, Refused) and answer.code is Code.GONE:
+        if isinstance(answer, Refused) and answer.reason is Reason.GONE:
             return self._removed(write.pair.uuid)
         if isinstance(answer, Refused):
             return Invalid(answer)
@@ -456,8 +459,8 @@ def _may_be_created_by_others(pair: Pair) -> bool:
 
 def _may_have_been_created(pair: Pair) -> bool:
     """Whether a create without an address was never answered: only a person can say whether it has a contact."""
-    trouble = pair.link.trouble.get(RECORD)
-    return pair.link.contact_id is None and trouble is not None and trouble.code == CREATE_UNKNOWN
+    block = pair.link.blocks.get(RECORD)
+    return pair.link.contact_id is None and block is not None and block.reason is Reason.CREATE_UNKNOWN
 
 
 def _address(values: Values) -> str:

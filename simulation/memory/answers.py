@@ -6,7 +6,7 @@ from dataclasses import replace
 from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import NORMALISE, Value
-from reconciler.core.mirror import Accepted, parked_by
+from reconciler.core.mirror import Accepted, blocked_write
 from reconciler.core.ports import Answer, Sent, Written
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
@@ -61,8 +61,8 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
         if isinstance(answer, Refused):
             link = tables.links.get(sent.write.pair.uuid)
             if link is not None:
-                link.trouble.update(parked_by(sent.write, answer))
-            tables.suspended = {**dict.fromkeys(answer.suspends, answer.code), **tables.suspended}
+                link.blocks.update(blocked_write(sent.write, answer))
+            tables.suspended = {**dict.fromkeys(answer.suspends, answer.reason), **tables.suspended}
             tables.close([sent.intent])
     return {each.sent.intent for each in held}
 
@@ -130,7 +130,7 @@ def _move_pushed(tables: Tables, each: Accepted) -> None:
     link.seen = link.seen if each.is_archived else later(link.seen, each.contact.updated_at)
     link.alive = link.alive if each.alive is None else each.alive
     link.contact = each.contact.id if link.contact is None else link.contact
-    link.trouble = {c: why for c, why in link.trouble.items() if c not in each.cured}
+    link.blocks = {c: why for c, why in link.blocks.items() if c not in each.cured}
     for column, value in each.pushed.items():
         push = link.unseen.get(column)
         if push is not None and value not in push.sent:

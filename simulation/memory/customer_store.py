@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import Code, Refused
+from reconciler.core.errors import Refused
 from reconciler.core.ports import LEASE, Claim, Write
+from reconciler.core.reasons import Reason
 from simulation.memory.pairs import lease
 from simulation.memory.tables import MarkRow, Tables
 
@@ -38,7 +39,7 @@ class MemoryCustomerStore:
         rule = self._tables.rule
         if rule is None:
             return {}
-        refused = Refused(code=Code.ROW, columns=frozenset({rule.column}), text=f"{rule.column}_is_allowed")
+        refused = Refused(reason=Reason.ROW, columns=frozenset({rule.column}), text=f"{rule.column}_is_allowed")
         tried = [write for write in writes if not self._tables.is_held(write.pair.uuid)]
         return {write.pair.uuid: refused for write in tried if not rule.allows(write.values)}
 

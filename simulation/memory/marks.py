@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from reconciler.core.contact import Contact, ContactId, CustomerId, Trouble
+from reconciler.core.blocks import RECORD, blocked
+from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import normalise_email
 from reconciler.core.ports import DELAYS, LEASE, Claim, Ending, Lane, Subject
-from reconciler.core.step import RECORD, fingerprint
+from reconciler.core.reasons import Reason, Wake
 from simulation.memory.tables import LinkRow, MarkRow, Tables
 
 BULK = 500
@@ -37,9 +38,9 @@ class MemoryMarks:
             link = tables.ensure_link(uuid)
             link.deleted = (link.deleted or deleted) and uuid not in tables.customers
             link.edited.update((column, max(at, link.edited.get(column, at))) for column in edited)
-            why = link.trouble.get(RECORD)
-            if edited and why is not None and why.code == "attempts_exhausted":
-                del link.trouble[RECORD]
+            why = link.blocks.get(RECORD)
+            if edited and why is not None and why.reason.wake is Wake.EDIT:
+                del link.blocks[RECORD]
             changed[uuid] = None
         tables.dirty.clear()
         tables.mark([f"u:{uuid}" for uuid in changed], 2 if len(changed) > BULK else 1)
@@ -170,8 +171,7 @@ class MemoryMarks:
             if link is not None:
                 link.lease_until, link.fence = None, next(self._tables.numbers)
             if link is not None and ending.is_exhausted:
-                why = Trouble(code="attempts_exhausted", fingerprint=fingerprint(RECORD, None))
-                link.trouble[RECORD] = why
+                link.blocks |= blocked(Reason.EXHAUSTED, RECORD, None)
 
     def _holds(self, claim: Claim) -> bool:
         link = self._tables.links.get(claim.uuid)

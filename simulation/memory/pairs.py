@@ -4,14 +4,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from reconciler.core.blocking import blocked_row
+from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair, Unseen
-from reconciler.core.errors import Code, Refused, RowRefused
+from reconciler.core.context import Context, OtherLink
+from reconciler.core.errors import Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.mirror import Accepted
-from reconciler.core.parking import parked_row
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write, Written
-from reconciler.core.step import RECORD, Absorb, Adopt, Attach, Context, Local, OtherLink, Step
+from reconciler.core.reasons import Reason, Wake
+from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
 from simulation.memory import answers
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, IntentRow, LinkRow, Rule, Tables, later
@@ -54,7 +57,7 @@ class MemoryPairs:
             is_shown = row is not None and row.is_alive and row.address == wanted
             is_open = intent.kind is IntentKind.CREATE and not is_shown
             if is_open and link is not None and wanted is not None and wanted in addresses:
-                holders[wanted] = replace(self._neighbour(link, ours), email=wanted, is_stuck=False)
+                holders[wanted] = replace(self._neighbour(link, ours), email=wanted, is_blocked=False)
         links = [link for link in tables.links.values() if link.contact in contacts]
         return Context(
             holders=holders,
@@ -77,7 +80,7 @@ class MemoryPairs:
             created_at=None,
             is_busy=is_busy,
             base_email=link.base.get("email"),
-            is_stuck=bool({"email", "*"} & link.trouble.keys()),
+            is_blocked=bool({"email", "*"} & link.blocks.keys()),
         )
 
     def _holder(self, row: CustomerRow, ours: Collection[CustomerId]) -> OtherLink:
@@ -98,7 +101,7 @@ class MemoryPairs:
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         tables = self._tables
-        pulled = {s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.trouble}
+        pulled = {s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.blocks}
         pushed = {a for s in steps if (a := s.push.get("email")) is not None and s.pair.link.contact_id}
         wanted = {row.uuid for row in map(tables.holder, pulled) if row is not None}
         wanted |= {link.uuid for link in tables.links.values() if link.base.get("email", None) in pushed}
@@ -161,8 +164,8 @@ class MemoryPairs:
     def withdraw(self, sent: Sequence[Sent]) -> None:
         self._tables.close([each.intent for each in sent])
 
-    def suspend(self, columns: Collection[str], code: str) -> None:
-        self._tables.suspended = {**dict.fromkeys(columns, code), **self._tables.suspended}
+    def suspend(self, columns: Collection[str], reason: Reason) -> None:
+        self._tables.suspended = {**dict.fromkeys(columns, reason), **self._tables.suspended}
 
     def resume(self, columns: Collection[str]) -> None:
         tables = self._tables
@@ -178,9 +181,9 @@ class MemoryPairs:
         if only_if_rules_changed:
             return
         for link in self._tables.links.values():
-            kept = {c: why for c, why in link.trouble.items() if why.code != Code.ROW}
-            if len(kept) < len(link.trouble):
-                link.trouble = kept
+            kept = {c: why for c, why in link.blocks.items() if why.reason.wake is not Wake.RULES}
+            if len(kept) < len(link.blocks):
+                link.blocks = kept
                 self._tables.mark({f"u:{link.uuid}"}, 2)
 
     def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
@@ -190,7 +193,7 @@ class MemoryPairs:
             answers.settle(self._tables, [each], mirrors=False)
         rule = self._tables.rule
         columns = frozenset() if rule is None else frozenset({rule.column})
-        refused = {sent.write.pair.uuid: Refused(code=Code.ROW, columns=columns) for sent, _ in broken}
+        refused = {sent.write.pair.uuid: Refused(reason=Reason.ROW, columns=columns) for sent, _ in broken}
         return Settled(refused=refused, held=frozenset(held))
 
     def _is_refused(self, sent: Sent, answer: Answer) -> bool:
@@ -206,13 +209,15 @@ class MemoryPairs:
         rule = self._tables.rule
         if rule is not None:
             steps = [
-                s if rule.allows(s.pull) or self._tables.is_held(s.pair.uuid) else parked_row(s, _told(rule))
+                s if rule.allows(s.pull) or self._tables.is_held(s.pair.uuid) else blocked_row(s, _told(rule))
                 for s in steps
             ]
         changing = [step for step in steps if step.changes_anything]
         ours = [step for step in changing if self._is_ours(step)]
         left_out = {step.pair.uuid for step in changing} - {step.pair.uuid for step in ours}
-        self._tables.refuse_erased([s.pull.get("email") for s in ours if s.local is Local.INSERT or s.touches_customer])
+        self._tables.refuse_erased(
+            [s.pull.get("email") for s in ours if isinstance(s.action, Insert) or s.touches_customer]
+        )
         return left_out | self._merge(ours)
 
     def _is_ours(self, step: Step) -> bool:
@@ -230,7 +235,9 @@ class MemoryPairs:
         written, lived = write_customers(tables, writes, released)
         for step in steps:
             tables.log(step.pair.uuid, step.conflicts)
-            if step.local is Local.INSERT and insert_customer(tables, step.pair.uuid, step.pull, step.pair.contact):
+            if isinstance(step.action, Insert) and insert_customer(
+                tables, step.pair.uuid, step.pull, step.pair.contact
+            ):
                 written[step.pair.uuid] = dict(step.pull)
         left_out = {s.pair.uuid for s in steps if set(s.pull) - written.get(s.pair.uuid, {}).keys()}
         left_out |= {s.pair.uuid for s in touched if not lived.get(s.pair.uuid, False)}
@@ -254,7 +261,7 @@ class MemoryPairs:
                 continue
             self._tables.log(step.pair.uuid, step.conflicts)
             self._tables.give_up(step.closes)
-            match step.identity:
+            match step.action:
                 case Attach() as attached:
                     self._attach(step, attached)
                 case Adopt(owner, contact):
@@ -263,7 +270,7 @@ class MemoryPairs:
                     self._tables.mark({f"u:{step.pair.uuid}"}, 1)
                 case Absorb() as merged:
                     self._absorb(merged)
-                case None:
+                case _:
                     self._end(step)
         return left_out
 
@@ -327,7 +334,7 @@ class MemoryPairs:
         row = tables.customers.get(merged.loser)
         tables.log(merged.loser, [] if row is None else _unsent(row, loser))
         loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
-        loser.fence, loser.trouble = next(tables.numbers), {}
+        loser.fence, loser.blocks = next(tables.numbers), {}
         for each in tables.customers.values():
             if each.uuid == merged.loser or each.merged_into == merged.loser:
                 each.merged_into, each.contact = merged.winner, None
@@ -349,16 +356,20 @@ class MemoryPairs:
     def _end(self, step: Step) -> None:
         tables = self._tables
         link = tables.links[step.pair.uuid]
-        if step.local is Local.ERASE:
-            erase(tables, step.pair.uuid)
-        elif step.local is Local.DETACH:
-            link.detached = True
-        elif step.local in (Local.FORGET, Local.IGNORE):
-            is_as_known = link.contact == step.pair.link.contact_id
-            if step.local is Local.IGNORE or (is_as_known and link.uuid not in tables.customers):
+        is_as_known = link.contact == step.pair.link.contact_id
+        match step.action:
+            case Erase():
+                erase(tables, step.pair.uuid)
+            case Detach():
+                link.detached = True
+            case Forget() if is_as_known and link.uuid not in tables.customers:
                 del tables.links[link.uuid]
-            if step.local is Local.IGNORE and link.contact is not None:
-                tables.aliases[link.contact] = (None, "ignored")
+            case Ignore():
+                del tables.links[link.uuid]
+                if link.contact is not None:
+                    tables.aliases[link.contact] = (None, "ignored")
+            case _:
+                pass
 
 
 def lease(tables: Tables, link: LinkRow) -> Claim:
@@ -376,7 +387,7 @@ def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) ->
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         if known is None:
             # What is parked was read, and never agreed nor logged.
-            read = None if link.trouble.keys() & {column, RECORD} else link.read
+            read = None if link.blocks.keys() & {column, RECORD} else link.read
             known = Unseen(since=later(read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
         link.unseen[column] = replace(known, sent=(*known.sent, value, *ours))
@@ -426,14 +437,13 @@ def _released(tables: Tables, steps: Sequence[Step]) -> set[CustomerId]:
 
 def _row_write(step: Step, *, is_released: bool) -> RowWrite:
     assert step.pair.customer is not None
-    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
     contact = step.pair.contact
     return RowWrite(
         uuid=step.pair.uuid,
         values=step.pull,
         stored={**step.pair.customer.stored, **({"email": None} if is_released else {})},
         was_alive=step.pair.customer.is_alive,
-        becomes_alive=becomes,
+        becomes_alive=step.becomes_alive,
         contact=None if contact is None else contact.id,
         created=None if contact is None else contact.created_at,
         updated=None if contact is None else contact.updated_at,
@@ -445,16 +455,16 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     settled = {**step.agree, **written}
     link.settle(settled)
     link.alive = step.alive if whole and step.alive is not None else link.alive
-    link.looks = step.pair.link.looks + 1 if step.is_stale else 0
-    link.seen = step.at if step.believes and not step.is_stale else later(link.seen, step.at)
+    link.looks = step.pair.link.looks + 1 if step.action is Wait.STALE else 0
+    link.seen = step.at if step.believes and step.action is not Wait.STALE else later(link.seen, step.at)
     link.read = step.at if whole and step.is_whole else link.read
-    cured = {*settled, *step.lifted, *([RECORD] if step.local in (Local.INSERT, Local.REVIVE) else [])}
-    link.trouble = {**{c: why for c, why in link.trouble.items() if c not in cured}, **step.trouble}
+    cured = {*settled, *step.cured}
+    link.blocks = {**{c: why for c, why in link.blocks.items() if c not in cured}, **step.blocks}
     if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
         link.unseen = {}
     if step.pair.contact is not None:
         link.former |= step.pair.contact.addresses_beside
-    link.detached = link.detached and step.local is not Local.REATTACH
+    link.detached = link.detached and not step.reattaches
     link.privacy = link.privacy or step.pair.privacy
 
 

@@ -8,8 +8,8 @@ from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE
 from reconciler.core.ports import HubSpotAccount, Lane
-from reconciler.core.step import HELD
-from simulation.memory.tables import WAITING, CustomerRow, LinkRow, Tables
+from reconciler.core.reasons import Wake
+from simulation.memory.tables import CustomerRow, LinkRow, Tables
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -55,7 +55,7 @@ class MemoryRecords:
 
     def _is_bereft(self, link: LinkRow) -> bool:
         """Whether the link's row has gone without a word."""
-        is_open = link.contact is not None and (link.alive or bool(link.trouble))
+        is_open = link.contact is not None and (link.alive or bool(link.blocks))
         return bool(is_open) and link.uuid not in self._tables.customers and not self._tables.hides_rows
 
     def _has_drifted(self, row: CustomerRow) -> bool:
@@ -66,10 +66,10 @@ class MemoryRecords:
             return row.is_alive
         if link.detached:
             return False
-        if any(why.code in WAITING or why.code.startswith(HELD) for why in link.trouble.values()):
+        if any(why.reason.wake in (Wake.ADDRESS_FREED, Wake.ALLOWANCE) for why in link.blocks.values()):
             return True
         if link.contact is None:
-            return row.is_alive and not link.trouble
+            return row.is_alive and not link.blocks
         is_alive = True if link.alive is None else link.alive
         return row.is_alive != is_alive or (row.is_alive and _values(row) != link.base)
 
@@ -110,11 +110,13 @@ class MemoryRecords:
 
     def allow(self, kind: Danger, count: int) -> tuple[int, int]:
         """Let `count` more of this kind go, and look at as many that are held."""
-        tables, code = self._tables, HELD + kind
+        tables = self._tables
         tables.allowances[kind] = tables.allowances.get(kind, 0) + count
-        held = [link for link in tables.links.values() if any(why.code == code for why in link.trouble.values())]
+        held = [
+            link for link in tables.links.values() if any(why.reason is kind.reason for why in link.blocks.values())
+        ]
         for link in held[:count]:
-            link.trouble = {c: why for c, why in link.trouble.items() if why.code != code}
+            link.blocks = {c: why for c, why in link.blocks.items() if why.reason is not kind.reason}
             tables.mark({f"u:{link.uuid}"}, 1)
         return min(count, len(held)), len(held)
 

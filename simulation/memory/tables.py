@@ -7,7 +7,8 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
-from reconciler.core.brake import Danger, Need
+from reconciler.core.blocks import Block, waiting_for
+from reconciler.core.brake import Need
 from reconciler.core.contact import (
     Contact,
     ContactId,
@@ -18,17 +19,13 @@ from reconciler.core.contact import (
     IntentKind,
     Late,
     Link,
-    Trouble,
     Unseen,
 )
 from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LANDING
-from reconciler.core.step import HELD, waiting_for
-
-WAITING = frozenset({"address_taken", "duplicate"})
-"""Why a record is parked that wants another's address."""
+from reconciler.core.reasons import Reason, Wake
 
 
 class Refusal(Exception):
@@ -115,7 +112,7 @@ class LinkRow:
     read: datetime | None = None
     looks: int = 0
     edited: dict[str, datetime] = field(default_factory=dict)
-    trouble: dict[str, Trouble] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     late: list["LateRow"] = field(default_factory=list)
     former: set[str] = field(default_factory=set)
@@ -137,7 +134,7 @@ class LinkRow:
             read=self.read,
             looks=self.looks,
             edited=dict(self.edited),
-            trouble=dict(self.trouble),
+            blocks=dict(self.blocks),
             unseen=dict(self.unseen),
             late=tuple(each.value_in(self) for each in self.late),
             is_detached=self.detached,
@@ -250,7 +247,7 @@ class Tables:
         self.tombstones: set[str] = set()
         self.dangers: list[tuple[Need, datetime, int]] = []
         self.numbers = count(1)
-        self.suspended: dict[str, str] = {}
+        self.suspended: dict[str, Reason] = {}
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
         self.handed_over: set[ContactId] = set()
@@ -363,7 +360,7 @@ class Tables:
         link = self.owner(contact.id)
         if link is None or link.read is None or link.read < contact.updated_at or link.alive is not True:
             return True
-        return any(why.code == HELD + Danger.MISSING for why in link.trouble.values())
+        return any(why.reason is Reason.HELD_MISSING for why in link.blocks.values())
 
     def ensure_link(self, uuid: CustomerId) -> LinkRow:
         """Return the link of this customer, made now if there is none."""
@@ -408,9 +405,11 @@ class Tables:
         """Look again at the links that want an address that its contact has given up."""
         keys = {key for address in freed if address is not None for key in waiting_for(address)}
         for link in self.links.values():
-            woken = [c for c, why in link.trouble.items() if why.fingerprint in keys and why.code in WAITING]
+            woken = [
+                c for c, why in link.blocks.items() if why.fingerprint in keys and why.reason.wake is Wake.ADDRESS_FREED
+            ]
             for column in woken:
-                del link.trouble[column]
+                del link.blocks[column]
             self.mark({f"u:{link.uuid}" for _ in woken}, 1)
 
     def give_up(self, intents: Collection[IntentId]) -> None:

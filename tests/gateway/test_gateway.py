@@ -7,8 +7,9 @@ from typing import Any
 
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import Contact, ContactId
-from reconciler.core.errors import Code, Refused
+from reconciler.core.errors import Refused
 from reconciler.core.ports import Written
+from reconciler.core.reasons import Reason
 
 NOBODY = ContactId(1)
 
@@ -44,7 +45,7 @@ def test_a_taken_address_is_refused_alone_and_names_its_holder(gateway: Gateway)
         taken, made = gateway.create(
             [{"email": "kai@gateway-test.example.com"}, {"email": "uwe@gateway-test.example.com", "firstname": "uwe"}]
         )
-        assert refused(taken).code is Code.TAKEN
+        assert refused(taken).reason is Reason.TAKEN
         assert refused(taken).holder == kai.id
         assert isinstance(made, Written)
         assert made.contact.values["email"] == "uwe@gateway-test.example.com"
@@ -56,7 +57,7 @@ def test_one_bad_value_is_singled_out_and_the_others_are_written(gateway: Gatewa
         answers = gateway.update(
             [(ada.id, {"company": "A"}), (bob.id, {"lifecyclestage": "no such stage"}), (cid.id, {"company": "C"})]
         )
-        assert refused(answers[1]).code is Code.INVALID
+        assert refused(answers[1]).reason is Reason.INVALID
         assert refused(answers[1]).columns == {"lifecyclestage"}
         read = gateway.read([ada.id, bob.id, cid.id])
         found = [read[each.id].contact for each in (ada, bob, cid)]
@@ -68,7 +69,7 @@ def test_an_update_of_a_contact_that_is_gone_says_so(gateway: Gateway) -> None:
     with contacts(gateway, "kai") as (kai,):
         here, gone = gateway.update([(kai.id, {"company": "A"}), (NOBODY, {"company": "B"})])
         assert isinstance(here, Written)
-        assert refused(gone).code is Code.GONE
+        assert refused(gone).reason is Reason.GONE
 
 
 def test_an_update_answers_only_what_was_sent(gateway: Gateway) -> None:

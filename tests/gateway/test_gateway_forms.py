@@ -12,7 +12,6 @@ from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import GONE, ContactId
 from reconciler.core.errors import (
-    Code,
     OutcomeUnknown,
     PathUnknown,
     Refused,
@@ -21,6 +20,7 @@ from reconciler.core.errors import (
     Untrusted,
 )
 from reconciler.core.ports import Unanswered, Written
+from reconciler.core.reasons import Reason
 from sandbox import Sandbox, start
 
 PAGE = "<html><body>That page is nowhere to be found</body></html>"
@@ -178,7 +178,7 @@ def test_large_contacts_beside_each_other_are_read_on_smaller_pages(sandbox: San
 
 def test_a_refusal_in_another_form_parks_nothing_it_does_not_name(sandbox: Sandbox, live: Gateway) -> None:
     answers(sandbox, 400, {"category": "VALIDATION_ERROR", "message": "no"}, path="/batch/create")
-    assert live.create([ADA]) == [Refused(code=Code.REFUSED, text="no")]
+    assert live.create([ADA]) == [Refused(reason=Reason.REFUSED, text="no")]
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 def belongs_to(world: World, account: int) -> None:
     """Link the database with a HubSpot account."""
-    world.sql("delete from sync.secret where name = 'portal'")
-    world.sql("insert into sync.secret (name, value) values ('portal', %s)", str(account))
+    world.sql("delete from sync.setting where name = 'portal'")
+    world.sql("insert into sync.setting (name, value) values ('portal', %s)", str(account))
 
 
 @pytest.fixture

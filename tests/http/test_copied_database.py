@@ -148,12 +148,12 @@ def test_an_api_whose_database_becomes_a_copy_stops_writing(world: World) -> Non
     now = [0.0]
     account = Account(world.parts, lambda: now[0])
     account.require()
-    world.sql("update sync.secret set value = '1:' || split_part(value, ':', 2) where name = 'home'")
+    world.sql("update sync.setting set value = '1:' || split_part(value, ':', 2) where name = 'home'")
     account.require()
     now[0] = 31.0
     with pytest.raises(CopiedDatabase):
         account.require()
-    world.sql("delete from sync.secret where name = 'home'")
+    world.sql("delete from sync.setting where name = 'home'")
     account.require()
     assert account.problem is None
 
@@ -161,7 +161,7 @@ def test_an_api_whose_database_becomes_a_copy_stops_writing(world: World) -> Non
 def test_a_reconciler_whose_database_becomes_a_copy_ends(world: World, until: Callable[..., None]) -> None:
     process = reconciler(world)
     until(lambda: world.sql("select 1 from sync.heartbeat where job = 'drain'"), seconds=60)
-    world.sql("update sync.secret set value = split_part(value, ':', 1) || ':1' where name = 'home'")
+    world.sql("update sync.setting set value = split_part(value, ':', 1) || ':1' where name = 'home'")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "python -m reconciler adopt" in said
@@ -170,19 +170,19 @@ def test_a_reconciler_whose_database_becomes_a_copy_ends(world: World, until: Ca
 @pytest.mark.parametrize("home", ["?:{oid}", "{cluster}:{oid}"])
 def test_where_the_cluster_cannot_be_asked_the_database_is_known_by_itself(world: World, home: str) -> None:
     check_portal(world.parts)
-    (row,) = world.sql("select value from sync.secret where name = 'home'")
+    (row,) = world.sql("select value from sync.setting where name = 'home'")
     cluster, oid = row["value"].split(":")
-    world.sql("update sync.secret set value = %s where name = 'home'", home.format(cluster=cluster, oid=oid))
+    world.sql("update sync.setting set value = %s where name = 'home'", home.format(cluster=cluster, oid=oid))
     check_portal(world.parts)
-    world.sql("update sync.secret set value = %s where name = 'home'", home.format(cluster=cluster, oid="1"))
+    world.sql("update sync.setting set value = %s where name = 'home'", home.format(cluster=cluster, oid="1"))
     with pytest.raises(CopiedDatabase):
         check_portal(world.parts)
 
 
 def test_a_database_of_an_earlier_version_is_at_home_where_it_is_first_met(world: World) -> None:
-    world.sql("insert into sync.secret values ('portal', %s)", str(world.portal.settings.portal_id))
+    world.sql("insert into sync.setting values ('portal', %s)", str(world.portal.settings.portal_id))
     check_portal(world.parts)
-    assert world.sql("select sync.is_home(value) as here from sync.secret where name = 'home'") == [{"here": True}]
+    assert world.sql("select sync.is_home(value) as here from sync.setting where name = 'home'") == [{"here": True}]
 
 
 def test_a_promoted_replica_is_no_copy(

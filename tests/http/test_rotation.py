@@ -70,8 +70,8 @@ def change(guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 CAPTURED = (
     "create schema if not exists sync; create table if not exists sync.dirty (); "
-    "create table if not exists sync.mapping (woken uuid); "
-    "grant usage on schema sync to app; grant select on sync.dirty, sync.mapping to app"
+    "create table if not exists sync.suspended (woken uuid); "
+    "grant usage on schema sync to app; grant select on sync.dirty, sync.suspended to app"
 )
 """What a listener looks at."""
 

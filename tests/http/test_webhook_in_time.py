@@ -64,7 +64,7 @@ def test_a_delivery_in_process_brings_the_contact_to_postgres(receiver: Caller, 
 
 
 def test_the_receiver_learns_its_account_and_then_ignores_others(receiver: Caller, world: World, until: Until) -> None:
-    until(lambda: world.sql("select 1 as one from sync.secret where name = 'portal'"))
+    until(lambda: world.sql("select 1 as one from sync.setting where name = 'portal'"))
     contact = world.portal.create(KAI)
     assert receiver("POST", "/", **signed([event(contact.id, portalId=5)], secret="old")).status == 204
     assert world.sql("select kind, count from sync.event") == [{"kind": "foreign", "count": 1}]

@@ -86,7 +86,7 @@ class InMemory(Store):
                 seen=link.seen,
                 read=link.read,
                 looks=link.looks,
-                trouble={column: str(why.code) for column, why in link.trouble.items()},
+                blocks={column: str(why.reason) for column, why in link.blocks.items()},
                 unseen={column: (push.since, push.base, push.sent) for column, push in link.unseen.items()},
                 edited=frozenset(link.edited),
                 is_detached=link.detached,

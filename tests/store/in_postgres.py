@@ -132,7 +132,7 @@ class InPostgres(Store):
                 seen=row["seen"],
                 read=row["read"],
                 looks=row["looks"],
-                trouble={column: why["code"] for column, why in row["trouble"].items()},
+                blocks={column: why["reason"] for column, why in row["blocks"].items()},
                 unseen={
                     column: (_time(push["since"]), push["base"], tuple(push["sent"]))
                     for column, push in row["unseen"].items()

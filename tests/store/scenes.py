@@ -18,7 +18,7 @@ from reconciler.core.contact import (
 )
 from reconciler.core.fields import COLUMNS, Value, Values
 from reconciler.core.ports import Claim, Ending, Lane, Sent, Subject, Write, Written
-from reconciler.core.step import Step
+from reconciler.core.step import Merge, Step
 
 NINE = datetime(2026, 1, 5, 9, 0, 0, 123_000, tzinfo=UTC)
 """A time of HubSpot's, to the millisecond as HubSpot has them."""
@@ -110,7 +110,7 @@ def linked(store: Store, contact_id: int, at: datetime = NINE, **values: Value) 
     create = sent(store, mine, IntentKind.CREATE, values=draft)
     store.pairs.settle([(create, answered(contact_id, at, **draft))])
     seen = loaded(store, claim, contact(contact_id, at, **draft))
-    assert not store.pairs.merge([Step(pair=seen, alive=True)])
+    assert not store.pairs.merge([Step(pair=seen, action=Merge())])
     done(store, claim)
     return uuid
 

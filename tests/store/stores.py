@@ -22,7 +22,7 @@ class RecordsAndBrakes(Records, Brakes, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
-    """A link as both implementations have it; `trouble` by code."""
+    """A link as both implementations have it; `blocks` by code."""
 
     contact: int | None
     base: Mapping[str, Value]
@@ -30,7 +30,7 @@ class LinkState:
     seen: datetime | None
     read: datetime | None
     looks: int
-    trouble: Mapping[str, str]
+    blocks: Mapping[str, str]
     unseen: Mapping[str, tuple[datetime | None, Value, tuple[Value, ...]]]
     edited: frozenset[str]
     is_detached: bool

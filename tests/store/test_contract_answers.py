@@ -20,10 +20,12 @@ from scenes import (
 )
 from stores import Store
 
-from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair, Trouble
-from reconciler.core.errors import Code, Refused
+from reconciler.core.blocks import Block, fingerprint, waiting_for
+from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair
+from reconciler.core.errors import Refused
 from reconciler.core.ports import Lane, Sent, Subject, Unanswered
-from reconciler.core.step import Absorb, Attach, Local, Step, fingerprint, waiting_for
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Absorb, Attach, Erase, Step
 
 
 def pushed(store: Store, who: CustomerId, **values: str | None) -> Sent:
@@ -105,12 +107,12 @@ def test_a_property_missing_from_the_answer_stays_open(store: Store) -> None:
 
 def test_an_answer_cures_what_it_was_about_and_the_record(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
-    why = {c: Trouble(code="refused", fingerprint=fingerprint(c, "x")) for c in ("phone", "company", "*")}
+    why = {c: Block(reason=Reason.REFUSED, fingerprint=fingerprint(c, "x")) for c in ("phone", "company", "*")}
     claim = claimed(store, ada)
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble=why)])
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks=why)])
     done(store, claim)
     store.pairs.settle([(pushed(store, ada, phone="1"), answered(1, later(5), phone="1"))])
-    assert store.links()[ada].trouble.keys() == {"company"}
+    assert store.links()[ada].blocks.keys() == {"company"}
 
 
 def test_what_hubspot_makes_of_a_value_is_no_conflict_however_often_it_is_sent(store: Store) -> None:
@@ -118,34 +120,34 @@ def test_what_hubspot_makes_of_a_value_is_no_conflict_however_often_it_is_sent(s
     store.pairs.settle([(pushed(store, ada, phone="one"), answered(1, later(5), phone="1"))])
     store.pairs.settle([(pushed(store, ada, phone="one"), answered(1, later(6), phone="1"))])
     assert not store.losers()
-    assert not store.links()[ada].trouble
+    assert not store.links()[ada].blocks
 
 
 def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1", company="A")
-    refused = Refused(code=Code.INVALID, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
     store.pairs.settle([(push, refused)])
     link = store.links()[ada]
-    assert link.trouble == {"phone": "invalid_value"}
+    assert link.blocks == {"phone": "invalid_value"}
     assert (link.base["phone"], link.seen) == ("0", NINE)
     assert not store.intents()
 
 
-@pytest.mark.parametrize("code", [Code.TAKEN, Code.GONE])
-def test_what_the_caller_resolves_is_not_parked(store: Store, code: Code) -> None:
+@pytest.mark.parametrize("reason", [Reason.TAKEN, Reason.GONE])
+def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = pushed(store, ada, email="new@x.org")
-    store.pairs.settle([(push, Refused(code=code, columns=frozenset({"email"}), holder=ContactId(2)))])
-    assert not store.links()[ada].trouble
+    store.pairs.settle([(push, Refused(reason=reason, columns=frozenset({"email"}), holder=ContactId(2)))])
+    assert not store.links()[ada].blocks
     assert not store.intents()
 
 
 def test_an_api_writes_refusal_parks_nothing(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
-    store.pairs.settle([(push, Refused(code=Code.INVALID, columns=frozenset({"phone"})))])
-    assert not store.links()[ada].trouble
+    store.pairs.settle([(push, Refused(reason=Reason.INVALID, columns=frozenset({"phone"})))])
+    assert not store.links()[ada].blocks
     assert not store.intents()
 
 
@@ -171,7 +173,7 @@ def test_an_answer_that_comes_after_the_erase_brings_nothing_back(store: Store) 
     ada = linked(store, 1, email="ada@x.org")
     push = by_api(store, pair(store, ada), {"phone": "1"})
     store.pass_time(60)
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
     store.pairs.settle([(push, answered(1, later(5), phone="1"))])
     customer = store.customer(ada)
     assert (filled(customer.stored), customer.contact_id) == ({}, None)
@@ -184,7 +186,7 @@ def test_an_answer_that_comes_after_a_merge_gives_the_loser_nothing_back(store: 
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     push = pushed(store, bob, phone="1")
     merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(3))
-    store.pairs.rearrange([Step(pair=pair(store, ada), identity=merged)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=merged)])
     store.pairs.settle([(push, answered(2, later(5), phone="1"))])
     assert store.links()[bob].contact is None
     assert store.customer(bob).contact_id is None
@@ -195,7 +197,7 @@ def test_an_answer_of_a_contact_that_the_link_has_left_does_not_show_it_again(st
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
     push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True, fenced=False)
-    store.pairs.rearrange([Step(pair=loaded(store, claim), identity=Attach(ContactId(3)))])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Attach(ContactId(3)))])
     store.pairs.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].contact == 3
     assert store.customer(ada).contact_id == 3
@@ -228,12 +230,12 @@ def test_an_archive_deletes_the_customer_and_agrees_on_that(store: Store) -> Non
 def test_an_archive_frees_the_address_for_whoever_waits(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     claim = claimed(store, ada)
-    wants = Trouble(code="address_taken", fingerprint=waiting_for("bob@x.org")[0])
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble={"email": wants})])
+    wants = Block(reason=Reason.TAKEN, fingerprint=waiting_for("bob@x.org")[0])
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={"email": wants})])
     done(store, claim)
     archive = sent(store, pair(store, bob), IntentKind.ARCHIVE, is_direct=True)
     store.pairs.settle([(archive, archived(2))])
-    assert not store.links()[ada].trouble
+    assert not store.links()[ada].blocks
     assert store.marked()[f"u:{ada}"].is_due
 
 
@@ -270,9 +272,9 @@ def test_the_syncs_own_mirror_is_no_news(store: Store) -> None:
 def test_one_answer_of_a_batch_that_cannot_be_taken_harms_no_other(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org", phone="0"), linked(store, 2, email="bob@x.org", phone="0")
     one, other = pushed(store, ada, phone="1"), pushed(store, bob, phone="1")
-    refused = Refused(code=Code.INVALID, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
     store.pairs.settle([(one, refused), (other, answered(2, later(5), phone="1"))])
-    assert store.links()[ada].trouble == {"phone": "invalid_value"}
+    assert store.links()[ada].blocks == {"phone": "invalid_value"}
     assert store.links()[bob].base["phone"] == "1"
 
 

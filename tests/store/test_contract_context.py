@@ -6,8 +6,10 @@ import pytest
 from scenes import NINE, archived, claimed, contact, done, ended_claim, later, linked, loaded, pair, sent
 from stores import Store
 
-from reconciler.core.contact import ContactId, CustomerId, IntentKind, Trouble
-from reconciler.core.step import Local, Remote, Step, fingerprint
+from reconciler.core.blocks import Block, fingerprint
+from reconciler.core.contact import ContactId, CustomerId, IntentKind
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Forget, Merge, Step
 
 
 def held(store: Store, address: str, *ours: CustomerId):  # type: ignore[no-untyped-def]
@@ -19,8 +21,8 @@ def owned(store: Store, contact_id: int, *ours: CustomerId):  # type: ignore[no-
     return found.owners.get(ContactId(contact_id))
 
 
-def parked(column: str, code: str, value: str) -> dict[str, Trouble]:
-    return {column: Trouble(code=code, fingerprint=fingerprint(column, value))}
+def parked(column: str, reason: str, value: str) -> dict[str, Block]:
+    return {column: Block(reason=Reason(reason), fingerprint=fingerprint(column, value))}
 
 
 def test_a_linked_customer_holds_his_address_however_it_is_written(store: Store) -> None:
@@ -28,7 +30,7 @@ def test_a_linked_customer_holds_his_address_however_it_is_written(store: Store)
     holder = held(store, "ada@x.org")
     assert (holder.uuid, holder.contact_id, holder.email) == (ada, 1, "ada@x.org")
     assert (holder.base_email, holder.is_alive, holder.is_placeholder) == ("ada@x.org", True, False)
-    assert (holder.is_busy, holder.is_stuck) == (False, False)
+    assert (holder.is_busy, holder.is_blocked) == (False, False)
     assert holder.created_at is not None
 
 
@@ -84,13 +86,13 @@ def test_a_pair_is_busy_for_others_and_not_for_its_own_worker(store: Store) -> N
     assert not held(store, "ada@x.org").is_busy
 
 
-@pytest.mark.parametrize(("column", "is_stuck"), [("email", True), ("*", True), ("phone", False)])
-def test_a_holder_whose_address_is_parked_is_stuck(store: Store, column: str, is_stuck: bool) -> None:
+@pytest.mark.parametrize(("column", "is_blocked"), [("email", True), ("*", True), ("phone", False)])
+def test_a_holder_whose_address_is_parked_is_blocked(store: Store, column: str, is_blocked: bool) -> None:
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada, contact(1, email="ada@x.org"))
-    store.pairs.merge([Step(pair=mine, trouble=parked(column, "invalid_value", "x"))])
-    assert held(store, "ada@x.org").is_stuck is is_stuck
-    assert owned(store, 1).is_stuck is is_stuck
+    store.pairs.merge([Step(pair=mine, blocks=parked(column, "invalid_value", "x"))])
+    assert held(store, "ada@x.org").is_blocked is is_blocked
+    assert owned(store, 1).is_blocked is is_blocked
 
 
 def test_the_owner_of_a_contact_is_known_dead_or_alive(store: Store) -> None:
@@ -144,12 +146,12 @@ def test_an_open_create_without_an_address_is_known(store: Store) -> None:
 def wants_here(store: Store, who: CustomerId, contact_id: int, address: str) -> Step:
     """A step that cannot take the address its contact has, because somebody here holds it."""
     mine = pair(store, who, contact(contact_id, later(5), email=address))
-    return Step(pair=mine, trouble=parked("email", "address_taken", address))
+    return Step(pair=mine, blocks=parked("email", "address_taken", address))
 
 
 def wants_there(store: Store, who: CustomerId, address: str) -> Step:
     """A step that pushes an address that another contact may still have."""
-    return Step(pair=pair(store, who, contact(1)), push={"email": address}, remote=Remote.UPDATE)
+    return Step(pair=pair(store, who, contact(1)), action=Merge(push={"email": address}))
 
 
 def test_the_holder_of_a_wanted_address_joins_the_batch(store: Store) -> None:
@@ -194,7 +196,7 @@ def test_a_claim_joined_is_a_claim_like_any_other(store: Store) -> None:
     (joined,) = store.pairs.join([wants_here(store, ada, 1, "bob@x.org")])
     mine = loaded(store, joined, contact(2, later(5), email="bob@x.org", phone="1"))
     other = ended_claim(store, joined, bob)
-    assert store.pairs.merge([Step(pair=mine, pull={"phone": "1"})]) == {bob}
+    assert store.pairs.merge([Step(pair=mine, action=Merge(pull={"phone": "1"}))]) == {bob}
     assert store.has(bob, "phone") is None
     done(store, other)
 
@@ -217,5 +219,5 @@ def test_a_pair_is_loaded_with_both_what_is_here_and_what_is_open(store: Store) 
 
 def test_a_claim_whose_link_is_gone_loads_nothing(store: Store) -> None:
     claim = claimed(store, 7)
-    store.pairs.rearrange([Step(pair=loaded(store, claim), local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Forget())])
     assert not store.pairs.load([claim])

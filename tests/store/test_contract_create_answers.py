@@ -16,10 +16,12 @@ from scenes import (
 )
 from stores import Store
 
-from reconciler.core.contact import CustomerId, IntentKind, Trouble
+from reconciler.core.blocks import RECORD, Block
+from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Sent
-from reconciler.core.step import RECORD, Local, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Ignore, Step
 
 
 def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
@@ -45,12 +47,12 @@ def test_what_was_entered_while_a_create_was_parked_is_looked_at(store: Store) -
     store.update(ada, phone="1")
     store.pass_time(60)
     claim = claimed(store, ada)
-    why = Trouble(code="create_outcome_unknown", fingerprint="1")
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble={RECORD: why})])
+    why = Block(reason=Reason.CREATE_UNKNOWN, fingerprint="1")
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={RECORD: why})])
     done(store, claim)
     assert not store.marked()
     store.pairs.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
-    assert store.links()[ada].trouble == {}
+    assert store.links()[ada].blocks == {}
     assert f"u:{ada}" in store.marked()
 
 
@@ -132,7 +134,7 @@ def test_who_was_erased_while_he_was_created_is_erased_with_his_customer(store: 
     ada = store.insert(email="ada@x.org")
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     ignored = claimed(store, 1)
-    store.pairs.rearrange([Step(pair=loaded(store, ignored), local=Local.IGNORE)])
+    store.pairs.rearrange([Step(pair=loaded(store, ignored), action=Ignore())])
     store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.customer(ada).is_erased
     assert store.has(ada, "email") is None

@@ -7,7 +7,7 @@ from stores import Store
 
 from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.ports import LEASE, Ending
-from reconciler.core.step import Local, Step
+from reconciler.core.step import Forget, Merge, Step
 
 
 def test_living_customers_are_found_by_their_addresses(store: Store) -> None:
@@ -68,7 +68,7 @@ def test_a_reservation_made_again_voids_the_first(store: Store) -> None:
     mine = loaded(store, old)
     (new,) = store.customer_store.reserve([kai])
     assert new.fence > old.fence
-    store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=mine, action=Forget())])
     assert kai in store.links()
 
 
@@ -104,7 +104,7 @@ def test_a_lease_that_ended_can_be_taken_over(store: Store) -> None:
     mine = loaded(store, old, contact(1, email="ada@x.org", phone="1"))
     new = ended_claim(store, old, ada)
     assert new.fence > old.fence
-    assert store.pairs.merge([Step(pair=mine, pull={"phone": "1"})]) == {ada}
+    assert store.pairs.merge([Step(pair=mine, action=Merge(pull={"phone": "1"}))]) == {ada}
 
 
 def test_a_customer_removed_at_the_desk_is_removed_as_anybody_would(store: Store) -> None:

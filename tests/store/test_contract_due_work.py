@@ -7,7 +7,7 @@ from stores import Store
 
 from reconciler.core.contact import CustomerId, IntentKind
 from reconciler.core.ports import CALL_DEADLINE, INTENT_DEADLINE, LEASE, Lane, Subject
-from reconciler.core.step import Local, Step
+from reconciler.core.step import Forget, Step
 
 
 def test_an_intent_whose_answer_never_came_is_due_work(store: Store) -> None:
@@ -42,7 +42,7 @@ def test_an_intent_of_nobody_ends(store: Store) -> None:
     (claim,) = store.customer_store.reserve([kai])
     mine = loaded(store, claim)
     sent(store, mine, IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
-    store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=mine, action=Forget())])
     store.pass_time(INTENT_DEADLINE + 1)
     due_claims(store)
     assert not store.intents()

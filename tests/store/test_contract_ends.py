@@ -9,23 +9,23 @@ from stores import Store
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Lane, Subject
-from reconciler.core.step import Absorb, Local, Step
+from reconciler.core.step import Absorb, Detach, Erase, Forget, Ignore, Step
 
 
 def absorbed(store: Store, winner: CustomerId, loser: CustomerId, survivor: int) -> None:
     merged = Absorb(winner=winner, loser=loser, contact_id=ContactId(survivor))
-    store.pairs.rearrange([Step(pair=pair(store, winner), identity=merged)])
+    store.pairs.rearrange([Step(pair=pair(store, winner), action=merged)])
 
 
 def test_a_link_of_nobody_is_forgotten(store: Store) -> None:
-    store.pairs.rearrange([Step(pair=pair(store, 7), local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=pair(store, 7), action=Forget())])
     assert not store.links()
     assert not store.aliases()
 
 
 def test_a_link_whose_customer_is_there_is_not_forgotten(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Forget())])
     assert ada in store.links()
 
 
@@ -33,7 +33,7 @@ def test_a_forgotten_link_takes_what_it_closes_with_it(store: Store) -> None:
     kai = CustomerId(uuid4())
     (claim,) = store.customer_store.reserve([kai])
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
-    store.pairs.rearrange([Step(pair=loaded(store, claim), local=Local.FORGET, closes=(create.intent,))])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Forget(), closes=(create.intent,))])
     assert not store.intents()
     assert not store.links()
 
@@ -41,7 +41,7 @@ def test_a_forgotten_link_takes_what_it_closes_with_it(store: Store) -> None:
 def test_an_erased_persons_contact_is_looked_at_no_more(store: Store) -> None:
     claim = claimed(store, 7)
     mine = loaded(store, claim, contact(7, email="kai@x.org"))
-    store.pairs.rearrange([Step(pair=mine, local=Local.IGNORE)])
+    store.pairs.rearrange([Step(pair=mine, action=Ignore())])
     done(store, claim)
     assert not store.links()
     assert store.aliases() == {7: (None, "ignored")}
@@ -52,13 +52,13 @@ def test_an_erased_persons_contact_is_looked_at_no_more(store: Store) -> None:
 
 def test_a_detached_pair_keeps_its_link(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.DETACH)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Detach())])
     link = store.links()[ada]
     assert (link.is_detached, link.contact) == (True, 1)
 
 
 def erased(store: Store, who: CustomerId) -> None:
-    store.pairs.rearrange([Step(pair=pair(store, who), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=pair(store, who), action=Erase())])
 
 
 def test_an_erase_leaves_nothing_of_the_person_but_a_tombstone(store: Store) -> None:
@@ -126,6 +126,6 @@ def test_nobody_can_be_entered_under_an_erased_address(store: Store) -> None:
 @pytest.mark.parametrize("address", ["", " "])
 def test_a_person_with_a_blank_address_is_erased(store: Store, address: str) -> None:
     ada = store.insert(email=address, firstname="Ada")
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
     assert store.customer(ada).is_erased
     assert store.has(ada, "firstname") is None

@@ -9,7 +9,7 @@ from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
 from reconciler.core.ports import DELAYS, Ending, Lane, Sent, Settled, Write
-from reconciler.core.step import Absorb, Local, Step
+from reconciler.core.step import Absorb, Erase, Merge, Step
 
 
 def two(store: Store) -> tuple[CustomerId, CustomerId]:
@@ -33,7 +33,7 @@ def put(store: Store, uuid: CustomerId, number: int, **values: str) -> Sent:
 def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
     ada, bob = two(store)
     steps = [
-        Step(pair=pair(store, uuid, contact(number, later(5), phone="1")), pull={"phone": "1"})
+        Step(pair=pair(store, uuid, contact(number, later(5), phone="1")), action=Merge(pull={"phone": "1"}))
         for uuid, number in ((ada, 1), (bob, 2))
     ]
     with store.held(ada):
@@ -125,12 +125,12 @@ def test_nobody_is_merged_or_erased_while_a_row_is_held(store: Store) -> None:
     mine = pair(store, bob)
     with store.held(ada):
         merged = Absorb(winner=bob, loser=ada, contact_id=ContactId(2))
-        assert store.pairs.rearrange([Step(pair=mine, identity=merged)]) == {bob}
+        assert store.pairs.rearrange([Step(pair=mine, action=merged)]) == {bob}
         erased = pair(store, ada)
-        assert store.pairs.rearrange([Step(pair=erased, local=Local.ERASE)]) == {ada}
+        assert store.pairs.rearrange([Step(pair=erased, action=Erase())]) == {ada}
     assert store.customer(ada).merged_into is None
     assert not store.customer(ada).is_erased
-    assert store.pairs.rearrange([Step(pair=erased, local=Local.ERASE)]) == set()
+    assert store.pairs.rearrange([Step(pair=erased, action=Erase())]) == set()
     assert store.customer(ada).is_erased
 
 
@@ -152,12 +152,12 @@ def test_whether_a_held_row_would_be_refused_shows_when_it_is_free(store: Store)
     ada, bob = two(store)
     pairs = [pair(store, uuid, contact(n, later(5), phone="7")) for n, uuid in enumerate((ada, bob), start=1)]
     writes = [Write(pair=each, kind=IntentKind.UPDATE, values={"phone": "7"}) for each in pairs]
-    steps = [Step(pair=each, pull={"phone": "7"}) for each in pairs]
+    steps = [Step(pair=each, action=Merge(pull={"phone": "7"})) for each in pairs]
     with store.forbidden("phone", "7"):
         with store.held(ada):
             assert store.customer_store.rehearse(writes).keys() == {bob}
             assert ada in store.pairs.merge(steps)
-        assert (store.links()[ada].trouble, store.links()[bob].trouble.keys()) == ({}, {"phone"})
+        assert (store.links()[ada].blocks, store.links()[bob].blocks.keys()) == ({}, {"phone"})
         assert store.customer_store.rehearse(writes).keys() == {ada, bob}
 
 

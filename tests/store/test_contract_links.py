@@ -7,18 +7,20 @@ import pytest
 from scenes import NINE, answered, archived_and_back, claimed, contact, ended_claim, later, linked, loaded, pair, sent
 from stores import Store
 
-from reconciler.core.contact import ContactId, CustomerId, IntentKind, Trouble
+from reconciler.core.blocks import Block
+from reconciler.core.contact import ContactId, CustomerId, IntentKind
 from reconciler.core.errors import Transient
-from reconciler.core.step import Absorb, Adopt, Attach, Local, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Merge, Step
 
 
 def attached(store: Store, who: CustomerId, to: int, former: CustomerId | None = None) -> None:
-    store.pairs.rearrange([Step(pair=pair(store, who), identity=Attach(ContactId(to), former))])
+    store.pairs.rearrange([Step(pair=pair(store, who), action=Attach(ContactId(to), former))])
 
 
 def absorbed(store: Store, winner: CustomerId, loser: CustomerId, survivor: int) -> None:
     merged = Absorb(winner=winner, loser=loser, contact_id=ContactId(survivor))
-    store.pairs.rearrange([Step(pair=pair(store, winner), identity=merged)])
+    store.pairs.rearrange([Step(pair=pair(store, winner), action=merged)])
 
 
 def test_a_merged_contacts_link_goes_on_with_the_survivor(store: Store) -> None:
@@ -35,7 +37,7 @@ def test_a_lost_create_is_linked_with_the_contact_it_made(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
     claim = claimed(store, ada)
     sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
-    store.pairs.rearrange([Step(pair=loaded(store, claim), identity=Attach(ContactId(1)))])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Attach(ContactId(1)))])
     link = store.links()[ada]
     assert (link.contact, link.alive) == (1, True)
     assert store.customer(ada).contact_id == 1
@@ -97,11 +99,11 @@ def test_whoever_lost_his_claim_rearranges_nothing(store: Store) -> None:
     ended_claim(store, old, ada)
     before = store.links()
     for step in (
-        Step(pair=mine, identity=Attach(ContactId(3))),
-        Step(pair=mine, identity=Absorb(winner=ada, loser=CustomerId(uuid4()), contact_id=ContactId(3))),
-        Step(pair=mine, local=Local.DETACH),
-        Step(pair=mine, local=Local.IGNORE),
-        Step(pair=mine, local=Local.ERASE),
+        Step(pair=mine, action=Attach(ContactId(3))),
+        Step(pair=mine, action=Absorb(winner=ada, loser=CustomerId(uuid4()), contact_id=ContactId(3))),
+        Step(pair=mine, action=Detach()),
+        Step(pair=mine, action=Ignore()),
+        Step(pair=mine, action=Erase()),
     ):
         store.pairs.rearrange([step])
     assert store.links() == before
@@ -112,7 +114,7 @@ def test_whoever_lost_his_claim_rearranges_nothing(store: Store) -> None:
 def test_a_customer_without_a_contact_adopts_the_one_with_his_address(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
     mine = pair(store, 7, contact(7, email="ada@x.org"))
-    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=mine, action=Adopt(owner=ada, contact_id=ContactId(7)))])
     assert store.links().keys() == {ada}
     link = store.links()[ada]
     assert (link.contact, link.alive, link.read) == (7, True, None)
@@ -125,8 +127,8 @@ def test_whoever_decided_about_a_customer_before_it_adopted_has_lost_his_claim(s
     old = pair(store, ada)
     store.pass_time(60)
     mine = pair(store, 7, contact(7, email="ada@x.org"))
-    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
-    store.pairs.rearrange([Step(pair=old, identity=Attach(ContactId(9)))])
+    store.pairs.rearrange([Step(pair=mine, action=Adopt(owner=ada, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=old, action=Attach(ContactId(9)))])
     assert store.links()[ada].contact == 7
 
 
@@ -137,7 +139,7 @@ def test_a_customer_who_cannot_adopt_leaves_the_contact_to_another_look(store: S
     if why == "deleted":
         store.remove(ada)
     mine = loaded(store, claim, contact(7, email="ada@x.org"))
-    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=mine, action=Adopt(owner=ada, contact_id=ContactId(7)))])
     assert store.links()[claim.uuid].contact == 7
     assert store.marked()["c:7"].is_due
     assert store.customer(ada).contact_id == (1 if why == "linked" else None)
@@ -148,7 +150,7 @@ def test_a_deleted_customer_adopts_what_its_open_create_made(store: Store) -> No
     sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     store.remove(ada)
     mine = pair(store, 7, contact(7, email="ada@x.org"))
-    store.pairs.rearrange([Step(pair=mine, identity=Adopt(owner=ada, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=mine, action=Adopt(owner=ada, contact_id=ContactId(7)))])
     link = store.links()[ada]
     assert (link.contact, link.alive) == (7, None)
 
@@ -157,7 +159,7 @@ def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_writ
     ada, bob = store.insert(email="ada@x.org"), store.insert(email="bob@x.org")
     mine = pair(store, ada, contact(7, email="ada@x.org"))
     store.delete(ada)
-    store.pairs.rearrange([Step(pair=mine, identity=Attach(ContactId(7)))])
+    store.pairs.rearrange([Step(pair=mine, action=Attach(ContactId(7)))])
     store.pass_time(60)
     known = replace(pair(store, 7), customer=mine.customer)
     write = sent(store, known, values={"phone": "1"}, is_direct=True)
@@ -165,7 +167,7 @@ def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_writ
     assert store.links()[ada].unseen
     store.pass_time(60)
     gone = pair(store, 7, contact(7, email="bob@x.org"))
-    store.pairs.rearrange([Step(pair=gone, identity=Adopt(owner=bob, contact_id=ContactId(7)))])
+    store.pairs.rearrange([Step(pair=gone, action=Adopt(owner=bob, contact_id=ContactId(7)))])
     assert {uuid: link.contact for uuid, link in store.links().items()} == {bob: 7}
 
 
@@ -224,10 +226,10 @@ def test_a_former_contact_of_the_loser_stays_one(store: Store) -> None:
 def test_nobody_is_merged_with_whoever_was_erased_meanwhile(store: Store, is_winner: bool) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     mine = pair(store, bob)
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
     winner, loser = (bob, ada) if is_winner else (ada, bob)
     merged = Absorb(winner=winner, loser=loser, contact_id=ContactId(1))
-    store.pairs.rearrange([Step(pair=mine, identity=merged)])
+    store.pairs.rearrange([Step(pair=mine, action=merged)])
     assert store.links()[bob].contact == 2
     assert store.links().keys() == {bob}
     assert store.aliases() == {1: (None, "ignored")}
@@ -238,10 +240,10 @@ def test_nobody_is_merged_with_whoever_was_erased_meanwhile(store: Store, is_win
 def test_a_survivor_that_was_an_erased_persons_is_nobodys(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     mine = pair(store, bob)
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
     assert claimed(store, ada).uuid == ada
     merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(1))
-    store.pairs.rearrange([Step(pair=mine, identity=merged)])
+    store.pairs.rearrange([Step(pair=mine, action=merged)])
     assert (store.links()[ada].contact, store.links()[bob].contact) == (None, 2)
     assert store.aliases() == {1: (None, "ignored")}
     assert not store.customer(bob).is_deleted
@@ -251,8 +253,8 @@ def test_a_survivor_that_was_erased_meanwhile_makes_no_alias_of_the_contact_that
     """An alias hides a contact from poll and sweep."""
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     mine = pair(store, bob)
-    store.pairs.rearrange([Step(pair=pair(store, ada), local=Local.ERASE)])
-    store.pairs.rearrange([Step(pair=mine, identity=Attach(ContactId(1)))])
+    store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
+    store.pairs.rearrange([Step(pair=mine, action=Attach(ContactId(1)))])
     assert store.links()[bob].contact == 2
     assert store.aliases() == {1: (None, "ignored")}
 
@@ -263,7 +265,7 @@ def test_a_claim_of_a_customer_whose_contact_was_handed_over_is_void(store: Stor
     old = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
     kai = store.insert(email="ada@x.org")
     attached(store, kai, 1, former=ada)
-    assert store.pairs.merge([Step(pair=old, agree={"phone": "1"})]) == {ada}
+    assert store.pairs.merge([Step(pair=old, action=Merge(agree={"phone": "1"}))]) == {ada}
     assert store.links()[ada].base == {}
 
 
@@ -277,17 +279,17 @@ def test_a_link_that_got_a_contact_meanwhile_is_not_forgotten(store: Store) -> N
     mine = pair(store, kai)
     with store.forbidden("phone", "7"):
         store.pairs.settle([(create, answered(1, later(5), **values))])
-    store.pairs.rearrange([Step(pair=mine, local=Local.FORGET)])
+    store.pairs.rearrange([Step(pair=mine, action=Forget())])
     assert store.links()[kai].contact == 1
 
 
 def test_the_loser_of_a_merge_has_nothing_parked_any_more(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     mine = pair(store, bob, contact(2, email="bob@x.org"))
-    why = Trouble(code="invalid_option", fingerprint="f")
-    store.pairs.merge([Step(pair=mine, trouble={"lifecyclestage": why})])
+    why = Block(reason=Reason.INVALID, fingerprint="f")
+    store.pairs.merge([Step(pair=mine, blocks={"lifecyclestage": why})])
     absorbed(store, ada, bob, 3)
-    assert store.links()[bob].trouble == {}
+    assert store.links()[bob].blocks == {}
 
 
 def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
@@ -316,7 +318,7 @@ def test_the_workers_of_both_sides_of_a_merge_have_lost_their_claims(store: Stor
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     late = pair(store, bob, contact(2, later(5), email="bob@x.org", phone="1"))
     absorbed(store, ada, bob, 3)
-    assert store.pairs.merge([Step(pair=late, pull={"phone": "1"})]) == {bob}
+    assert store.pairs.merge([Step(pair=late, action=Merge(pull={"phone": "1"}))]) == {bob}
     assert store.has(bob, "phone") is None
     assert not store.links()[ada].is_leased
     assert not store.links()[bob].is_leased
@@ -328,7 +330,7 @@ def test_a_survivor_that_a_third_one_links_is_not_taken_from_him(store: Store) -
     mine = pair(store, ada)
     merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(3))
     with pytest.raises(Transient):
-        store.pairs.rearrange([Step(pair=mine, identity=merged)])
+        store.pairs.rearrange([Step(pair=mine, action=merged)])
     after = store.links()
     assert [after[each].contact for each in (ada, bob, cid)] == [before[each].contact for each in (ada, bob, cid)]
     assert not store.customer(bob).is_deleted

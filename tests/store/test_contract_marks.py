@@ -7,7 +7,7 @@ from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.ports import ATTEMPTS, LEASE, Ending, Lane, Subject
-from reconciler.core.step import Absorb, Attach, Local, Step
+from reconciler.core.step import Absorb, Attach, Ignore, Step
 
 HUNDRED = range(100, 200)
 
@@ -120,14 +120,14 @@ def test_a_mark_about_nobody_goes_away(store: Store) -> None:
 def test_a_merged_away_contact_leads_to_the_survivors_pair(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    store.pairs.rearrange([Step(pair=loaded(store, claim), identity=Attach(ContactId(3)))])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Attach(ContactId(3)))])
     done(store, claim)
     assert claimed(store, 1).uuid == ada
 
 
 def test_an_erased_persons_contact_leads_nowhere(store: Store) -> None:
     claim = claimed(store, 7)
-    store.pairs.rearrange([Step(pair=loaded(store, claim, contact(7)), local=Local.IGNORE)])
+    store.pairs.rearrange([Step(pair=loaded(store, claim, contact(7)), action=Ignore())])
     done(store, claim)
     assert store.aliases() == {7: (None, "ignored")}
     store.marks.mark([Subject.contact(7)], lane=Lane.FRESH)
@@ -209,7 +209,7 @@ def test_a_record_is_parked_when_its_attempts_are_spent(store: Store) -> None:
     for _ in range(ATTEMPTS):
         store.marks.finish([Ending(claim=claimed(store, ada), again=0.0, spend=True)])
     assert not store.marked()
-    assert store.links()[ada].trouble == {"*": "attempts_exhausted"}
+    assert store.links()[ada].blocks == {"*": "attempts_exhausted"}
 
 
 def test_editing_a_record_unparks_it(store: Store) -> None:
@@ -219,7 +219,7 @@ def test_editing_a_record_unparks_it(store: Store) -> None:
     store.update(ada, phone="2")
     (claim,) = due_claims(store)
     assert claim.uuid == ada
-    assert not store.links()[ada].trouble
+    assert not store.links()[ada].blocks
 
 
 def test_claims_whose_worker_did_not_come_back_count_as_attempts(store: Store) -> None:
@@ -247,6 +247,6 @@ def test_a_mark_of_a_merges_loser_leads_to_the_winner(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     claim = claimed(store, ada)
     merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(3))
-    store.pairs.rearrange([Step(pair=loaded(store, claim), identity=merged)])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=merged)])
     store.update(bob, phone="9")
     assert {claim.uuid for claim in due_claims(store)} == {ada}

@@ -6,10 +6,12 @@ import pytest
 from scenes import NINE, answered, archived, claimed, contact, done, due_claims, later, linked, loaded, pair, sent
 from stores import Store
 
+from reconciler.core.blocks import Block, fingerprint, waiting_for
 from reconciler.core.brake import Danger, Limit, Need
-from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Trouble
+from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind
 from reconciler.core.ports import ATTEMPTS, Ending, Lane, Subject
-from reconciler.core.step import Local, Step, fingerprint, waiting_for
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Delete, Detach, Step
 
 FIRST, LAST = CustomerId(UUID(int=0)), CustomerId(UUID(int=2**128 - 1))
 
@@ -124,7 +126,7 @@ def test_an_older_page_is_no_news(store: Store) -> None:
 def test_a_contact_that_lives_although_it_was_agreed_dead_is_news(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada, contact(1, email="ada@x.org"))
-    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    store.pairs.merge([Step(pair=mine, action=Delete())])
     assert met(store, contact(1, NINE)) == {1}
 
 
@@ -157,7 +159,7 @@ def test_contacts_that_were_agreed_dead_are_not_missed(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
     mine = loaded(store, claim, contact(1, email="ada@x.org"))
-    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    store.pairs.merge([Step(pair=mine, action=Delete())])
     done(store, claim)
     assert store.records.miss(after=0, upto=100, met=[], lane=Lane.AUDIT) == 0
 
@@ -201,8 +203,8 @@ def test_whoever_is_parked_without_a_contact_waits_for_an_edit(store: Store) -> 
 def test_whoever_waits_for_an_address_is_looked_at_at_each_sweep(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    why = Trouble(code="address_taken", fingerprint=waiting_for("bob@x.org")[0])
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble={"email": why})])
+    why = Block(reason=Reason.TAKEN, fingerprint=waiting_for("bob@x.org")[0])
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={"email": why})])
     done(store, claim)
     assert drifted(store) == {f"u:{ada}"}
 
@@ -210,9 +212,9 @@ def test_whoever_waits_for_an_address_is_looked_at_at_each_sweep(store: Store) -
 def test_a_detached_pair_is_left_alone_by_the_sweep(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    why = Trouble(code="address_taken", fingerprint=waiting_for("bob@x.org")[0])
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble={"email": why})])
-    store.pairs.rearrange([Step(pair=loaded(store, claim), local=Local.DETACH)])
+    why = Block(reason=Reason.TAKEN, fingerprint=waiting_for("bob@x.org")[0])
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={"email": why})])
+    store.pairs.rearrange([Step(pair=loaded(store, claim), action=Detach())])
     done(store, claim)
     store.update(ada, phone="1")
     assert not drifted(store)
@@ -240,7 +242,7 @@ def test_only_living_linked_contacts_are_counted(store: Store) -> None:
     store.insert(email="cid@x.org")
     claimed(store, 7)
     mine = pair(store, bob, contact(2, email="bob@x.org"))
-    store.pairs.merge([Step(pair=mine, local=Local.DELETE, alive=False)])
+    store.pairs.merge([Step(pair=mine, action=Delete())])
     assert store.records.linked() == 1
 
 
@@ -293,8 +295,8 @@ def test_the_brakes_hour_rolls_on(store: Store) -> None:
 def test_a_page_met_twice_marks_once(store: Store, column: str) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    why = Trouble(code="duplicate", fingerprint=fingerprint(column, "bob@x.org"))
-    store.pairs.merge([Step(pair=loaded(store, claim), trouble={column: why})])
+    why = Block(reason=Reason.DUPLICATE, fingerprint=fingerprint(column, "bob@x.org"))
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={column: why})])
     done(store, claim)
     assert met(store, contact(1, later(5))) == met(store, contact(1, later(5))) == {1}
     assert store.marked().keys() == {"c:1"}

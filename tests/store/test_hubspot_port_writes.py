@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from remotes import NOBODY, Opened, Remote, alive, refused, written
 
-from reconciler.core.errors import Code, Transient
+from reconciler.core.errors import Transient
 from reconciler.core.ports import Unanswered
+from reconciler.core.reasons import Reason
 
 
 def test_a_create_answers_each_draft_in_order(remote: Remote) -> None:
@@ -29,7 +30,7 @@ def test_a_taken_address_is_refused_alone(opened: Opened, form: str) -> None:
     remote = opened(create_conflict=form)
     ada = remote.person("ada@x.org")
     taken, made = remote.create({"email": "ada@x.org"}, {"email": "bob@x.org"})
-    assert refused(taken).code is Code.TAKEN
+    assert refused(taken).reason is Reason.TAKEN
     assert refused(taken).holder == ada
     assert written(made).values["email"] == "bob@x.org"
 
@@ -38,19 +39,19 @@ def test_an_address_that_is_anothers_second_one_is_taken(remote: Remote) -> None
     ada = remote.person("ada@x.org")
     remote.portal.add_address(ada, "second@x.org")
     (answer,) = remote.create({"email": "second@x.org"})
-    assert refused(answer).code is Code.TAKEN
+    assert refused(answer).reason is Reason.TAKEN
     assert refused(answer).holder in (None, ada)
 
 
 def test_of_two_drafts_with_one_address_one_is_created(remote: Remote) -> None:
     one, other = remote.create({"email": "ada@x.org", "phone": "1"}, {"email": "ada@x.org", "phone": "2"})
     assert written(one).values["phone"] == "1"
-    assert refused(other).code is Code.TAKEN
+    assert refused(other).reason is Reason.TAKEN
 
 
 def test_a_bad_value_is_refused_alone_and_named(remote: Remote) -> None:
     bad, made = remote.create({"email": "ada@x.org", "lifecyclestage": "nonsense"}, {"email": "bob@x.org"})
-    assert refused(bad).code is Code.INVALID
+    assert refused(bad).reason is Reason.INVALID
     assert refused(bad).columns == {"lifecyclestage"}
     assert alive(remote, written(made).id)
 
@@ -58,7 +59,7 @@ def test_a_bad_value_is_refused_alone_and_named(remote: Remote) -> None:
 def test_an_erased_persons_address_is_blocked(remote: Remote) -> None:
     remote.portal.erase(remote.person("ada@x.org"))
     (answer,) = remote.create({"email": "ada@x.org"})
-    assert refused(answer).code is Code.BLOCKED
+    assert refused(answer).reason is Reason.ADDRESS_BLOCKED
 
 
 def test_an_update_answers_what_was_sent_and_the_stage(remote: Remote) -> None:
@@ -83,8 +84,8 @@ def test_an_update_of_what_is_not_alive_says_so(remote: Remote) -> None:
     remote.portal.delete(bob)
     here, binned, nobody = remote.port.update([(each, {"phone": "1"}) for each in (ada, bob, NOBODY)])
     assert written(here).id == ada
-    assert refused(binned).code is Code.GONE
-    assert refused(nobody).code is Code.GONE
+    assert refused(binned).reason is Reason.GONE
+    assert refused(nobody).reason is Reason.GONE
 
 
 def test_an_update_of_a_merged_away_id_is_left_out(remote: Remote) -> None:
@@ -102,7 +103,7 @@ def test_one_bad_update_harms_no_other(remote: Remote) -> None:
     people = [remote.person(f"p{n}@x.org") for n in range(7)]
     edits = [(each, {"phone": "1"} if n != 4 else {"lifecyclestage": "nonsense"}) for n, each in enumerate(people)]
     answers = remote.port.update(edits)
-    assert refused(answers[4]).code is Code.INVALID
+    assert refused(answers[4]).reason is Reason.INVALID
     assert refused(answers[4]).columns == {"lifecyclestage"}
     assert [written(answer).id for n, answer in enumerate(answers) if n != 4] == [*people[:4], *people[5:]]
 
@@ -112,7 +113,7 @@ def test_an_address_that_another_has_cannot_be_taken(opened: Opened, form: str) 
     remote = opened(update_conflict=form)
     ada, bob = remote.person("ada@x.org"), remote.person("bob@x.org")
     (answer,) = remote.port.update([(bob, {"email": "ada@x.org", "phone": "1"})])
-    assert refused(answer).code is Code.TAKEN
+    assert refused(answer).reason is Reason.TAKEN
     assert refused(answer).holder in (None, ada)
     contact = remote.read(bob)
     assert contact is not None
@@ -152,7 +153,7 @@ def test_purging_leaves_nothing_and_again_is_no_error(remote: Remote) -> None:
         remote.port.purge(ada)
         assert remote.read(ada) is None
     (answer,) = remote.create({"email": "ada@x.org"})
-    assert refused(answer).code is Code.BLOCKED
+    assert refused(answer).reason is Reason.ADDRESS_BLOCKED
 
 
 def test_nothing_is_sent_after_its_time(remote: Remote) -> None:

@@ -88,7 +88,7 @@ def test_another_role_does_not_escape_by_calling_itself_the_sync(world: World, r
 @pytest.mark.parametrize(
     "statement",
     [
-        "select value from sync.secret",
+        "select value from sync.setting",
         "select sync.hash_of('kai@example.com')",
         "select sync.erase(gen_random_uuid())",
         "select sync.forget_tombstone('kai@example.com')",
@@ -106,7 +106,7 @@ def test_the_salt_is_nobodys_even_where_the_schema_may_be_read(world: World, rol
     world.sql(f"grant execute on function sync.retry(text) to {role}")
     world.sql_file("schema.sql")
     assert app.execute("select count(*) from sync.tombstone").fetchone() == (0,)
-    for statement in ("select value from sync.secret", "select sync.hash_of('kai@example.com')"):
+    for statement in ("select value from sync.setting", "select sync.hash_of('kai@example.com')"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             app.execute(statement)
 

@@ -59,7 +59,28 @@ def test_a_released_database_is_upgraded_in_place_with_its_data(empty: str) -> N
     before = rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")
     install(empty, SCHEMA)
     assert (rows(empty, "select * from customer"), rows(empty, "select uuid, contact, base from sync.link")) == before
-    assert rows(empty, "select count(*) from sync.secret where name = 'salt'") == [(1,)]
+    assert rows(empty, "select count(*) from sync.setting where name = 'salt'") == [(1,)]
+
+
+def test_what_did_not_move_is_blocked_for_the_same_reason(empty: str) -> None:
+    rows(
+        empty,
+        RELEASED,
+        "insert into customer (email) values ('kai@example.com')",
+        "select sync.fold()",
+        """update sync.link set trouble = '{"phone": {"code": "invalid_value", "fingerprint": "f"}}'""",
+        "insert into sync.mapping (name, code) values ('website', 'forbidden_property')",
+    )
+    for _ in range(2):
+        install(empty, SCHEMA)
+    assert rows(empty, "select blocks from sync.link") == [
+        ({"phone": {"reason": "invalid_value", "fingerprint": "f"}},)
+    ]
+    parked = rows(empty, "select property, code, fault, wake from sync.parked order by property")
+    assert parked == [
+        ("phone", "invalid_value", "record", "value"),
+        ("website", "forbidden_property", "hubspot", "schema"),
+    ]
 
 
 def test_a_salt_that_was_there_stays(empty: str) -> None:

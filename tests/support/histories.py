@@ -69,9 +69,9 @@ def lost(world: World) -> set[tuple[str, Any]]:
     return {(name, loser) for name, _, _, loser in conflicts(world)}
 
 
-def trouble(world: World, uuid: Any) -> dict[str, str]:
+def blocks(world: World, uuid: Any) -> dict[str, str]:
     """Why columns (or, under *, the record) do not move."""
-    return {name: why["code"] for name, why in link(world, uuid)["trouble"].items()}
+    return {name: why["reason"] for name, why in link(world, uuid)["blocks"].items()}
 
 
 def count(world: World, what: str) -> int:

@@ -60,7 +60,7 @@ class ApiInProcess:
 
     def state(self) -> tuple[Any, ...]:
         """Everything that a refused request must leave as it was."""
-        links = "(select uuid, contact, base, alive, trouble from sync.link)"
+        links = "(select uuid, contact, base, alive, blocks from sync.link)"
         tables = ("customer", links, "sync.intent", "sync.dirty", "sync.tombstone")
         rows = [self.world.sql(f"select to_jsonb(t) as row from {table} t order by 1") for table in tables]
         return (self.world.portal.revision, rows)

@@ -174,17 +174,17 @@ def test_a_listing_of_no_properties_holds_none_back(ten: World, body: object) ->
     ten.portal.faults.add(action="status", status=200, body=body, path_contains="/properties/", times=None)
     with pytest.raises(Unavailable):
         check_properties(ten.parts)
-    assert count(ten, "sync.mapping") == 0
+    assert count(ten, "sync.suspended") == 0
 
 
 def test_a_token_of_another_account_deletes_nobody(ten: World) -> None:
     """There, none of our contacts exists, and HubSpot says so in its own form."""
     with World.open(ten.dsn, ten.parts.database) as other:
-        other.sql("update sync.secret set value = '1' where name = 'portal'")
+        other.sql("update sync.setting set value = '1' where name = 'portal'")
         other.event(*[contact.id for contact in ten.portal.contacts])
         other.parts.reconciler.drain()
         assert count(ten, "customer where deletedat is null") == 10
-        other.sql("update sync.secret set value = %s where name = 'portal'", str(ten.portal.settings.portal_id))
+        other.sql("update sync.setting set value = %s where name = 'portal'", str(ten.portal.settings.portal_id))
     ten.quiet()
     ten.assert_equal()
 
@@ -313,7 +313,7 @@ def test_rows_that_this_role_may_not_see_are_not_deleted(narrow: World) -> None:
     narrow.parts.sweep.run()
     assert len(narrow.portal.contacts) == 10
     assert count(narrow, "sync.mark where attempts > 0 or delays > 0") == 0
-    assert count(narrow, "sync.link where trouble <> '{}'") == 0
+    assert count(narrow, "sync.link where blocks <> '{}'") == 0
     assert narrow.portal.calls.total - calls < 10
     shown = {row["cause"] for row in narrow.parts.database.rows("causes")}
     assert shown == {"rows_hidden"}

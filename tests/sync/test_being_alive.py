@@ -10,6 +10,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     calls,
     change,
     count,
@@ -20,7 +21,6 @@ from histories import (
     person,
     row,
     there,
-    trouble,
 )
 from world import World
 
@@ -242,13 +242,13 @@ def test_a_create_that_was_accepted_and_refused_later_keeps_its_value_and_shows_
     assert caller.post(body, prefer="respond-async")[0] == 202
     world.quiet()
     (uuid,) = [each["uuid"] for each in world.sql("select uuid from customer")]
-    assert trouble(world, uuid) == {"lifecyclestage": "invalid_value"}
+    assert blocks(world, uuid) == {"lifecyclestage": "invalid_value"}
     assert row(world, uuid)["lifecyclestage"] == "no such stage"
     assert len(world.portal.contacts) == 1
     assert world.sql("select property from sync.parked") == [{"property": "lifecyclestage"}]
     assert caller.put("kai@example.com", {"lifecyclestage": "customer"})[0] == 200
     world.quiet()
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     world.assert_equal()
     world.assert_fixpoint()
 

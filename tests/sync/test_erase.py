@@ -7,6 +7,7 @@ from histories import (
     Caller,
     Person,
     assert_erased,
+    blocks,
     change,
     count,
     during,
@@ -17,7 +18,6 @@ from histories import (
     person,
     row,
     traces,
-    trouble,
     worker,
 )
 from psycopg.errors import CheckViolation
@@ -84,7 +84,7 @@ def test_a_contact_that_is_gone_without_a_privacy_deletion_is_parked_and_never_m
     world.quiet()
     assert row(world, uuid)["deletedat"] is not None
     assert row(world, uuid)["erasedat"] is None
-    assert trouble(world, uuid) == {"*": "contact_gone"}
+    assert blocks(world, uuid) == {"*": "contact_gone"}
     world.event(contact)
     world.quiet()
     world.sweep()
@@ -114,7 +114,7 @@ def test_a_create_whose_contact_turned_out_to_be_an_erased_persons_is_made_anew(
     world.quiet()
     contact = world.contact("mia@example.com")
     assert contact is not None
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     assert row(world, uuid)["contactid"] == link(world, uuid)["contact"] == int(contact["id"])
 
 
@@ -129,7 +129,7 @@ def test_a_contact_merged_into_an_erased_persons_is_not_shown_as_that(world: Wor
     world.quiet()
     world.event(contact)
     world.quiet()
-    assert trouble(world, uuid) == {"*": "erased_subject"}
+    assert blocks(world, uuid) == {"*": "erased_subject"}
     assert row(world, uuid)["contactid"] == link(world, uuid)["contact"] == contact
 
 
@@ -340,5 +340,5 @@ TABLES = (
     "sync.history",
     "sync.conflict",
     "sync.tombstone",
-    "sync.secret",
+    "sync.setting",
 )

@@ -46,7 +46,7 @@ TABLES = (
     "sync.history",
     "sync.conflict",
     "sync.tombstone",
-    "sync.secret",
+    "sync.setting",
 )
 
 

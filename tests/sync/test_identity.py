@@ -6,6 +6,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     change,
     count,
     expire,
@@ -17,7 +18,6 @@ from histories import (
     row,
     settle,
     there,
-    trouble,
     worker,
 )
 from world import World
@@ -151,8 +151,8 @@ def test_two_customers_and_one_contact_park_the_address_and_nothing_else(world: 
     world.event(contact)
     change(world, uuid, phone="here")
     world.quiet()
-    assert trouble(world, uuid)["email"] == "address_taken"
-    assert "email" in trouble(world, uwe)
+    assert blocks(world, uuid)["email"] == "address_taken"
+    assert "email" in blocks(world, uwe)
     assert (row(world, uuid)["email"], row(world, uuid)["company"]) == ("kai@example.com", "there")
     assert there(world, contact, "phone") == "here"
     assert len(world.portal.contacts) == 1
@@ -172,7 +172,7 @@ def test_a_customer_whose_address_is_a_secondary_one_of_a_linked_contact_is_park
     world.quiet()
     uwe = world.insert(email="uwe@example.com", firstname="Uwe")
     world.quiet()
-    assert trouble(world, uwe) == {"email": "address_taken"}
+    assert blocks(world, uwe) == {"email": "address_taken"}
     assert link(world, uwe)["contact"] is None
     assert len(world.portal.contacts) == 1
     world.assert_fixpoint()

@@ -7,6 +7,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     calls,
     change,
     conflicts,
@@ -20,13 +21,12 @@ from histories import (
     row,
     settle,
     there,
-    trouble,
     worker,
 )
 from world import World
 
-from reconciler.core.errors import Code
 from reconciler.core.ports import Ending, Lane, Subject
+from reconciler.core.reasons import Reason
 
 
 @pytest.mark.parametrize("finder", ["poll", "sweep"])
@@ -73,7 +73,7 @@ def test_a_customer_without_an_address_is_never_created_twice(world: World) -> N
     settle(world)
     world.sweep()
     assert len(world.portal.contacts) == 1
-    assert trouble(world, uuid) == {"*": "create_outcome_unknown"}
+    assert blocks(world, uuid) == {"*": "create_outcome_unknown"}
     world.event(*[contact.id for contact in world.portal.contacts])
     world.quiet()
     assert len(world.portal.contacts) == 1
@@ -89,7 +89,7 @@ def test_a_customer_without_an_address_who_comes_back_is_not_created_twice_eithe
     change(world, uuid, deletedat=None)
     settle(world)
     assert len(world.portal.contacts) == 1
-    assert trouble(world, uuid) == {"*": "create_outcome_unknown"}
+    assert blocks(world, uuid) == {"*": "create_outcome_unknown"}
 
 
 def test_an_api_write_does_not_create_a_customer_again_who_may_have_a_contact(world: World, caller: Caller) -> None:
@@ -279,7 +279,7 @@ def test_a_value_that_each_side_turns_into_its_own_form_is_parked(world: World, 
     change(world, uuid, phone="5", company="b")
     world.quiet()
     world.sweep()
-    assert trouble(world, uuid) == {"phone": "coerced"}
+    assert blocks(world, uuid) == {"phone": "coerced"}
     assert there(world, link(world, uuid)["contact"], "company") == "b"
     world.portal.calls.clear()
     world.sweep()
@@ -290,7 +290,7 @@ def test_a_value_that_each_side_turns_into_its_own_form_is_parked(world: World, 
 def waiting(world: World) -> list[Person]:
     """People whose phone waits, for HubSpot lets nobody write it."""
     people = [person(world, email=f"p{n}@example.com") for n in range(5)]
-    world.parts.pairs.suspend(["phone"], Code.FORBIDDEN)
+    world.parts.pairs.suspend(["phone"], Reason.FORBIDDEN)
     world.sql("update customer set phone = '1'")
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in people] == [None] * 5
@@ -306,7 +306,7 @@ def test_pairs_that_waited_for_a_property_are_woken_in_portions(world: World, wa
     # Whoever drains next goes on.
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in waiting] == ["1"] * 5
-    assert count(world, "sync.mapping") == 0
+    assert count(world, "sync.suspended") == 0
     world.assert_fixpoint()
 
 
@@ -315,7 +315,7 @@ def test_a_property_that_is_gone_again_while_pairs_are_woken_waits_as_before(
 ) -> None:
     world.parts.pairs.resume(["phone"])
     world.sql("select sync.wake(2)")
-    world.parts.pairs.suspend(["phone"], Code.FORBIDDEN)
+    world.parts.pairs.suspend(["phone"], Reason.FORBIDDEN)
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in waiting] == [None] * 5
     world.parts.pairs.resume(["phone"])
@@ -328,7 +328,7 @@ def test_a_parked_value_is_not_sent_again_until_it_changes(world: World, kai: Pe
     uuid, contact = kai
     change(world, uuid, lifecyclestage="no such stage", company="b")
     world.quiet()
-    assert trouble(world, uuid) == {"lifecyclestage": "invalid_value"}
+    assert blocks(world, uuid) == {"lifecyclestage": "invalid_value"}
     assert there(world, contact, "company") == "b"
     assert row(world, uuid)["lifecyclestage"] == "no such stage"
     world.portal.calls.clear()
@@ -342,10 +342,10 @@ def test_a_parked_value_is_not_sent_again_until_it_changes(world: World, kai: Pe
     change(world, uuid, phone="1")
     world.quiet()
     assert there(world, contact, "phone") == "1"
-    assert trouble(world, uuid) == {"lifecyclestage": "invalid_value"}
+    assert blocks(world, uuid) == {"lifecyclestage": "invalid_value"}
     change(world, uuid, lifecyclestage="customer")
     world.quiet()
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     assert there(world, contact, "lifecyclestage") == "customer"
     world.assert_equal()
     world.assert_fixpoint()
@@ -354,7 +354,7 @@ def test_a_parked_value_is_not_sent_again_until_it_changes(world: World, kai: Pe
 def test_a_parked_create_is_not_sent_again_until_it_changes(world: World) -> None:
     uuid = world.insert(email="not an address", firstname="Kai")
     world.quiet()
-    assert trouble(world, uuid) == {"email": "invalid_value"}
+    assert blocks(world, uuid) == {"email": "invalid_value"}
     world.portal.calls.clear()
     world.sql("select sync.mark(array_agg('u:' || uuid), 1) from customer")
     world.quiet()
@@ -362,7 +362,7 @@ def test_a_parked_create_is_not_sent_again_until_it_changes(world: World) -> Non
     assert calls(world, CREATE) == 0
     change(world, uuid, email="kai@example.com")
     world.quiet()
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     world.assert_equal()
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from histories import UPDATE, Caller, Person, calls, change, lost, person, row, there, trouble
+from histories import UPDATE, Caller, Person, blocks, calls, change, lost, person, row, there
 from world import World
 
 RAW = {"phone": "(555) 555-5555", "company": " Acme "}
@@ -20,7 +20,7 @@ def _assert_form(world: World, kai: Person, form: dict[str, Any] = FORM) -> None
     assert {name: row(world, kai[0])[name] for name in form} == form
     assert {name: there(world, kai[1], name) for name in form} == form
     assert world.sql("select * from sync.conflicts") == []
-    assert trouble(world, kai[0]) == {}
+    assert blocks(world, kai[0]) == {}
     world.assert_equal()
     world.assert_fixpoint()
 
@@ -93,7 +93,7 @@ def test_a_row_that_takes_the_form_and_turns_it_back_is_parked_at_once(world: Wo
     world.sql("create trigger zz before update on customer for each row execute function turn_back()")
     change(world, kai[0], company="Acme")
     world.quiet()
-    assert trouble(world, kai[0]) == {"company": "coerced"}
+    assert blocks(world, kai[0]) == {"company": "coerced"}
     world.portal.calls.clear()
     world.sweep()
     assert calls(world, UPDATE) == 0

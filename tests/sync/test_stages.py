@@ -5,6 +5,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     calls,
     change,
     conflicts,
@@ -15,7 +16,6 @@ from histories import (
     row,
     settle,
     there,
-    trouble,
     worker,
 )
 from world import World
@@ -109,7 +109,7 @@ def test_a_put_of_an_impossible_stage_changes_nothing(world: World, kai: Person)
     assert status == 400
     assert body["message"].startswith("HubSpot API Error (400): ")
     world.quiet()
-    assert trouble(world, kai[0]) == {}
+    assert blocks(world, kai[0]) == {}
     assert there(world, kai[1], "company") == "a"
     _assert_stage(world, kai, "customer")
 

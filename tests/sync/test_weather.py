@@ -7,6 +7,7 @@ from histories import (
     READ,
     UPDATE,
     Person,
+    blocks,
     calls,
     change,
     conflicts,
@@ -19,7 +20,6 @@ from histories import (
     row,
     settle,
     there,
-    trouble,
 )
 from world import World, until
 
@@ -43,7 +43,7 @@ def test_a_token_that_is_refused_spends_no_records_attempts(world: World, kai: P
     token = world.sandbox.token
     world.portal.set(access_token="another")
     _bring_forward(world, 12)
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     assert world.sql("select attempts, crashes from sync.mark") == [{"attempts": 0, "crashes": 0}]
     world.portal.set(access_token=token)
     world.quiet()
@@ -60,7 +60,7 @@ def test_a_hubspot_in_bad_weather_spends_no_records_attempts(
     change(world, uuid, company="b")
     world.portal.faults.add(**{"action": "status", **fault}, path_contains=path, times=4)
     _bring_forward(world, 4)
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     world.portal.faults.clear()
     settle(world)
     assert there(world, contact, "company") == "b"
@@ -73,7 +73,7 @@ def test_a_spent_day_spends_no_records_attempts(world: World, kai: Person) -> No
     change(world, uuid, company="b")
     world.portal.faults.add(action="429", policy="DAILY", path_contains=READ)
     world.parts.reconciler.drain()
-    assert trouble(world, uuid) == {}
+    assert blocks(world, uuid) == {}
     assert world.sql("select attempts, crashes from sync.mark") == [{"attempts": 0, "crashes": 0}]
     world.sql("update sync.slot set at = '-infinity'")
     world.quiet()
@@ -252,7 +252,7 @@ def test_one_row_that_cannot_be_written_does_not_undo_the_rest_of_its_batch(worl
     assert [row(world, uuid)["company"] for uuid, _ in people] == ["there"] * 3
     assert row(world, kai[0])["company"] == "there"
     world.quiet()
-    assert trouble(world, kai[0]) == {"email": "address_taken"}
+    assert blocks(world, kai[0]) == {"email": "address_taken"}
 
 
 def test_an_import_is_read_once_and_not_at_every_poll(dsn: str, database: Database) -> None:

@@ -7,6 +7,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     calls,
     change,
     conflicts,
@@ -22,7 +23,6 @@ from histories import (
     settle,
     there,
     traces,
-    trouble,
     worker,
 )
 from world import World
@@ -152,7 +152,7 @@ def test_an_address_that_an_unknown_contact_has_is_parked_and_everything_else_go
     world.sweep()
     assert there(world, contact, "phone") == "1"
     assert (there(world, contact, "email"), there(world, other.id, "email")) == ("kai@example.com", "uwe@example.com")
-    assert trouble(world, uuid) == {"email": "address_taken"}
+    assert blocks(world, uuid) == {"email": "address_taken"}
     world.assert_fixpoint()
     world.portal.edit(other.id, {"email": "vera@example.com"})
     world.event(other.id)
@@ -199,7 +199,7 @@ def test_the_new_customer_of_an_address_that_is_given_away_waits_for_the_old_one
     world.quiet()
     assert there(world, link(world, fresh[0])["contact"], "firstname") == "New"
     assert link(world, uuid)["contact"] == contact
-    assert trouble(world, fresh[0]) == {}
+    assert blocks(world, fresh[0]) == {}
     world.assert_equal()
     world.assert_fixpoint()
 

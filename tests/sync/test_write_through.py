@@ -8,6 +8,7 @@ from histories import (
     UPDATE,
     Caller,
     Person,
+    blocks,
     change,
     conflicts,
     during,
@@ -18,7 +19,6 @@ from histories import (
     row,
     settle,
     there,
-    trouble,
     worker,
 )
 from world import World
@@ -174,7 +174,7 @@ def test_a_customer_inserted_by_sql_while_a_put_takes_its_address_is_not_lost(
     assert [each["email"] for each in rows] == ["kai@example.com", "vera@example.com"]
     assert status == 200
     # The address that the PUT could not keep is known to somebody: parked or logged.
-    assert trouble(world, uuid) or ("email", "vera@example.com") in lost(world)
+    assert blocks(world, uuid) or ("email", "vera@example.com") in lost(world)
     world.sweep()
     world.assert_fixpoint()
 

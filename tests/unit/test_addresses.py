@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.addresses import Update, release, waves
-from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot, Trouble
-from reconciler.core.step import OtherLink, Remote, Step
+from reconciler.core.blocks import Block
+from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot
+from reconciler.core.context import OtherLink
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Merge, Step
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +24,7 @@ def pair(number: int, here: str | None, there: str | None) -> Pair:
 
 
 def push(number: int, has: str, wants: str) -> Step:
-    return Step(pair=pair(number, wants, has), push={"email": wants}, remote=Remote.UPDATE)
+    return Step(pair=pair(number, wants, has), action=Merge(push={"email": wants}))
 
 
 def played(ordered: list[list[Update]], has: dict[int, str | None]) -> dict[int, str | None]:
@@ -53,7 +56,9 @@ def test_every_permutation_of_addresses_is_reached(order: list[int]) -> None:
 
 
 def taken(number: int, here: str, there: str) -> Step:
-    return Step(pair=pair(number, here, there), trouble={"email": Trouble(code="address_taken", fingerprint="")})
+    return Step(
+        pair=pair(number, here, there), action=Merge(), blocks={"email": Block(reason=Reason.TAKEN, fingerprint="")}
+    )
 
 
 def holder(number: int, address: str) -> OtherLink:
@@ -64,21 +69,21 @@ def test_customers_that_swap_addresses_are_let_go_together() -> None:
     steps = [taken(1, "x@x", "y@x"), taken(2, "y@x", "x@x")]
     freed = release(steps, {"y@x": holder(2, "y@x"), "x@x": holder(1, "x@x")})
     assert [step.pull for step in freed] == [{"email": "y@x"}, {"email": "x@x"}]
-    assert not any(step.trouble for step in freed)
+    assert not any(step.blocks for step in freed)
 
 
 def test_an_address_held_by_an_open_create_is_not_freed_when_its_customer_moves_from_another() -> None:
     steps = [taken(1, "x@x", "y@x"), taken(2, "y@x", "z@x")]
     held = release(steps, {"y@x": holder(2, "y@x"), "z@x": holder(1, "z@x")})
     assert [step.pull for step in held] == [{}, {}]
-    assert all(step.trouble for step in held)
+    assert all(step.blocks for step in held)
 
 
 def test_an_address_whose_holder_stays_is_not_given_away() -> None:
     steps = [taken(1, "x@x", "y@x")]
     (step,) = release(steps, {"y@x": holder(3, "y@x")})
     assert step.pull == {}
-    assert step.trouble["email"].code == "address_taken"
+    assert step.blocks["email"].reason == "address_taken"
 
 
 def test_two_that_block_each_other_and_one_behind_them_come_to_an_end() -> None:

@@ -9,8 +9,9 @@ import orjson
 
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId, Entry
-from reconciler.core.errors import Code, Refused
+from reconciler.core.errors import Refused
 from reconciler.core.fields import FIELDS, Value, Values, normalise_email
+from reconciler.core.reasons import Reason
 
 Json = dict[str, Any]
 
@@ -123,17 +124,19 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
     holder = _holder(message, context)
     category = str(body.get("category", ""))
     if holder is not None or category == "CONFLICT":
-        return Refused(code=Code.TAKEN, columns=frozenset({"email"}), holder=holder, text=message)
+        return Refused(reason=Reason.TAKEN, columns=frozenset({"email"}), holder=holder, text=message)
     if category == "OBJECT_NOT_FOUND":
-        return Refused(code=Code.GONE, text=message)
+        return Refused(reason=Reason.GONE, text=message)
     faults = _faults(message, body.get("errors"))
     if category == "FORBIDDEN":
-        return Refused(code=Code.FORBIDDEN, columns=_columns(faults), text=message)
-    code = _code({fault.code for fault in faults}, message)
-    if code is Code.REQUIRED:
-        return Refused(code=code, columns=_columns(faults) | _spoken_of(faults), text=message, detail=_words(faults))
+        return Refused(reason=Reason.FORBIDDEN, columns=_columns(faults), text=message)
+    reason = _reason({fault.code for fault in faults}, message)
+    if reason is Reason.REQUIRED:
+        return Refused(
+            reason=reason, columns=_columns(faults) | _spoken_of(faults), text=message, detail=_words(faults)
+        )
     unmapped = [fault for fault in faults if fault.name not in COLUMN_OF]
-    return Refused(code=code, columns=_columns(faults), text=message, detail=_words(unmapped))
+    return Refused(reason=reason, columns=_columns(faults), text=message, detail=_words(unmapped))
 
 
 def scopes_in(body: Mapping[str, Any]) -> list[str]:
@@ -193,16 +196,16 @@ def _words(faults: list[Fault]) -> str:
     return "; ".join(f"{fault.name}: {fault.words or fault.code}" for fault in faults)[:LONGEST_DETAIL]
 
 
-def _code(codes: set[str], message: str) -> Code:
+def _reason(codes: set[str], message: str) -> Reason:
     if "PROPERTY_DOESNT_EXIST" in codes:
-        return Code.UNKNOWN_PROPERTY
+        return Reason.UNKNOWN_PROPERTY
     if codes & _FORBIDDEN:
-        return Code.FORBIDDEN
+        return Reason.FORBIDDEN
     if codes & _REQUIRED:
-        return Code.REQUIRED
+        return Reason.REQUIRED
     if "blocklist" in message.lower() or "blocked" in message.lower():
-        return Code.BLOCKED
-    return Code.INVALID if codes else Code.REFUSED
+        return Reason.ADDRESS_BLOCKED
+    return Reason.INVALID if codes else Reason.REFUSED
 
 
 def is_about(address: str, contact: Contact) -> bool:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
-from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
+from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
-from reconciler.core.mirror import Accepted, parked_by
+from reconciler.core.mirror import Accepted, blocked_write
 from reconciler.core.ports import LANDING, Answer, Sent, Written
 
 
@@ -41,7 +41,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     wake_waiting(work, [each.freed_address for each in taken])
     for _, why in refused:
         if why.suspends:
-            work.run("suspend_mapping", columns=sorted(why.suspends), code=why.code)
+            work.run("suspend", columns=sorted(why.suspends), reason=why.reason)
     if mirrors:
         _mirror(work, taken)
     else:
@@ -121,13 +121,13 @@ def _log_otherwise(work: Work, taken: Sequence[Accepted]) -> None:
         work.run("log_rewritten", conflicts=to_json(forms))
 
 
-def _park_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
+def _block_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in taken:
         uuid = each.write.pair.uuid
         if each.rewritten:
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
-                trouble = each.turned_back(written.get(uuid, {}), row)
-                work.run("park", uuids=[uuid], trouble=to_json(trouble_json(trouble)))
+                blocks = each.turned_back(written.get(uuid, {}), row)
+                work.run("block", uuids=[uuid], blocks=to_json(blocks_json(blocks)))
 
 
 def _put_back(work: Work, taken: Sequence[Accepted]) -> None:
@@ -146,7 +146,7 @@ def _moved(each: Accepted) -> dict[str, Any]:
         "alive": each.alive,
         "contact": contact.id,
         "cured": each.cured,
-        "trouble": {},
+        "blocks": {},
     }
 
 
@@ -159,7 +159,7 @@ def _only_linked(each: Accepted) -> dict[str, Any]:
         "alive": each.alive,
         "contact": each.contact.id,
         "cured": [],
-        "trouble": {},
+        "blocks": {},
     }
 
 
@@ -169,7 +169,7 @@ def _refused(sent: Sent, refused: Refused) -> dict[str, Any]:
         "pushed": {},
         "ms": 0,
         "cured": [],
-        "trouble": trouble_json(parked_by(sent.write, refused)),
+        "blocks": blocks_json(blocked_write(sent.write, refused)),
     }
 
 
@@ -185,7 +185,7 @@ def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
         work.run("move_pulled", rows=to_json(pulled))
         columns = {row["uuid"]: row["written"] for row in written}
         _log_left_out(work, kept, columns)
-        _park_turned_back(work, kept, columns)
+        _block_turned_back(work, kept, columns)
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
         carried = [{"uuid": each.write.pair.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
         if carried:

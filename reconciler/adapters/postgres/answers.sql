@@ -56,9 +56,9 @@ with write as (
                             l.unseen -> v.key,
                             jsonb_build_object(
                                 -- The history counts from the last read or answer on. Of what is
-                                -- parked no read counts: it was read, and never agreed nor logged.
+                                -- blocked no read counts: it was read, and never agreed nor logged.
                                 'since', greatest(
-                                    case when not l.trouble ?| array[v.key, '*'] then l.read end,
+                                    case when not l.blocks ?| array[v.key, '*'] then l.read end,
                                     to_timestamp((l.base_at ->> v.key)::float8 / 1000)
                                 ),
                                 'base', l.base ->> v.key
@@ -210,7 +210,7 @@ update sync.link l set
     seen = greatest(l.seen, a.at),
     alive = coalesce(a.alive, l.alive),
     contact = coalesce(l.contact, a.contact),
-    trouble = (l.trouble - a.cured) || a.trouble,
+    blocks = (l.blocks - a.cured) || a.blocks,
     -- HubSpot may have stored a value in a form of its own: in the history that is ours, too.
     unseen = l.unseen || (
         select coalesce(
@@ -228,7 +228,7 @@ update sync.link l set
     )
 from jsonb_to_recordset(%(answers)s::jsonb) as a(
     uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[],
-    trouble jsonb
+    blocks jsonb
 )
 where l.uuid = a.uuid
 

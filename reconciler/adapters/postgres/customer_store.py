@@ -10,9 +10,10 @@ from reconciler.adapters.postgres.database import CAUSE_DELAY, AddressTaken, Bus
 from reconciler.adapters.postgres.rows import customer_of
 from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.core.contact import Customer, CustomerId, IntentKind
-from reconciler.core.errors import Code, Refused, RowRefused
+from reconciler.core.errors import Refused, RowRefused
 from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
+from reconciler.core.reasons import Reason
 
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk."""
@@ -100,7 +101,7 @@ class PostgresCustomerStore:
         except RowRefused as error:
             if len(writes) == 1:
                 told = self._table.told(error, writes[0].values)
-                refused = Refused(code=Code.ROW, columns=told.columns, text=told.rule)
+                refused = Refused(reason=Reason.ROW, columns=told.columns, text=told.rule)
                 return {writes[0].pair.uuid: refused}
         else:
             return {}

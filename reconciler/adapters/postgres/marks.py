@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database, Work, to_json
-from reconciler.adapters.postgres.rows import claim_of, page_of
+from reconciler.adapters.postgres.rows import blocks_json, claim_of, page_of
+from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
-from reconciler.core.step import RECORD, fingerprint
+from reconciler.core.reasons import Reason
 
 
 class PostgresMarks:
@@ -63,8 +64,8 @@ class PostgresMarks:
             if marks:
                 work.run("finish", marks=to_json(marks))
             if exhausted:
-                why = {RECORD: {"code": "attempts_exhausted", "fingerprint": fingerprint(RECORD, None)}}
-                work.run("park", uuids=[e.claim.uuid for e in exhausted], trouble=to_json(why))
+                why = blocks_json(blocked(Reason.EXHAUSTED, RECORD, None))
+                work.run("block", uuids=[e.claim.uuid for e in exhausted], blocks=to_json(why))
 
     def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
         if not late:

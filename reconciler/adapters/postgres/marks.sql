@@ -5,7 +5,7 @@ select sync.mark(%(subjects)s::text[], %(lane)s::integer, %(privacy)s::boolean)
 --   to be woken
 (select from sync.dirty limit 1)
 union all
-(select from sync.mapping where woken is not null limit 1)
+(select from sync.suspended where woken is not null limit 1)
 
 -- next_lane: the first of these lanes that has due marks, once captured SQL writes, overdue intents
 --   and pairs that waited for a column that is back are marked
@@ -111,6 +111,6 @@ with done as (
 delete from sync.mark m using done
 where m.subject = done.subject and m.generation = done.generation
 
--- park: park records, or properties of theirs
-update sync.link set trouble = trouble || %(trouble)s::jsonb
+-- block: let records, or properties of theirs, not move
+update sync.link set blocks = blocks || %(blocks)s::jsonb
 where uuid = any(%(uuids)s::uuid[])

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
-from reconciler.adapters.postgres.rows import changes, conflict_rows, trouble_json, wake_waiting
+from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Values, normalised
 from reconciler.core.ports import LANDING
-from reconciler.core.step import Local, Step
+from reconciler.core.step import Insert, Merge, Step, Wait
 
 
 def merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
@@ -20,7 +20,7 @@ def merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId
     losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
-    inserted, changed = _insert(work, [step for step in steps if step.local is Local.INSERT], watched=watched)
+    inserted, changed = _insert(work, [step for step in steps if isinstance(step.action, Insert)], watched=watched)
     touched = [step for step in steps if step.touches_customer]
     written, lived, also_changed = _update(work, touched, watched=watched)
     written |= inserted
@@ -111,13 +111,12 @@ def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
     stored = dict(step.pair.customer.stored)
     if is_released:
         stored["email"] = None
-    becomes = {Local.DELETE: False, Local.REVIVE: True}.get(step.local) if step.local else None
     row = _row(step, dict(step.pull))
-    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": becomes}
+    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": step.becomes_alive}
 
 
 def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    looks = step.pair.link.looks + 1 if step.is_stale else 0
+    looks = step.pair.link.looks + 1 if step.action is Wait.STALE else 0
     settled = {**step.agree, **written}
     return {
         "uuid": step.pair.uuid,
@@ -125,21 +124,21 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "alive": step.alive if whole else None,
         "looks": looks,
         "at": step.at,
-        "believe": step.believes and not step.is_stale,
+        "believe": step.believes and step.action is not Wait.STALE,
         "whole": whole and step.is_whole,
-        "cured": [*settled, *step.lifted, *(["*"] if step.local in (Local.INSERT, Local.REVIVE) else [])],
-        "trouble": trouble_json(step.trouble),
+        "cured": [*settled, *step.cured],
+        "blocks": blocks_json(step.blocks),
         "checked": step.has_checked_unseen,
         "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
         "privacy": step.pair.privacy,
         "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
-        "attached": step.local is Local.REATTACH,
+        "attached": step.reattaches,
     }
 
 
 def _history(step: Step, written: dict[CustomerId, Any]) -> dict[str, Any]:
     before = {} if step.pair.customer is None else step.pair.customer.values
-    action = "update" if step.local is None else step.local.name.lower()
+    action = "update" if isinstance(step.action, Merge) else type(step.action).__name__.lower()
     return {
         "uuid": step.pair.uuid,
         "side": "postgres",

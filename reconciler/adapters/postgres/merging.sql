@@ -179,7 +179,7 @@ update sync.link l set
         when s.whole then s.at
         else l.read
     end,
-    trouble = (l.trouble - s.cured) || s.trouble,
+    blocks = (l.blocks - s.cured) || s.blocks,
     -- The history was looked at, and nothing was pushed without a read since the pair was loaded.
     unseen = case
         when s.checked
@@ -210,24 +210,24 @@ update sync.link l set
     privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(
     privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean,
-    at timestamptz, whole boolean, cured text[], trouble jsonb, checked boolean, unseen jsonb,
+    at timestamptz, whole boolean, cured text[], blocks jsonb, checked boolean, unseen jsonb,
     attached boolean, beside text[]
 )
 where l.uuid = s.uuid
 
--- wake_waiting: look again at links that are parked because other contacts or customers had these
+-- wake_waiting: look again at links that are blocked because other contacts or customers had these
 --   addresses (by fingerprint), which have just been given up
 with waiting as (
-    -- These links, and what is parked of each (the address, or the record) for want of the address.
-    select l.uuid, array_agg(t.key) as keys
-    from sync.link l, jsonb_each(l.trouble) t
-    where l.trouble <> '{}'
-    and t.value ->> 'code' in ('address_taken', 'duplicate')
-    and t.value ->> 'fingerprint' = any(%(fingerprints)s::text[])
+    -- These links, and what is blocked of each (the address, or the record) for want of the address.
+    select l.uuid, array_agg(b.key) as keys
+    from sync.link l, jsonb_each(l.blocks) b
+    where l.blocks <> '{}'
+    and b.key = any(sync.ended_by(l.blocks, 'address_freed'))
+    and b.value ->> 'fingerprint' = any(%(fingerprints)s::text[])
     group by l.uuid
 ), woken as (
-    -- They are not parked any more.
-    update sync.link l set trouble = l.trouble - w.keys
+    -- They are not blocked any more.
+    update sync.link l set blocks = l.blocks - w.keys
     from waiting w
     where l.uuid = w.uuid
     returning l.uuid

@@ -20,11 +20,13 @@ from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, 
 from reconciler.adapters.postgres.rows import conflict_rows, other_link_of, pair_of
 from reconciler.adapters.postgres.table import OwnersTable
 from reconciler.adapters.postgres.tombstones import write_tombstones
+from reconciler.core.blocking import blocked_row
 from reconciler.core.contact import ContactId, CustomerId, IntentId, IntentKind, Pair
-from reconciler.core.errors import Code, Refused, RowRefused
-from reconciler.core.parking import parked_row
+from reconciler.core.context import Context
+from reconciler.core.errors import Refused, RowRefused
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write
-from reconciler.core.step import Context, Local, Step
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Erase, Step
 
 log = structlog.get_logger()
 
@@ -63,12 +65,12 @@ class PostgresPairs:
             tombstoned=frozenset(row["address"] for row in erased),
             former=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "former"),
             ignored=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "ignored"),
-            suspended=conditions["suspended"],
+            suspended={column: Reason(each) for column, each in conditions["suspended"].items()},
             has_nameless_create=conditions["has_nameless_create"],
         )
 
     def join(self, steps: Sequence[Step]) -> list[Claim]:
-        pulled = [s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.trouble]
+        pulled = [s.pair.contact.values.get("email") for s in steps if s.pair.contact and "email" in s.blocks]
         pushed = [address for s in steps if (address := s.push.get("email")) is not None and s.pair.link.contact_id]
         if not pulled and not pushed:
             return []
@@ -102,11 +104,11 @@ class PostgresPairs:
         if sent:
             self._database.run("close_intents", ids=[each.intent for each in sent])
 
-    def suspend(self, columns: Collection[str], code: str) -> None:
-        self._database.run("suspend_mapping", columns=sorted(columns), code=code)
+    def suspend(self, columns: Collection[str], reason: Reason) -> None:
+        self._database.run("suspend", columns=sorted(columns), reason=reason)
 
     def resume(self, columns: Collection[str]) -> None:
-        self._database.run("resume_mapping", columns=sorted(columns))
+        self._database.run("resume", columns=sorted(columns))
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:
         if not only_if_rules_changed or self._table.has_new_rules():
@@ -136,7 +138,7 @@ class PostgresPairs:
         self._settle_surely([answered], mirrors=False)
         write = answered[0].write
         told = self._table.told(error, write.values)
-        return Settled(refused={write.pair.uuid: Refused(code=Code.ROW, columns=told.columns, text=told.rule)})
+        return Settled(refused={write.pair.uuid: Refused(reason=Reason.ROW, columns=told.columns, text=told.rule)})
 
     def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> frozenset[IntentId]:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.
@@ -169,7 +171,7 @@ class PostgresPairs:
                 log.warning(
                     "row.refused", customer=str(step.pair.uuid), rule=refused.rule, columns=sorted(refused.columns)
                 )
-                return self.merge([parked_row(step, refused)])
+                return self.merge([blocked_row(step, refused)])
         # One row must not keep its neighbours back.
         middle = len(changing) // 2
         return self.merge(changing[:middle]) | self.merge(changing[middle:])
@@ -186,7 +188,7 @@ class PostgresPairs:
 
     def _is_rearranged(self, step: Step) -> bool:
         try:
-            if step.local is Local.ERASE:
+            if isinstance(step.action, Erase):
                 self._announce(step)
             with self._database.own() as work:
                 if work.row("hold_claim", uuid=step.pair.uuid, fence=step.pair.fence) is None:
@@ -194,7 +196,7 @@ class PostgresPairs:
                 if step.rearranged and work.rows("lock_customers", uuids=sorted(step.rearranged)):
                     return False
                 rearranging.rearrange(work, step)
-                if step.local is Local.ERASE:
+                if isinstance(step.action, Erase):
                     self._erase(work, step.pair.uuid)
         except Busy:
             return False

@@ -1,6 +1,6 @@
 -- load: the claimed pairs: link with base, customer and open intents
 select
-    l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.trouble,
+    l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.blocks,
     l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence, l.erase_due,
     -- Either the link knows that the trigger saw the row go, or what it noted is not folded yet.
     l.deleted
@@ -46,8 +46,8 @@ select
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
     true as alive,
     false as placeholder,
-    -- The address itself is parked, or the whole record: it will not be given up soon.
-    coalesce(l.trouble ?| '{email,*}', false) as stuck
+    -- The address itself is blocked, or the whole record: it will not be given up soon.
+    coalesce(l.blocks ?| '{email,*}', false) as blocked
 from customer c
 left join sync.link l on l.uuid = c.uuid
 where sync.address(c.email) = any(%(addresses)s::text[])
@@ -92,7 +92,7 @@ select
         and l.unseen = '{}'
         and not exists (select from sync.intent i where i.uuid = l.uuid)
         as placeholder,
-    l.trouble ?| '{email,*}' as stuck
+    l.blocks ?| '{email,*}' as blocked
 from sync.link l
 left join customer c on c.uuid = l.uuid
 where l.contact = any(%(contacts)s::bigint[])
@@ -105,36 +105,36 @@ where contact = any(%(contacts)s::bigint[])
 and kind in ('ignored', 'former')
 
 -- conditions: whether a create without an address is open (a contact without one may come of it),
---   and which columns wait for HubSpot's schema, each with our code
+--   and which columns wait for HubSpot's schema, each with the reason
 select
     exists (
         select from sync.intent
         where kind = 'create' and not vals ? 'email'
     ) as has_nameless_create,
     (
-        select coalesce(jsonb_object_agg(name, code), '{}')
-        from sync.mapping
+        select coalesce(jsonb_object_agg(name, reason), '{}')
+        from sync.suspended
         where woken is null
     ) as suspended
 
--- suspend_mapping: let columns wait for HubSpot's schema
+-- suspend: let columns wait for HubSpot's schema
 with again as (
     -- Columns that were back, and are gone again before all pairs that waited were marked.
-    update sync.mapping set
-        code = %(code)s,
+    update sync.suspended set
+        reason = %(reason)s,
         woken = null
     where name = any(%(columns)s::text[])
     and woken is not null
 )
-insert into sync.mapping (name, code)
-select name, %(code)s
+insert into sync.suspended (name, reason)
+select name, %(reason)s
 from unnest(%(columns)s::text[]) as name
 on conflict (name) do nothing
 returning name
 
--- resume_mapping: let columns go again; the pairs that wait for one of them are marked later, from
+-- resume: let columns go again; the pairs that wait for one of them are marked later, from
 --   the first uuid on (`wake`)
-update sync.mapping set woken = '00000000-0000-0000-0000-000000000000'
+update sync.suspended set woken = '00000000-0000-0000-0000-000000000000'
 where name = any(%(columns)s::text[])
 and woken is null
 

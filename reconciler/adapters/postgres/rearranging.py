@@ -1,9 +1,11 @@
 """Commits changes of links: contacts that are attached, adopted, merged, and links that end."""
 
+from typing import Any
+
 from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import conflict_rows
 from reconciler.core.ports import LANDING
-from reconciler.core.step import Absorb, Adopt, Attach, Local, Step
+from reconciler.core.step import Absorb, Adopt, Attach, Detach, Forget, Ignore, Step
 
 
 def rearrange(work: Work, step: Step) -> None:
@@ -12,7 +14,7 @@ def rearrange(work: Work, step: Step) -> None:
         work.run("log_conflicts", conflicts=to_json(conflict_rows(step.pair.uuid, step.conflicts)))
     if step.closes:
         work.run("close_unanswered", ids=list(step.closes), landing=LANDING)
-    match step.identity:
+    match step.action:
         case Attach(contact_id, former):
             if former is not None and work.row("hand_over", contact=contact_id, former=former) is not None:
                 work.run("inherit", heir=step.pair.uuid, giver=former)
@@ -35,8 +37,14 @@ def rearrange(work: Work, step: Step) -> None:
             work.run("mark", subjects=[f"u:{step.pair.uuid}"], lane=1, privacy=False)
         case Absorb() as merged:
             _absorb(work, merged)
-        case None:
-            _end_link(work, step)
+        case Forget():
+            work.run("forget", rows=to_json([_ended(step)]))
+        case Ignore():
+            work.run("ignore", rows=to_json([_ended(step)]))
+        case Detach():
+            work.run("detach", rows=to_json([_ended(step)]))
+        case _:
+            pass
 
 
 def _may_absorb(work: Work, merged: Absorb) -> bool:
@@ -56,14 +64,5 @@ def _absorb(work: Work, merged: Absorb) -> None:
     work.run("mark", subjects=[f"u:{merged.winner}"], lane=1, privacy=False)
 
 
-def _end_link(work: Work, step: Step) -> None:
-    rows = to_json([{"uuid": step.pair.uuid, "fence": step.pair.fence, "known": step.pair.link.contact_id}])
-    match step.local:
-        case Local.FORGET:
-            work.run("forget", rows=rows)
-        case Local.IGNORE:
-            work.run("ignore", rows=rows)
-        case Local.DETACH:
-            work.run("detach", rows=rows)
-        case _:
-            pass
+def _ended(step: Step) -> dict[str, Any]:
+    return {"uuid": step.pair.uuid, "fence": step.pair.fence, "known": step.pair.link.contact_id}

@@ -213,7 +213,7 @@ update sync.link set
     alive = false,
     base = '{}',
     base_at = '{}',
-    trouble = '{}',
+    blocks = '{}',
     lease_until = null
 where uuid = %(loser)s
 

@@ -74,7 +74,7 @@ class PostgresRecords:
     def allow(self, kind: Danger, count: int) -> tuple[int, int]:
         """Let `count` more of this kind go within a day; return how many held records are looked at, of how many."""
         with self._database.own() as work:
-            row = work.row("allow", kind=kind.value, count=count)
+            row = work.row("allow", kind=kind.value, reason=kind.reason.value, count=count)
         return (row["woken"], row["held"]) if row else (0, 0)
 
     @contextmanager

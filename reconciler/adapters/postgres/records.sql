@@ -79,7 +79,7 @@ with page as (
     -- Where this look ends. Beyond the last customer the links are looked at to the end.
     select coalesce((select uuid from page order by uuid desc limit 1), %(upto)s::uuid) as uuid
 ), drifted as (
-    -- Customers that are not as was agreed, or whose trouble may be over; links without a customer.
+    -- Customers that are not as was agreed, or whose block may be over; links without a customer.
     select c.uuid
     from page c
     left join sync.link l on l.uuid = c.uuid
@@ -89,19 +89,15 @@ with page as (
         -- A living customer that has no link yet.
         l.uuid is null
             and c.deletedat is null
-        -- A living one without a contact, and no trouble that says why.
+        -- A living one without a contact, and no block that says why.
         or l.contact is null
             and c.deletedat is null
             and not l.detached
-            and l.trouble = '{}'
+            and l.blocks = '{}'
         -- One that waits for an address, or is held by the brake.
-        or l.trouble <> '{}'
+        or l.blocks <> '{}'
             and not l.detached
-            and exists (
-                select from jsonb_each(l.trouble) t
-                where t.value ->> 'code' in ('address_taken', 'duplicate')
-                or t.value ->> 'code' like 'held%%'
-            )
+            and sync.ended_by(l.blocks, 'address_freed') || sync.ended_by(l.blocks, 'allowance') <> '{}'
         -- One with a contact that is not as was agreed: in being alive, or in a value.
         or l.contact is not null
             and not l.detached
@@ -124,7 +120,7 @@ with page as (
     where l.uuid > %(after)s
     and l.uuid <= last.uuid
     and l.contact is not null
-    and (l.alive or l.trouble <> '{}')
+    and (l.alive or l.blocks <> '{}')
     and not exists (select from customer c where c.uuid = l.uuid)
     -- Where the table hides rows, one that is not there says nothing.
     and not row_security_active('customer')
@@ -181,14 +177,14 @@ with allowed as (
     -- Links of which the brake holds something of this kind, in the order they are let go.
     select uuid, row_number() over (order by read nulls last, uuid) as place
     from sync.link
-    where trouble <> '{}'
-    and exists (select from jsonb_each(trouble) t where t.value ->> 'code' = 'held_' || %(kind)s)
+    where blocks <> '{}'
+    and exists (select from jsonb_each(blocks) b where b.value ->> 'reason' = %(reason)s)
 ), freed as (
-    -- As many of them as are allowed: they are held for this no more, other trouble stays.
-    update sync.link l set trouble = coalesce(
+    -- As many of them as are allowed: they are held for this no more, other blocks stay.
+    update sync.link l set blocks = coalesce(
         (
-            select jsonb_object_agg(t.key, t.value) from jsonb_each(l.trouble) t
-            where t.value ->> 'code' <> 'held_' || %(kind)s
+            select jsonb_object_agg(b.key, b.value) from jsonb_each(l.blocks) b
+            where b.value ->> 'reason' <> %(reason)s
         ),
         '{}'
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
+from reconciler.core.blocks import Block, Blocks, waiting_for
 from reconciler.core.contact import (
     Contact,
     ContactId,
@@ -16,13 +17,13 @@ from reconciler.core.contact import (
     Late,
     Link,
     Pair,
-    Trouble,
     Unseen,
 )
+from reconciler.core.context import OtherLink
 from reconciler.core.fields import COLUMNS, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
-from reconciler.core.step import OtherLink, waiting_for
+from reconciler.core.reasons import Reason
 
 Json = dict[str, Any]
 
@@ -56,7 +57,7 @@ def link_of(row: Mapping[str, Any]) -> Link:
         read=row["read"],
         looks=row["looks"],
         edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
-        trouble={column: Trouble(**why) for column, why in row["trouble"].items()},
+        blocks={column: _block(each) for column, each in row["blocks"].items()},
         unseen={column: _unseen(push) for column, push in row["unseen"].items()},
         late=tuple(_late(each, row) for each in row["late"]),
         is_detached=row["detached"],
@@ -84,6 +85,10 @@ def _unseen(push: Json) -> Unseen:
     since = push["since"]
     at = None if since is None else datetime.fromisoformat(since)
     return Unseen(since=at, base=push["base"], sent=tuple(push["sent"]))
+
+
+def _block(each: Json) -> Block:
+    return Block(reason=Reason(each["reason"]), fingerprint=each["fingerprint"], detail=each.get("detail", ""))
 
 
 def pair_of(row: Mapping[str, Any], claim: Claim) -> Pair:
@@ -122,7 +127,7 @@ def other_link_of(row: Mapping[str, Any]) -> OtherLink:
         is_alive=row["alive"],
         is_placeholder=row["placeholder"],
         base_email=row["base_email"],
-        is_stuck=row["stuck"],
+        is_blocked=row["blocked"],
     )
 
 
@@ -144,11 +149,15 @@ def page_of(contacts: Sequence[Contact]) -> str:
     return to_json([{"contact": contact.id, "updated": contact.updated_at} for contact in contacts])
 
 
-def trouble_json(trouble: Mapping[str, Trouble]) -> Json:
-    """Return troubles as the link row keeps them."""
+def blocks_json(blocks: Blocks) -> Json:
+    """Return blocks as the link row keeps them."""
     return {
-        column: {"code": why.code, "fingerprint": why.fingerprint, **({"detail": why.detail} if why.detail else {})}
-        for column, why in trouble.items()
+        column: {
+            "reason": block.reason,
+            "fingerprint": block.fingerprint,
+            **({"detail": block.detail} if block.detail else {}),
+        }
+        for column, block in blocks.items()
     }
 
 

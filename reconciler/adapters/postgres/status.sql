@@ -4,7 +4,7 @@ select * from sync.status
 -- causes: what keeps the sync, or a part of it, from working
 select cause, since, reason from sync.causes
 
--- troubles: what is parked or held, by code and property
+-- blocks: what does not move, by reason and property
 select code, property, count(*) as count
 from sync.parked
 group by code, property
@@ -46,7 +46,7 @@ select
     p.uuid,
     c.uuid is not null as present,
     c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.deletedat, c.erasedat, l.contact, l.trouble,
+    c.deletedat, c.erasedat, l.contact, l.blocks,
     coalesce(l.detached, false) as detached,
     -- Conflicts that wait for a person to choose.
     (
@@ -67,8 +67,8 @@ order by p.uuid
 -- audit_contact: what is known of a contact that no customer shows
 select
     coalesce(a.kind = 'ignored', false) as ignored,
-    coalesce(l.trouble <> '{}', false) as parked,
-    coalesce(l.trouble -> '*' ->> 'code' like 'held%%', false) as held,
+    coalesce(l.blocks <> '{}', false) as blocked,
+    coalesce('*' = any(sync.ended_by(l.blocks, 'allowance')), false) as held,
     exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint)
         or coalesce(l.lease_until > now(), false) as marked
 from (select %(contact)s::bigint as contact) k

@@ -98,14 +98,13 @@ returning
 
 -- lift_refused: look again at what a rule of the owner's refused
 with refused as (
-    -- Links with columns, or as a whole, parked because a rule of the owner's refused the row.
-    select l.uuid, array_agg(t.key) as keys
-    from sync.link l, jsonb_each(l.trouble) t
-    where l.trouble <> '{}' and t.value ->> 'code' = 'row_refused'
-    group by l.uuid
+    -- Links with columns, or as a whole, blocked because a rule of the owner's refused the row.
+    select uuid, sync.ended_by(blocks, 'rules') as keys
+    from sync.link
+    where blocks <> '{}' and sync.ended_by(blocks, 'rules') <> '{}'
 ), lifted as (
-    -- The same links, no longer parked for that.
-    update sync.link l set trouble = l.trouble - r.keys
+    -- The same links, no longer blocked for that.
+    update sync.link l set blocks = l.blocks - r.keys
     from refused r
     where l.uuid = r.uuid
     returning l.uuid

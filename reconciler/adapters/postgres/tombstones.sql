@@ -33,7 +33,7 @@ update sync.tombstone set era = nextval('sync.era') - 1 where era is null
 select hash, contact from sync.erase(%(uuid)s)
 
 -- read_salt: the salt of the tombstones' hashes
-select value from sync.secret where name = 'salt'
+select value from sync.setting where name = 'salt'
 
 -- erasures_due: which of these people are still to be erased
 select uuid from sync.link
@@ -53,7 +53,7 @@ select sync.note_era()
 select sync.refuse_erased(%(addresses)s::text[])
 
 -- restore_salt: the salt that the hashes of the file were made with, if the file has one
-insert into sync.secret (name, value)
+insert into sync.setting (name, value)
 select 'salt', %(salt)s::text where %(salt)s::text is not null
 on conflict (name) do update set value = excluded.value
 

@@ -164,6 +164,6 @@ def test_no_setting_of_ours_reaches_the_sessions_that_others_get(dsn: str, throu
 
 def test_no_statement_waits_for_ever_behind_the_pooler(dsn: str, database: Database) -> None:
     with psycopg.connect(dsn) as other:
-        other.execute("insert into sync.mapping (name, code) values ('phone', 'x')")
+        other.execute("insert into sync.suspended (name, code) values ('phone', 'x')")
         with pytest.raises(Busy):
-            database.rows("suspend_mapping", columns=["phone"], code="y")
+            database.rows("suspend", columns=["phone"], code="y")

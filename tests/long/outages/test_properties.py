@@ -78,7 +78,7 @@ def test_what_is_parked_is_the_property_and_not_each_record(world: World, hours:
     told = parked(world)
     assert [each["property"] for each in told] == ["company"], "it is shown, and nothing else is"
     assert told[0]["count"] == 1
-    assert world.sql("select count(*) from sync.link where trouble <> '{}'") == [{"count": 0}]
+    assert world.sql("select count(*) from sync.link where blocks <> '{}'") == [{"count": 0}]
 
 
 def test_a_property_that_is_back_is_used_again(world: World, hours: Hours, gone: str) -> None:

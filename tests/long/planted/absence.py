@@ -1,7 +1,7 @@
 """Faults of the world context: absence taken for a deletion, the owner's rules, causes that are nobody's fault."""
 
 from fault import Edit, Fault, real, simulated
-from places import PLAN, QUERIES, REAL_PAIRS, RECONCILE, SCHEMA
+from places import PLAN, QUERIES, REAL_PAIRS, RECONCILE, SCHEMA, STEP
 
 ABSENCE, RULED = "tests/sync/test_absence.py", "tests/sync/test_owners_rules.py"
 FORMS, API_RULED = "tests/gateway/test_gateway_forms.py", "tests/http/test_api_owners_rules.py"
@@ -48,7 +48,7 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "a row that is not there was deleted, seen or not",
         PROOF,
-        Edit(PLAN, "if (pair.is_row_missing or pair.is_contact_missing) and", "if pair.is_contact_missing and"),
+        Edit(STEP, "self.pair.is_row_missing or self.pair.is_contact_missing", "self.pair.is_contact_missing"),
         tests=(ABSENCE,),
     ),
     simulated(
@@ -92,7 +92,7 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "a held record whose cause is gone stays held",
         "what is blocked wakes when that which blocked it is gone",
-        Edit("reconciler/core/step.py", "sorted(held - self.trouble.keys())", "[]"),
+        Edit(STEP, "sorted(held - self.blocks.keys())", "[]"),
         tests=(ABSENCE,),
     ),
     real(
@@ -116,9 +116,8 @@ AROUND: tuple[Fault, ...] = (
         OWNED,
         Edit(
             PLAN,
-            "    if is_row_parked(pair):\n        return Step(pair=pair, closes=_open(pair))\n"
-            "    return Step(pair=pair, local=Local.INSERT",
-            "    return Step(pair=pair, local=Local.INSERT",
+            "action = Rest() if is_row_blocked(pair) else Insert(",
+            "action = Insert(",
         ),
         tests=(RULED,),
     ),

@@ -1,16 +1,16 @@
 """Faults in who lives and who is who: deletions, restores, merges, addresses."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, ERASE, EXISTENCE, IDENTITY, MARKS, MERGED, PLAN, RECONCILE, RULES, WEATHER
+from places import ALIVE, ERASE, IDENTITY, MARKS, MERGED, PLAN, RECONCILE, RULES, TAKEN, WEATHER
 
 BEINGS: tuple[Fault, ...] = (
     simulated(
         "a linked contact that reads 404 is created again",
         "a linked contact that reads 404 is never created again",
         Edit(
-            EXISTENCE,
-            "return Existence.DELETE if base else Existence.CREATE",
-            "return Existence.DELETE if base and pair.contact is not None else Existence.CREATE",
+            PLAN,
+            "        case True, True, False:\n",
+            "        case True, True, False if pair.contact is not None:\n",
         ),
         tests=(ERASE,),
     ),
@@ -18,9 +18,9 @@ BEINGS: tuple[Fault, ...] = (
         "a delete here archives nothing there",
         "delete here archives there",
         Edit(
-            EXISTENCE,
-            "return Existence.ARCHIVE if base else Existence.REVIVE",
-            "return Existence.AGREE if base else Existence.REVIVE",
+            PLAN,
+            "        case _:\n            return _archive(pair, rules)",
+            "        case _:\n            return Step(pair=pair, action=Agree(), closes=_open(pair))",
         ),
         tests=(ALIVE,),
     ),
@@ -28,9 +28,9 @@ BEINGS: tuple[Fault, ...] = (
         "a delete there deletes nothing here",
         "a delete there soft-deletes here",
         Edit(
-            EXISTENCE,
-            "return Existence.DELETE if base else Existence.CREATE",
-            "return Existence.AGREE if base else Existence.CREATE",
+            PLAN,
+            "            return _delete(pair, rules)",
+            "            return Step(pair=pair, action=Agree(), closes=_open(pair))",
         ),
         tests=(ALIVE,),
     ),
@@ -38,16 +38,16 @@ BEINGS: tuple[Fault, ...] = (
         "a restore is ignored",
         "restore revives the same customer",
         Edit(
-            EXISTENCE,
-            "return Existence.ARCHIVE if base else Existence.REVIVE",
-            "return Existence.ARCHIVE if base else Existence.AGREE",
+            PLAN,
+            "            return _revive(pair, context)",
+            "            return Step(pair=pair, action=Agree(), closes=_open(pair))",
         ),
         tests=(ALIVE,),
     ),
     simulated(
         "a create that landed after its customer's deletion makes it anew",
         "a contact made for a customer deleted meanwhile is archived",
-        Edit(EXISTENCE, "if pair.customer is None and not is_created_by_us(pair) else", "if True else"),
+        Edit(PLAN, "True if pair.customer is None and not _is_created_by_us(pair):", "True:"),
         tests=(IDENTITY,),
     ),
     simulated(
@@ -62,8 +62,8 @@ BEINGS: tuple[Fault, ...] = (
         Edit(PLAN, "if context.tombstoned & {address, *pair.contact.other_addresses}:", "if False:"),
         Edit(
             PLAN,
-            'if address in context.tombstoned:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
-            'if False:\n        return Step(pair=pair, trouble=_troubled(pair, RECORD, "erased',
+            "if address in context.tombstoned:\n        return Step(pair=pair, blocks=blocked(Reason.ERASED",
+            "if False:\n        return Step(pair=pair, blocks=blocked(Reason.ERASED",
         ),
         tests=(ERASE,),
     ),
@@ -96,7 +96,7 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "a busy holder's contact is handed over",
         "one writer per pair",
-        Edit(RECONCILE, "elif owner is not None and owner.is_busy and", "elif False and owner is not None and"),
+        Edit(TAKEN, "if owner is not None and owner.is_busy and", "if False and owner is not None and"),
         tests=(f"{RULES}::test_a_contact_is_not_handed_over_while_a_worker_is_at_it",),
     ),
     simulated(

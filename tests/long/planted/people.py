@@ -18,8 +18,8 @@ PEOPLE: tuple[Fault, ...] = (
         "the loser has no link",
         Edit(
             QUERIES,
-            "contact = null, fence = nextval('sync.number'), alive = false, base = '{}', base_at = '{}', trouble",
-            "fence = nextval('sync.number'), trouble",
+            "contact = null, fence = nextval('sync.number'), alive = false, base = '{}', base_at = '{}', blocks",
+            "fence = nextval('sync.number'), blocks",
         ),
         tests=(MERGED,),
     ),

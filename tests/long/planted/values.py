@@ -1,7 +1,7 @@
 """Faults in what is decided about values: merge, base, conflicts."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, BASE, CONTRACT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
+from places import ALIVE, BASE, BOTH_ALIVE, CONTRACT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
 
 VALUES: tuple[Fault, ...] = (
     simulated(
@@ -48,7 +48,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "our own open intent is taken for a person's edit",
         "a remote value equal to an open intent is ours",
-        Edit(PLAN, "ours=_ours(pair, rules),", "ours={},"),
+        Edit(BOTH_ALIVE, "ours=_ours(pair, rules),", "ours={},"),
         tests=(f"{BASE}::test_what_we_sent_before_a_crash_is_no_persons_edit",),
     ),
     simulated(
@@ -64,7 +64,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "what a delete overtakes is logged nowhere",
         "delete wins, the other side's edits go to the log",
-        Edit(PLAN, "remote=Remote.ARCHIVE, conflicts=_unpulled(pair)", "remote=Remote.ARCHIVE"),
+        Edit(PLAN, "action=Archive(), conflicts=_unpulled(pair)", "action=Archive()"),
         tests=(ALIVE,),
     ),
     simulated(

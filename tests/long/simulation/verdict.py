@@ -17,17 +17,17 @@ def differences(sides: Sides) -> Iterator[str]:
     """Pairs that are not equal, and records without a counterpart; what is parked for a reason is left out."""
     columns = ", ".join(f"c.{column}" for column in COLUMNS)
     rows = sides.world.sql(
-        f"select c.uuid, c.contactid, {columns}, l.contact, l.base, coalesce(l.trouble, '{{}}') as trouble "
+        f"select c.uuid, c.contactid, {columns}, l.contact, l.base, coalesce(l.blocks, '{{}}') as blocks "
         "from customer c left join sync.link l using (uuid) where c.deletedat is null"
     )
     live = {record.id: record for record in sides.records()}
     for row in rows:
         record = live.get(row["contact"])
-        if record is None and not row["trouble"]:
+        if record is None and not row["blocks"]:
             yield f"P1 customer {row['uuid']} has no contact"
         elif record is not None:
             yield from _unequal(row, record)
-    excused = sides.world.sql("select contact from sync.link where trouble <> '{}' and contact is not null")
+    excused = sides.world.sql("select contact from sync.link where blocks <> '{}' and contact is not null")
     known = {row["contact"] for row in rows} | {row["contact"] for row in excused}
     yield from (f"P1 contact {each} has no customer" for each in live.keys() - known)
 
@@ -36,7 +36,7 @@ def _unequal(row: dict, record: Contact) -> Iterator[str]:  # type: ignore[type-
     here, there = normalised(row), values_of(record)
     for column in COLUMNS:
         is_equal = here[column] == there[column] == row["base"].get(column)
-        if not is_equal and column not in row["trouble"] and "*" not in row["trouble"]:
+        if not is_equal and column not in row["blocks"] and "*" not in row["blocks"]:
             values = f"here {here[column]!r}, there {there[column]!r}, base {row['base'].get(column)!r}"
             yield f"P1 customer {row['uuid']}, contact {record.id}, {column}: {values}"
     if row["contactid"] != record.id:

@@ -1,0 +1,41 @@
+"""Steps that come to nothing for now: what they would have done is blocked, what they have found out is kept."""
+
+from reconciler.core.blocks import RECORD, Block, Blocks, digest, fingerprint
+from reconciler.core.contact import Pair
+from reconciler.core.errors import RowRefused
+from reconciler.core.judge import overwritten_unseen
+from reconciler.core.reasons import Reason
+from reconciler.core.step import Merge, Rest, Step, without_columns
+
+
+def without_effect(step: Step, blocks: Blocks) -> Step:
+    """Return the step that does nothing but say so; what the history told of values overwritten unseen is kept."""
+    contact = step.pair.contact
+    losers = overwritten_unseen(step.pair) if contact is not None and contact.history else ()
+    return Step(pair=step.pair, action=Rest(), blocks=blocks, closes=step.closes, conflicts=losers)
+
+
+def blocked_row(step: Step, refused: RowRefused) -> Step:
+    """Return the step without what a rule of the table's owner refuses, blocked under that rule's name.
+
+    The columns it names, where the row is only changed; else the record, until HubSpot has something else for it.
+    """
+    named = refused.columns & step.pull.keys()
+    if named and isinstance(step.action, Merge):
+        return without_columns(step, {c: _refused_by(refused.rule, fingerprint(c, step.pull[c])) for c in named})
+    return without_effect(step, {RECORD: _refused_by(refused.rule, row_fingerprint(step.pair))})
+
+
+def _refused_by(rule: str, mark: str) -> Block:
+    return Block(reason=Reason.ROW, fingerprint=mark, detail=rule)
+
+
+def row_fingerprint(pair: Pair) -> str:
+    """Return what a row is recognised by that was refused: all that HubSpot has for it."""
+    return fingerprint(RECORD, digest(pair.contact.values if pair.contact is not None else {}))
+
+
+def is_row_blocked(pair: Pair) -> bool:
+    """Whether the owner's table has refused just this row, as a whole."""
+    block = pair.link.blocks.get(RECORD)
+    return block is not None and block.reason is Reason.ROW and block.fingerprint == row_fingerprint(pair)

@@ -1,0 +1,53 @@
+"""What does not move, and by what a value is recognised that did not: the only memory of a refusal."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.core.fields import Value, Values
+from reconciler.core.reasons import Reason
+
+RECORD = "*"
+"""The key of a block of the whole record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Why a property (or, under "*", the record) does not move: the reason, and the hash of the values that failed.
+
+    `detail` names what refused it, where there is a name: the owner's rule, or HubSpot's.
+    """
+
+    reason: Reason
+    fingerprint: str
+    detail: str = ""
+
+
+Blocks = Mapping[str, Block]
+"""Column, or "*", -> what blocks it."""
+
+
+def fingerprint(column: str, value: Value) -> str:
+    """Return what a failed value is recognised by."""
+    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def digest(values: Values) -> str:
+    """Return one text for a set of values, for the fingerprint of a whole record."""
+    return repr(sorted(values.items()))
+
+
+def waiting_for(address: str) -> tuple[str, str]:
+    """Return how a property and a record are recognised that wait for an address that another record has."""
+    return fingerprint("email", address), fingerprint(RECORD, address)
+
+
+def blocked(reason: Reason, column: str, value: Value, detail: str = "") -> dict[str, Block]:
+    """Return the block of one value; `column` may be "*"."""
+    return {column: Block(reason=reason, fingerprint=fingerprint(column, value), detail=detail)}
+
+
+def is_blocked(blocks: Blocks, column: str, value: Value) -> bool:
+    """Whether just this value is blocked."""
+    block = blocks.get(column)
+    return block is not None and block.fingerprint == fingerprint(column, value)

@@ -1,0 +1,134 @@
+"""Both sides are alive: what of each property goes where, and what of that has to wait."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from reconciler.core.blocking import is_row_blocked
+from reconciler.core.blocks import RECORD, Block, blocked, digest, is_blocked
+from reconciler.core.contact import Intent, Pair
+from reconciler.core.context import Context, Rules
+from reconciler.core.fields import Value, Values
+from reconciler.core.judge import Judge
+from reconciler.core.merge import Conflict, Merged, Verdict, merge
+from reconciler.core.reasons import Reason
+from reconciler.core.step import STALE_LOOKS, Merge, Step, Wait
+
+
+def merged(pair: Pair, context: Context, rules: Rules) -> Step:
+    """Merge the properties of two that are alive; ask for their history where only it decides."""
+    customer, contact = pair.customer, pair.contact
+    assert customer is not None
+    assert contact is not None
+    following = _unedited_ahead(pair)
+    found = merge(
+        base=pair.link.base,
+        local=customer.values,
+        remote=contact.values,
+        ours=_ours(pair, rules),
+        ahead=_values(following),
+        judge=Judge(pair, customer, rules),
+    )
+    if found.undecided:
+        return Step(pair=pair, action=Wait.HISTORY)
+    pull, blocks = _pullable(pair, found, context)
+    setting = _values(each for each in following if not each.is_overdue).keys()
+    push = sendable(pair, {c: v for c, v in found.push.items() if c not in setting}, context)
+    refused = {c for c, value in pull.items() if is_row_blocked(pair) or _is_refused_here(pair, c, value)}
+    waiting = {column for column in found.pull if column not in pull and column not in blocks}
+    held = setting & found.push.keys()
+    return Step(
+        pair=pair,
+        action=Merge(
+            pull={column: value for column, value in pull.items() if column not in refused},
+            push=push,
+            agree=found.agree,
+        ),
+        conflicts=(
+            *(each for each in found.conflicts if each.column not in held and not _is_agreed(pair, each)),
+            *_perhaps_late(pair, pull),
+        ),
+        blocks=blocks,
+        again=STALE_LOOKS[0] if waiting | held else None,
+    )
+
+
+def sendable(pair: Pair, values: Values, context: Context) -> Values:
+    """Leave out what HubSpot refused before and has not changed since, and what it takes from no caller now."""
+    blocks = pair.link.blocks
+    free = {c: v for c, v in values.items() if c not in context.suspended and not is_blocked(blocks, c, v)}
+    is_refused = RECORD in blocks and (is_blocked(blocks, RECORD, None) or is_blocked(blocks, RECORD, digest(free)))
+    return {} if is_refused else free
+
+
+def _ours(pair: Pair, rules: Rules) -> dict[str, set[Value]]:
+    """Return what HubSpot may have of us: open intents, and what landed so late that a later value had been agreed."""
+    ours = _values(pair.intents)
+    assert pair.contact is not None
+    for each in pair.link.late:
+        if each.is_overtaken and pair.contact.updated_at - rules.skew <= each.until:
+            ours.setdefault(each.column, set()).add(each.value)
+    return ours
+
+
+def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
+    """Log what is replaced by a value that is a person's, or ours that landed late and was not looked at in time."""
+    assert pair.customer is not None
+    for column, value in {each.column: each.value for each in pair.link.late if each.is_overtaken}.items():
+        if column in pull and pull[column] == value:
+            lost = pair.customer.values.get(column)
+            yield Conflict(column=column, winner=Verdict.REMOTE, kept=value, lost=lost)
+
+
+def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
+    """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
+    push = pair.link.unseen.get(conflict.column)
+    is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
+    return push is not None and is_ours and conflict.lost == push.base
+
+
+def _pullable(pair: Pair, found: Merged, context: Context) -> tuple[Values, dict[str, Block]]:
+    """Leave out an address that another live customer holds; `addresses` puts back the ones that move away."""
+    address = found.pull.get("email")
+    if address is None:
+        return found.pull, {}
+    holder = context.holder(address)
+    pull = {column: value for column, value in found.pull.items() if column != "email"}
+    if address in context.tombstoned:
+        return pull, blocked(Reason.ERASED, "email", address)
+    if holder is None or holder.uuid == pair.uuid:
+        return found.pull, {}
+    if holder.is_busy:
+        return pull, {}
+    return pull, blocked(Reason.TAKEN, "email", address)
+
+
+def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
+    ours: dict[str, set[Value]] = {}
+    for intent in intents:
+        for column, value in intent.values.items():
+            ours.setdefault(column, set()).add(value)
+    return ours
+
+
+def _unedited_ahead(pair: Pair) -> list[Intent]:
+    """Return the API writes that the row is to follow: not where it was edited since they began.
+
+    While such a write is under way, the row's older value is not pushed over it.
+    """
+    edited = pair.link.edited
+    return [
+        replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
+        for each in pair.intents
+        if each.is_ahead
+    ]
+
+
+def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
+    return column not in intent.overtaken and (column not in edited or edited[column] <= intent.at)
+
+
+def _is_refused_here(pair: Pair, column: str, value: Value) -> bool:
+    """Whether a rule of the table's owner has refused just this value."""
+    blocks = pair.link.blocks
+    return is_blocked(blocks, column, value) and blocks[column].reason is Reason.ROW
