@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.core.blocks import RECORD, Block, blocked, digest
-from reconciler.core.contact import Contact, IntentId, IntentKind
+from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import STAGE, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
@@ -22,6 +22,15 @@ class Accepted:
     @property
     def write(self) -> Write:
         return self.sent.write
+
+    @property
+    def uuid(self) -> CustomerId:
+        return self.write.pair.uuid
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the contact was made by it."""
+        return self.write.kind is IntentKind.CREATE
 
     @property
     def pushed(self) -> Values:

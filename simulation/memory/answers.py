@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.core.contact import CustomerId, IntentId, IntentKind
-from reconciler.core.errors import Refused
-from reconciler.core.fields import NORMALISE, Value
-from reconciler.core.mirror import Accepted, blocked_write
-from reconciler.core.ports import Answer, Sent, Written
+from reconciler.core import settlement
+from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
+from reconciler.core.fields import NORMALISE, Value, Values
+from reconciler.core.mirror import Accepted
+from reconciler.core.ports import Answer, Sent, Write, Written
+from reconciler.core.settlement import Facts, LinkNow, Move
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
@@ -17,130 +18,121 @@ def settle(tables: Tables, answered: Sequence[tuple[Sent, Answer]], *, mirrors: 
 
     `mirrors`: the rows take them, else the next look puts them back in HubSpot.
     """
-    taken = [Accepted(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
-    for each in taken:
-        if each.write.kind is IntentKind.CREATE and tables.is_ignored(each.contact.id):
-            erase(tables, each.write.pair.uuid)
-    taken = [each for each in taken if each.write.pair.uuid not in tables.erased]
-    fresh = [t for t in taken if t.write.kind is IntentKind.CREATE and t.write.pair.customer is None]
+    writes = [(sent.write, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
+    found = settlement.settle(answered, _facts(tables, writes), mirrors=mirrors)
+    for uuid in found.erased:
+        erase(tables, uuid)
+    fresh = [each for each in found.taken if each.is_new and each.write.pair.customer is None]
+    kept = [each for each in found.taken if each.write.pair.customer is not None]
     tables.refuse_erased([each.contact.values.get("email") for each in fresh])
-    taken = [each for each in taken if _is_linkable(tables, each) and _is_at_home(tables, each)]
-    held = [each for each in taken if mirrors and tables.is_held(each.write.pair.uuid)]
-    taken = [each for each in taken if each not in held]
-    _refuse_second_owners(tables, [*taken, *held])
-    for each in held:
-        _hold_up(tables, each)
-    kept = [each for each in taken if each.write.pair.customer is not None]
+    _refuse_second_owners(tables, [*found.taken, *found.held])
     written, _ = write_customers(tables, [_row_write(each) for each in kept if mirrors])
-    for each in taken:
-        tables.log(each.write.pair.uuid, each.refused)
-        _move_pushed(tables, each)
-    tables.wake_waiting([each.freed_address for each in taken])
-    for each in taken if not mirrors else ():
-        uuid = each.write.pair.uuid
-        tables.links[uuid].deleted = each.write.pair.customer is None and uuid not in tables.customers
-        tables.mark({f"u:{uuid}"}, 0)
-    for each in kept if mirrors else ():
-        tables.links[each.write.pair.uuid].settle(written.get(each.write.pair.uuid, {}))
-        row = tables.customers.get(each.write.pair.uuid)
-        if each.write.kind is IntentKind.CREATE and (row is None or not row.is_alive):
-            tables.mark({f"u:{each.write.pair.uuid}"}, 1)
-        if row is not None:
-            lost = each.left_out(written.get(row.uuid, {}), row.stored)
-            tables.log(row.uuid, lost)
-            tables.mark({f"u:{row.uuid}" for _ in lost}, 1)
-            is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
-            tables.mark({f"u:{row.uuid}"} if row.is_alive and is_overtaken else set(), 1)
-    for each in [each for each in taken if mirrors and each in fresh]:
-        _insert(tables, each)
-    for each in taken:
-        tables.close([each.sent.intent] if each.is_whole else [])
-        tables.give_up(each.earlier)
-        _keep_open(tables, each)
-    for sent, answer in answered:
-        if isinstance(answer, Refused):
-            link = tables.links.get(sent.write.pair.uuid)
-            if link is not None:
-                link.blocks.update(blocked_write(sent.write, answer))
-            tables.suspended = {**dict.fromkeys(answer.suspends, answer.reason), **tables.suspended}
-            tables.close([sent.intent])
-    return {each.sent.intent for each in held}
+    for move in found.moves:
+        _move(tables, move)
+    for each in found.taken:
+        tables.log(each.uuid, each.refused)
+    tables.wake_waiting([each.freed_address for each in found.taken])
+    tables.suspended = {**found.suspends, **tables.suspended}
+    if mirrors:
+        for each in kept:
+            _mirror(tables, each, written.get(each.uuid, {}))
+        for each in fresh:
+            _insert(tables, each)
+    else:
+        for each in found.taken:
+            _put_back(tables, each)
+    for each in found.lost:
+        _drop(tables, each.uuid)
+    tables.close(found.ended)
+    tables.give_up(found.given_up)
+    for intent, pushed in found.partly.items():
+        _keep_open(tables, intent, pushed)
+    for lane, subject in found.marks:
+        tables.mark({subject.key}, int(lane))
+    return {each.sent.intent for each in found.held}
 
 
-def _hold_up(tables: Tables, each: Accepted) -> None:
-    """Leave an answer to a later look; but a new contact belongs to its customer at once."""
-    if each.write.kind is IntentKind.CREATE:
-        link = tables.links[each.write.pair.uuid]
-        link.contact, link.alive = link.contact or each.contact.id, True
-    tables.mark({f"u:{each.write.pair.uuid}"}, 1)
+def _facts(tables: Tables, writes: Sequence[tuple[Write, Contact]]) -> Facts:
+    """Look at what the answers are about. Placeholders that the contacts' own webhooks made go first.
+
+    A reservation that was given up meanwhile is made anew: its contact is there after all.
+    """
+    new = {contact.id: write for write, contact in writes if write.kind is IntentKind.CREATE}
+    for contact_id, write in new.items():
+        drop_placeholder(tables, contact_id, write.pair.uuid)
+        if write.pair.customer is None:
+            tables.ensure_link(write.pair.uuid)
+    owners = {contact_id: tables.owner(contact_id) for contact_id in new}
+    uuids = {write.pair.uuid for write, _ in writes} & tables.links.keys()
+    return Facts(
+        links={uuid: _link_now(tables, tables.links[uuid]) for uuid in uuids},
+        owners={contact_id: owner.uuid for contact_id, owner in owners.items() if owner is not None},
+        ignored={contact_id for contact_id in new if tables.is_ignored(contact_id)},
+    )
 
 
-def _is_linkable(tables: Tables, each: Accepted) -> bool:
-    """Take a new contact from the placeholder its own webhook made; not what another worker links."""
-    uuid = each.write.pair.uuid
-    if each.write.kind is not IntentKind.CREATE:
-        return True
-    drop_placeholder(tables, each.contact.id, uuid)
-    owner = tables.owner(each.contact.id)
-    if owner is None or owner.uuid == uuid:
-        return True
-    tables.mark({f"c:{each.contact.id}", f"u:{uuid}"}, 0)
-    tables.close([intent.id for intent in tables.intents_of(uuid)])
-    link = tables.links.get(uuid)
-    if link is not None and not link.edited and uuid not in tables.customers:
-        del tables.links[uuid]
-    return False
-
-
-def _is_at_home(tables: Tables, each: Accepted) -> bool:
-    """Leave out an answer about a contact that is not the link's: what came late is looked at for itself."""
-    if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None:
-        # A reservation that was given up meanwhile: its contact is there after all.
-        tables.ensure_link(each.write.pair.uuid)
-    link = tables.links.get(each.write.pair.uuid)
-    is_new = each.write.kind is IntentKind.CREATE and link is not None and link.contact is None
-    if link is not None and (is_new or link.contact == each.contact.id):
-        if each.write.kind is IntentKind.CREATE and each.write.pair.fence != link.fence:
-            # The worker with the claim decided without the contact, and may be about to clear the customer's mark.
-            tables.mark({f"u:{each.write.pair.uuid}"}, 1)
-        return True
-    tables.mark({f"c:{each.contact.id}"}, 1)
-    tables.close([each.sent.intent])
-    return False
+def _link_now(tables: Tables, link: LinkRow) -> LinkNow:
+    return LinkNow(contact_id=link.contact, fence=link.fence, is_held=tables.is_held(link.uuid))
 
 
 def _refuse_second_owners(tables: Tables, taken: Sequence[Accepted]) -> None:
     for each in taken:
         owner = tables.owner(each.contact.id)
-        if (
-            owner is not None
-            and owner.uuid != each.write.pair.uuid
-            and tables.links[each.write.pair.uuid].contact is None
-        ):
+        if owner is not None and owner.uuid != each.uuid and tables.links[each.uuid].contact is None:
             raise Clash("link_contact_is_unique", delay=1.0)
 
 
-def _move_pushed(tables: Tables, each: Accepted) -> None:
+def _move(tables: Tables, move: Move) -> None:
     """The base takes the answer in the order of HubSpot's time, whatever claim is held."""
-    link: LinkRow = tables.links[each.write.pair.uuid]
-    at = int(each.contact.updated_at.timestamp() * 1000)
-    moving: dict[str, Value] = {c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}
+    link = tables.links.get(move.uuid)
+    if link is None:
+        return
+    at = 0 if move.at is None else int(move.at.timestamp() * 1000)
+    moving: dict[str, Value] = {c: v for c, v in move.pushed.items() if link.base_at.get(c, 0) <= at}
     link.settle(moving)
     link.base_at.update(dict.fromkeys(moving, at))
-    link.seen = link.seen if each.is_archived else later(link.seen, each.contact.updated_at)
-    link.alive = link.alive if each.alive is None else each.alive
-    link.contact = each.contact.id if link.contact is None else link.contact
-    link.blocks = {c: why for c, why in link.blocks.items() if c not in each.cured}
-    for column, value in each.pushed.items():
+    link.seen = later(link.seen, move.seen)
+    link.alive = link.alive if move.alive is None else move.alive
+    link.contact = move.contact_id if link.contact is None else link.contact
+    link.blocks = {**{c: block for c, block in link.blocks.items() if c not in move.cured}, **move.blocks}
+    for column, value in move.pushed.items():
         push = link.unseen.get(column)
         if push is not None and value not in push.sent:
             link.unseen[column] = replace(push, sent=(*push.sent, value))
 
 
+def _mirror(tables: Tables, each: Accepted, written: Values) -> None:
+    """Let the base follow what the row took, and look again at what it did not."""
+    tables.links[each.uuid].settle(written)
+    row = tables.customers.get(each.uuid)
+    if each.is_new and (row is None or not row.is_alive):
+        tables.mark({f"u:{each.uuid}"}, 1)
+    if row is not None:
+        lost = each.left_out(written, row.stored)
+        tables.log(row.uuid, lost)
+        is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
+        if lost or (row.is_alive and is_overtaken):
+            tables.mark({f"u:{row.uuid}"}, 1)
+
+
+def _put_back(tables: Tables, each: Accepted) -> None:
+    """Let the next look take back in HubSpot what the row does not follow."""
+    tables.links[each.uuid].deleted = each.write.pair.customer is None and each.uuid not in tables.customers
+    tables.mark({f"u:{each.uuid}"}, 0)
+
+
+def _drop(tables: Tables, uuid: CustomerId) -> None:
+    """End what a create began whose contact another link has."""
+    tables.close([intent.id for intent in tables.intents_of(uuid)])
+    link = tables.links.get(uuid)
+    if link is not None and not link.edited and uuid not in tables.customers:
+        del tables.links[uuid]
+
+
 def _row_write(each: Accepted) -> RowWrite:
     customer = each.write.pair.customer
     assert customer is not None
-    is_new = each.write.kind is IntentKind.CREATE
+    is_new = each.is_new
     return RowWrite(
         uuid=each.write.pair.uuid,
         values=each.columns,
@@ -155,7 +147,7 @@ def _row_write(each: Accepted) -> RowWrite:
 
 def _insert(tables: Tables, each: Accepted) -> None:
     """Give an API create its customer. One that took the address meanwhile adopts the contact at its next look."""
-    uuid: CustomerId = each.write.pair.uuid
+    uuid = each.uuid
     if insert_customer(tables, uuid, each.contact.values, each.contact):
         tables.links[uuid].settle(each.contact.values)
     else:
@@ -164,9 +156,9 @@ def _insert(tables: Tables, each: Accepted) -> None:
         tables.mark({f"c:{each.contact.id}"}, 0)
 
 
-def _keep_open(tables: Tables, each: Accepted) -> None:
+def _keep_open(tables: Tables, intent_id: IntentId, pushed: Values) -> None:
     """What was not answered stays open."""
-    intent = tables.intents.get(each.sent.intent)
+    intent = tables.intents.get(intent_id)
     if intent is not None:
-        intent.values = {c: v for c, v in intent.values.items() if c not in each.pushed}
+        intent.values = {c: v for c, v in intent.values.items() if c not in pushed}
         tables.close([] if intent.values else [intent.id])

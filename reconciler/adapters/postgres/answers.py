@@ -1,129 +1,93 @@
 """Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whatever claim is held."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Busy, Work, to_json
 from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
 from reconciler.adapters.postgres.table import require_all
-from reconciler.core.contact import CustomerId, IntentId, IntentKind
-from reconciler.core.errors import Refused
+from reconciler.core import settlement
+from reconciler.core.contact import ContactId, CustomerId, IntentKind
 from reconciler.core.fields import Values
-from reconciler.core.mirror import Accepted, blocked_write
-from reconciler.core.ports import LANDING, Answer, Sent, Written
+from reconciler.core.mirror import Accepted
+from reconciler.core.ports import LANDING, Answer, Lane, Sent, Subject, Write, Written
+from reconciler.core.settlement import Facts, LinkNow, Move, Settlement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsettled:
-    """What is left to do: erase those who were erased while they were created; come again for the intents held up."""
-
-    erased: list[CustomerId]
-    held: frozenset[IntentId]
-
-
-def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Unsettled:
+def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Settlement:
     """Commit the answers of one call in one transaction, but for those whose row is held by a transaction or hidden.
 
     `mirrors`: the rows take what was answered; else they stay, held or not, and the next look puts it back in HubSpot.
+    Those who were erased while their contact was made are for the caller to erase.
     """
-    written = [Accepted(sent, answer.contact) for sent, answer in answered if isinstance(answer, Written)]
-    erased = _erased(work, written)
-    taken, held = _linkable(work, [each for each in written if each.write.pair.uuid not in erased])
-    if not mirrors:
-        taken, held = [*taken, *held], []
-    refused = [(sent, answer) for sent, answer in answered if isinstance(answer, Refused)]
-    moves = [_moved(each) for each in taken] + [_refused(s, why) for s, why in refused]
-    moves += [_only_linked(each) for each in held if each.write.kind is IntentKind.CREATE]
-    if moves:
-        work.run("move_pushed", answers=to_json(moves))
-    _log_otherwise(work, taken)
-    wake_waiting(work, [each.freed_address for each in taken])
-    for _, why in refused:
-        if why.suspends:
-            work.run("suspend", columns=sorted(why.suspends), reason=why.reason)
+    writes = [(sent.write, answer.contact.id) for sent, answer in answered if isinstance(answer, Written)]
+    found = settlement.settle(answered, _facts(work, writes), mirrors=mirrors)
+    if moves := found.moves:
+        work.run("move_pushed", answers=to_json([_move(each) for each in moves]))
+    _log_otherwise(work, found.taken)
+    wake_waiting(work, [each.freed_address for each in found.taken])
+    for column, reason in found.suspends.items():
+        work.run("suspend", columns=[column], reason=reason)
     if mirrors:
-        _mirror(work, taken)
+        _mirror(work, found.taken)
     else:
-        _put_back(work, taken)
-    _close(work, taken, [sent for sent, _ in refused])
-    if taken:
-        work.run("log_history", rows=to_json([_history(each) for each in taken]))
-    if held:
-        work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in held], lane=1, privacy=False)
-    return Unsettled(erased=erased, held=frozenset(each.sent.intent for each in held))
+        _put_back(work, found.taken)
+    _close(work, found)
+    if found.taken:
+        work.run("log_history", rows=to_json([_history(each) for each in found.taken]))
+    for lane, subjects in sorted(_by_lane(found.marks).items()):
+        work.run("mark", subjects=subjects, lane=lane, privacy=False)
+    return found
 
 
-def _erased(work: Work, written: Sequence[Accepted]) -> list[CustomerId]:
-    owners = {each.contact.id: each.write.pair.uuid for each in written if each.write.kind is IntentKind.CREATE}
-    rows = work.rows("set_apart", contacts=list(owners)) if owners else []
-    return [owners[row["contact"]] for row in rows if row["kind"] == "ignored"]
+def _facts(work: Work, writes: Sequence[tuple[Write, ContactId]]) -> Facts:
+    """Look at what the answers are about, and lock it. Placeholders that the contacts' own webhooks made go first.
 
-
-def _linkable(work: Work, taken: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
-    """Take new contacts from the placeholders that their own webhook made; leave out what another worker links."""
-    owners = {each.contact.id: each.write.pair.uuid for each in taken if each.write.kind is IntentKind.CREATE}
-    if not owners:
-        return _at_home(work, taken)
-    for contact_id, uuid in owners.items():
-        work.run("drop_placeholder", contact=contact_id, owner=uuid, looked_at=None)
-    rows = [row for row in work.rows("owners", contacts=list(owners), ours=[]) if row["uuid"] != owners[row["linked"]]]
-    if any(row["placeholder"] for row in rows):
-        raise Busy("a worker has just claimed a contact of ours", delay=0.0)
-    lost = [owners[row["linked"]] for row in rows]
-    if lost:
-        subjects = [f"c:{row['linked']}" for row in rows] + [f"u:{uuid}" for uuid in lost]
-        work.run("mark", subjects=subjects, lane=0, privacy=False)
-        work.run("drop_intents", uuids=lost)
-        work.run("drop_links", uuids=lost)
-    return _at_home(work, [each for each in taken if each.write.pair.uuid not in lost])
-
-
-def _at_home(work: Work, taken: Sequence[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
-    """Leave out answers about a contact that is not the link's (any more): what came late is looked at for itself.
-
-    The others are those whose row can be written, and those whose row is held or hidden. A reservation that was given
-    up meanwhile is made anew: its contact is there after all.
+    A reservation that was given up meanwhile is made anew: its contact is there after all.
     """
-    reserved = [e.write.pair.uuid for e in taken if e.write.kind is IntentKind.CREATE and e.write.pair.customer is None]
+    if not writes:
+        return Facts()
+    new = {contact: write.pair.uuid for write, contact in writes if write.kind is IntentKind.CREATE}
+    apart = work.rows("set_apart", contacts=list(new)) if new else []
+    for contact, uuid in new.items():
+        work.run("drop_placeholder", contact=contact, owner=uuid, looked_at=None)
+    owners = work.rows("owners", contacts=list(new), ours=[]) if new else []
+    if any(row["placeholder"] and row["uuid"] != new[row["linked"]] for row in owners):
+        raise Busy("a worker has just claimed a contact of ours", delay=0.0)
+    reserved = [w.pair.uuid for w, _ in writes if w.kind is IntentKind.CREATE and w.pair.customer is None]
     if reserved:
         work.run("ensure_links", uuids=reserved)
-    rows = [
-        {
-            "uuid": each.write.pair.uuid,
-            "contact": each.contact.id,
-            "created": each.write.kind is IntentKind.CREATE,
-            "known": each.write.pair.customer is not None,
-        }
-        for each in taken
-    ]
-    found = work.rows("at_home", rows=to_json(rows)) if rows else []
-    held, fence = ({row["uuid"]: row[name] for row in found} for name in ("held", "fence"))
-    late = [each for each in taken if each.write.pair.uuid not in held]
-    if late:
-        work.run("close_intents", ids=[each.sent.intent for each in late])
-        work.run("mark", subjects=[f"c:{each.contact.id}" for each in late], lane=1, privacy=False)
-    home = [each for each in taken if each.write.pair.uuid in held]
-    # The worker that has the claim by now decided without the contact, and may be about to clear the customer's mark.
-    behind = [e for e in home if e.write.kind is IntentKind.CREATE and e.write.pair.fence != fence[e.write.pair.uuid]]
-    if behind:
-        work.run("mark", subjects=[f"u:{each.write.pair.uuid}" for each in behind], lane=1, privacy=False)
-    return [e for e in home if not held[e.write.pair.uuid]], [e for e in home if held[e.write.pair.uuid]]
+    rows = [{"uuid": write.pair.uuid, "known": write.pair.customer is not None} for write, _ in writes]
+    return Facts(
+        links={
+            row["uuid"]: LinkNow(contact_id=row["contact"], fence=row["fence"], is_held=row["held"])
+            for row in work.rows("links_now", rows=to_json(rows))
+        },
+        owners={row["linked"]: row["uuid"] for row in owners},
+        ignored={row["contact"] for row in apart if row["kind"] == "ignored"},
+    )
+
+
+def _by_lane(marks: Iterable[tuple[Lane, Subject]]) -> dict[int, list[str]]:
+    lanes: dict[int, list[str]] = {}
+    for lane, subject in marks:
+        lanes.setdefault(int(lane), []).append(subject.key)
+    return lanes
 
 
 def _log_otherwise(work: Work, taken: Sequence[Accepted]) -> None:
     """Log the stages that HubSpot did not take; and, as settled, once, what it stores in a form of its own."""
-    losers = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.refused)]
+    losers = [row for each in taken for row in conflict_rows(each.uuid, each.refused)]
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
-    forms = [row for each in taken for row in conflict_rows(each.write.pair.uuid, each.rewritten)]
+    forms = [row for each in taken for row in conflict_rows(each.uuid, each.rewritten)]
     if forms:
         work.run("log_rewritten", conflicts=to_json(forms))
 
 
 def _block_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in taken:
-        uuid = each.write.pair.uuid
+        uuid = each.uuid
         if each.rewritten:
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 blocks = each.turned_back(written.get(uuid, {}), row)
@@ -132,51 +96,27 @@ def _block_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[C
 
 def _put_back(work: Work, taken: Sequence[Accepted]) -> None:
     """Let the next look take back in HubSpot what the row does not follow."""
-    orphans = [each.write.pair.uuid for each in taken if each.write.pair.customer is None]
-    work.run("put_back", uuids=[each.write.pair.uuid for each in taken], orphans=orphans)
+    orphans = [each.uuid for each in taken if each.write.pair.customer is None]
+    work.run("put_back", uuids=[each.uuid for each in taken], orphans=orphans)
 
 
-def _moved(each: Accepted) -> dict[str, Any]:
-    contact = each.contact
+def _move(move: Move) -> dict[str, Any]:
     return {
-        "uuid": each.write.pair.uuid,
-        "pushed": dict(each.pushed),
-        "ms": int(contact.updated_at.timestamp() * 1000),
-        "at": None if each.is_archived else contact.updated_at,
-        "alive": each.alive,
-        "contact": contact.id,
-        "cured": each.cured,
-        "blocks": {},
-    }
-
-
-def _only_linked(each: Accepted) -> dict[str, Any]:
-    """A new contact belongs to its customer at once, whenever the row can follow: it must not be made twice."""
-    return {
-        "uuid": each.write.pair.uuid,
-        "pushed": {},
-        "ms": 0,
-        "alive": each.alive,
-        "contact": each.contact.id,
-        "cured": [],
-        "blocks": {},
-    }
-
-
-def _refused(sent: Sent, refused: Refused) -> dict[str, Any]:
-    return {
-        "uuid": sent.write.pair.uuid,
-        "pushed": {},
-        "ms": 0,
-        "cured": [],
-        "blocks": blocks_json(blocked_write(sent.write, refused)),
+        "uuid": move.uuid,
+        "pushed": dict(move.pushed),
+        "ms": 0 if move.at is None else int(move.at.timestamp() * 1000),
+        "at": move.seen,
+        "alive": move.alive,
+        "contact": move.contact_id,
+        "cured": list(move.cured),
+        "blocks": blocks_json(move.blocks),
     }
 
 
 def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
     """Bring what HubSpot answered into the rows that still hold what was sent."""
     # A row that was deleted while its contact was written to has nothing to mirror; only a reservation has no row yet.
-    _insert(work, [each for each in taken if each.write.kind is IntentKind.CREATE and each.write.pair.customer is None])
+    _insert(work, [each for each in taken if each.is_new and each.write.pair.customer is None])
     kept = [each for each in taken if each.write.pair.customer is not None]
     if kept:
         written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]), watched=False)
@@ -187,14 +127,14 @@ def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
         _log_left_out(work, kept, columns)
         _block_turned_back(work, kept, columns)
         _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
-        carried = [{"uuid": each.write.pair.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
+        carried = [{"uuid": each.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
         if carried:
             work.run("mark_overtaken", rows=to_json(carried))
 
 
 def _look_again(work: Work, kept: Sequence[Accepted], living: set[CustomerId]) -> None:
     """A contact that was made for a customer who was deleted meanwhile is to be archived."""
-    creates = [each.write.pair.uuid for each in kept if each.write.kind is IntentKind.CREATE]
+    creates = [each.uuid for each in kept if each.is_new]
     dead = [f"u:{uuid}" for uuid in creates if uuid not in living]
     if dead:
         work.run("mark", subjects=dead, lane=1, privacy=False)
@@ -202,7 +142,7 @@ def _look_again(work: Work, kept: Sequence[Accepted], living: set[CustomerId]) -
 
 def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in kept:
-        uuid = each.write.pair.uuid
+        uuid = each.uuid
         if each.write.is_direct and set(each.columns) - set(written.get(uuid, {})):
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 losers = each.left_out(written.get(uuid, {}), row)
@@ -220,20 +160,20 @@ def _insert(work: Work, fresh: Sequence[Accepted]) -> None:
     inserted = work.rows("insert_customers", rows=to_json(rows), watched=False)
     require_all(inserted)
     done = {row["uuid"] for row in inserted}
-    based = [{"uuid": e.write.pair.uuid, "vals": dict(e.contact.values)} for e in fresh if e.write.pair.uuid in done]
+    based = [{"uuid": e.uuid, "vals": dict(e.contact.values)} for e in fresh if e.uuid in done]
     work.run("move_pulled", rows=to_json(based))
-    orphans = [each for each in fresh if each.write.pair.uuid not in done]
+    orphans = [each for each in fresh if each.uuid not in done]
     if orphans:
-        work.run("drop_links", uuids=[each.write.pair.uuid for each in orphans])
+        work.run("drop_links", uuids=[each.uuid for each in orphans])
         work.run("mark", subjects=[f"c:{each.contact.id}" for each in orphans], lane=0, privacy=False)
 
 
 def _row(each: Accepted, values: Values) -> dict[str, Any]:
     return {
-        "uuid": each.write.pair.uuid,
+        "uuid": each.uuid,
         "vals": dict(values),
         "contact": each.contact.id,
-        "created": each.contact.created_at if each.write.kind is IntentKind.CREATE else None,
+        "created": each.contact.created_at if each.is_new else None,
         "updated": None if each.is_archived else each.contact.updated_at,
     }
 
@@ -246,15 +186,17 @@ def _update_row(each: Accepted) -> dict[str, Any]:
     return {**_row(each, each.columns), "stored": dict(customer.stored), "was_alive": alive, "becomes_alive": dies}
 
 
-def _close(work: Work, taken: Sequence[Accepted], refused: Sequence[Sent]) -> None:
-    whole = [each.sent.intent for each in taken if each.is_whole]
-    partly = [{"id": each.sent.intent, "answered": list(each.pushed)} for each in taken if not each.is_whole]
-    # An answer settles as well what an earlier call, long ended, left open.
-    earlier = [intent for each in taken for intent in each.earlier]
-    work.run("close_intents", ids=whole + [sent.intent for sent in refused])
-    if earlier:
-        work.run("close_unanswered", ids=earlier, landing=LANDING)
-    if partly:
+def _close(work: Work, found: Settlement) -> None:
+    if found.lost:
+        lost = [each.uuid for each in found.lost]
+        work.run("drop_intents", uuids=lost)
+        work.run("drop_links", uuids=lost)
+    if found.ended:
+        work.run("close_intents", ids=found.ended)
+    if found.given_up:
+        work.run("close_unanswered", ids=found.given_up, landing=LANDING)
+    if found.partly:
+        partly = [{"id": intent, "answered": list(pushed)} for intent, pushed in found.partly.items()]
         work.run("answer_intents", answers=to_json(partly))
 
 

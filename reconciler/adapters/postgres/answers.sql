@@ -153,9 +153,8 @@ from unnest(%(uuids)s::uuid[]) as uuid
 order by uuid
 on conflict (uuid) do nothing
 
--- at_home: of these answers, those about the contact that the link has (or gets by its create), and
---   whether the row is to be waited for: another transaction has locked it, or it is hidden. Locks
---   the links, and the rows that are not waited for
+-- links_now: the links of these writes, and whether their row is to be waited for: another
+--   transaction has locked it, or it is hidden. Locks the links, and the rows not waited for
 with loose as materialized (
     -- Rows that no other transaction has locked.
     select uuid
@@ -166,6 +165,7 @@ with loose as materialized (
 )
 select
     l.uuid,
+    l.contact,
     l.fence,
     l.uuid not in (select uuid from loose) and (
         exists (select from customer c where c.uuid = l.uuid)
@@ -175,13 +175,8 @@ select
             and not l.deleted
             and not exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
     ) as held
-from jsonb_to_recordset(%(rows)s::jsonb) as r(
-    uuid uuid, contact bigint, created boolean, known boolean
-)
+from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid, known boolean)
 join sync.link l using (uuid)
-where l.contact = r.contact
-or l.contact is null
-    and r.created
 order by l.uuid
 for update of l
 

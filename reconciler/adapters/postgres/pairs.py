@@ -153,10 +153,10 @@ class PostgresPairs:
 
     def _settle(self, answered: Sequence[tuple[Sent, Answer]], mirrors: bool) -> frozenset[IntentId]:
         with self._database.own() as work:
-            settled = answers.settle(work, answered, mirrors=mirrors)
-            for uuid in settled.erased:
+            found = answers.settle(work, answered, mirrors=mirrors)
+            for uuid in found.erased:
                 self._erase(work, uuid)
-        return settled.held
+        return frozenset(each.sent.intent for each in found.held)
 
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
