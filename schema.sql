@@ -163,6 +163,7 @@ begin
             from jsonb_each(blocks)
         )
         where blocks <> '{}';
+        alter table sync.intent rename column ahead to hubspot_first;
     end if;
 end $$;
 
@@ -240,8 +241,7 @@ create table if not exists sync.intent (
     deadline timestamptz not null,  -- by then its call has ended: still open, it is due work
     overdue  boolean not null default false,  -- its call has ended without an answer; `deadline` is
                                               -- when to look again
-    ahead    boolean not null default false,  -- the row does not hold it yet: an API write, HubSpot
-                                              -- first
+    hubspot_first boolean not null default false,  -- an API write: the row does not hold it yet
     reserved text  -- the address an API create holds while its customer does not exist yet
 );
 alter table sync.intent
@@ -706,6 +706,17 @@ language sql stable return (
     where r.wake = ended_by.wake
 );
 
+-- What a mark is about: a customer, a contact or an address. The kind stands first.
+create or replace function sync.of_customer(customer uuid) returns text
+language sql stable parallel safe
+    return 'u:' || customer;
+create or replace function sync.of_contact(contact bigint) returns text
+language sql stable parallel safe
+    return 'c:' || contact;
+create or replace function sync.of_address(address text) returns text
+language sql stable parallel safe
+    return 'e:' || sync.address(address);
+
 -- Mark subjects due now. A mark made while its subject is worked on gets a new generation and so
 -- survives.
 create or replace function sync.mark(
@@ -1007,7 +1018,7 @@ begin
     )
     -- A mass change is bulk work; a person's edit is not to wait behind it.
     insert into sync.mark (subject, lane)
-    select 'u:' || uuid, case when (select count(*) from linked) > 500 then 2 else 1 end
+    select sync.of_customer(uuid), case when (select count(*) from linked) > 500 then 2 else 1 end
     from linked
     order by 1
     on conflict (subject) do update set
@@ -1032,7 +1043,7 @@ begin
         returning uuid
     )
     insert into sync.mark (subject)
-    select distinct 'u:' || uuid from late
+    select distinct sync.of_customer(uuid) from late
     order by 1
     on conflict (subject) do update set due = least(sync.mark.due, now());
 end $$;
@@ -1076,7 +1087,7 @@ begin
         ) is distinct from l.base ->> back.name
     ), marked as (
         -- One row once they are marked, as bulk work. It has to be read: else nothing is marked.
-        select sync.mark(array_agg('u:' || uuid), 2)
+        select sync.mark(array_agg(sync.of_customer(uuid)), 2)
         from waiting
         having count(*) > 0
     )
@@ -1128,7 +1139,7 @@ begin
     untold := array(
         select contact
         from unnest(news) contact
-        where not exists (select from sync.mark m where m.subject = 'c:' || contact)
+        where not exists (select from sync.mark m where m.subject = sync.of_contact(contact))
     );
     insert into sync.link (uuid, contact)
     select gen_random_uuid(), c.id
@@ -1155,7 +1166,7 @@ begin
             returning l.uuid, l.contact, l.fence
         ), marked as (
             -- The other news; the condition below, always true, makes this run.
-            select sync.mark(array_agg('c:' || other order by other), lane)
+            select sync.mark(array_agg(sync.of_contact(other) order by other), lane)
             from unnest(news) other
             where other not in (select contact from leased)
             having count(*) > 0
@@ -1611,15 +1622,15 @@ create or replace view sync.causes as
 create or replace function sync.retry(subject text) returns void language plpgsql as $$
 declare
     key text := case
-        when subject ~ '^[0-9]+$' then 'c:' || subject
-        when subject ~ '^[0-9a-fA-F-]{36}$' then 'u:' || lower(subject)
+        when subject ~ '^[0-9]+$' then sync.of_contact(subject::bigint)
+        when subject ~ '^[0-9a-fA-F-]{36}$' then sync.of_customer(subject::uuid)
         else coalesce(
             (
-                select 'u:' || c.uuid
+                select sync.of_customer(c.uuid)
                 from (select uuid, email from customer where deletedat is null) c
                 where sync.address(c.email) = sync.address(subject)
             ),
-            'e:' || sync.address(subject)
+            sync.of_address(subject)
         )
     end;
 begin
@@ -1654,7 +1665,7 @@ begin
     update sync.conflict set resolved = now() where id = resolve.conflict;
     execute format('update customer set %I = $1 where uuid = $2', c.property)
         using case choice when 'kept' then c.kept else c.lost end, c.uuid;
-    perform sync.mark(array['u:' || c.uuid], 0);
+    perform sync.mark(array[sync.of_customer(c.uuid)], 0);
     notify sync_dirty;
 end $$;
 
@@ -2030,11 +2041,11 @@ begin
     delete from sync.dirty where uuid = any(people);
     delete from sync.mark
     where subject in (
-        select 'u:' || p from unnest(people) p
+        select sync.of_customer(p) from unnest(people) p
         union
-        select 'e:' || a from unnest(addresses || former) a
+        select sync.of_address(a) from unnest(addresses || former) a
         union
-        select 'c:' || i from unnest(ids) i
+        select sync.of_contact(i) from unnest(ids) i
     );
     insert into sync.alias (contact, kind)
     select i, 'ignored' from unnest(ids) i

@@ -17,7 +17,7 @@ from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
 from reconciler.core.errors import OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
-from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Unanswered, Written
+from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Subject, Unanswered, Written
 from reconciler.core.reasons import Reason
 from reconciler.sync.budget import SharedBudget
 from sandbox.contact import Contact as Record
@@ -113,7 +113,10 @@ class SimulatedHubSpot:
         sent = self._stage.current.notes["intend"] if self._stage.current else []
         for each in sent:
             if STAGE in each.write.values:
-                self._wire.staged |= {f"u:{each.write.pair.uuid}", f"c:{each.write.pair.link.contact_id}"}
+                self._wire.staged |= {
+                    Subject.customer(each.write.pair.uuid).key,
+                    Subject.contact(each.write.pair.link.contact_id).key,
+                }
         return self._write(list(edits), lambda edit: self._update(*edit), until)
 
     def _update(self, contact_id: ContactId, values: Values) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from reconciler.core.ports import Door
+from reconciler.core.ports import Door, Subject
 from simulation.memory.tables import Rule
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Owner:
         if not rows:
             return False
         row = self._random.choice(rows)
-        self._world.oracle.ended(f"u:{row.uuid}", row.stored)
+        self._world.oracle.ended(Subject.customer(row.uuid).key, row.stored)
         self._world.tables.vanish(row.uuid)
         return True
 

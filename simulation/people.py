@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Transient
 from reconciler.core.fields import COLUMNS, NORMALISE, Value, normalised
+from reconciler.core.ports import Subject
 from reconciler.sync.write_through import Done
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
@@ -69,7 +70,7 @@ class People:
             self._world.tables.insert(uuid, values)
         except Refusal:
             return True
-        self._oracle.wrote(f"u:{uuid}", "sql", values, {})
+        self._oracle.wrote(Subject.customer(uuid).key, "sql", values, {})
         return True
 
     def change(self) -> bool:
@@ -84,7 +85,7 @@ class People:
             self._world.tables.update(row.uuid, values)
         except Refusal:
             return True
-        self._oracle.wrote(f"u:{row.uuid}", "sql", values, before)
+        self._oracle.wrote(Subject.customer(row.uuid).key, "sql", values, before)
         return True
 
     def swap(self) -> bool:
@@ -97,21 +98,21 @@ class People:
         self._world.tables.update(one.uuid, {"email": None})
         self._world.tables.update(other.uuid, {"email": mine})
         self._world.tables.update(one.uuid, {"email": theirs})
-        self._oracle.wrote(f"u:{one.uuid}", "sql", {"email": theirs}, {"email": mine})
-        self._oracle.wrote(f"u:{other.uuid}", "sql", {"email": mine}, {"email": theirs})
+        self._oracle.wrote(Subject.customer(one.uuid).key, "sql", {"email": theirs}, {"email": mine})
+        self._oracle.wrote(Subject.customer(other.uuid).key, "sql", {"email": mine}, {"email": theirs})
         return True
 
     def remove(self) -> bool:
         row = self._pick(self._rows())
         if row is not None:
-            self._oracle.ended(f"u:{row.uuid}", row.stored)
+            self._oracle.ended(Subject.customer(row.uuid).key, row.stored)
             self._world.tables.remove(row.uuid)
         return row is not None
 
     def drop(self) -> bool:
         row = self._pick(self._rows())
         if row is not None:
-            self._oracle.ended(f"u:{row.uuid}", row.stored)
+            self._oracle.ended(Subject.customer(row.uuid).key, row.stored)
             self._world.tables.delete(row.uuid)
         return row is not None
 
@@ -123,7 +124,7 @@ class People:
             self._world.tables.restore(row.uuid)
         except Refusal:
             return True
-        self._oracle.revived(f"u:{row.uuid}")
+        self._oracle.revived(Subject.customer(row.uuid).key)
         return True
 
     # In HubSpot.
@@ -136,7 +137,7 @@ class People:
 
         def act() -> None:
             record = self._world.portal.create({column: value for column, value in values.items() if value})
-            self._oracle.wrote(f"c:{record.id}", "hubspot", values, {})
+            self._oracle.wrote(Subject.contact(record.id).key, "hubspot", values, {})
 
         return self._there(act)
 
@@ -153,7 +154,7 @@ class People:
         def act() -> None:
             after = self._world.portal.edit(record.id, {column: value or "" for column, value in values.items()})
             kept = {c: v for c, v in values.items() if NORMALISE[c](after.get(c)) == NORMALISE[c](v)}
-            self._oracle.wrote(f"c:{record.id}", "hubspot", kept, before)
+            self._oracle.wrote(Subject.contact(record.id).key, "hubspot", kept, before)
 
         return self._there(act)
 
@@ -175,10 +176,10 @@ class People:
         return record is not None
 
     def _end_there(self, record: Record) -> None:
-        self._oracle.ended(f"c:{record.id}", normalised({**dict.fromkeys(TEXTS), **record.values}))
+        self._oracle.ended(Subject.contact(record.id).key, normalised({**dict.fromkeys(TEXTS), **record.values}))
         link = self._world.tables.owner(ContactId(record.id))
         if link is not None:
-            self._oracle.deaths[f"u:{link.uuid}"] = None
+            self._oracle.deaths[Subject.customer(link.uuid).key] = None
 
     def restore_there(self) -> bool:
         record = self._pick(self._records(alive=False))
@@ -188,10 +189,10 @@ class People:
         def act() -> None:
             self._world.portal.restore(record.id)
             self._world.restored_contacts.add(record.id)
-            self._oracle.revived(f"c:{record.id}")
+            self._oracle.revived(Subject.contact(record.id).key)
             link = self._world.tables.owner(ContactId(record.id))
             if link is not None:
-                self._oracle.revived(f"u:{link.uuid}")
+                self._oracle.revived(Subject.customer(link.uuid).key)
 
         return self._there(act)
 
@@ -201,7 +202,9 @@ class People:
             return False
         one, other = self._random.sample(records, 2)
         for record in (one, other):
-            self._oracle.looked_past(f"c:{record.id}", [*TEXTS, "email", "lifecyclestage"], normalised(record.values))
+            self._oracle.looked_past(
+                Subject.contact(record.id).key, [*TEXTS, "email", "lifecyclestage"], normalised(record.values)
+            )
         return self._there(lambda: self._world.portal.merge(one.id, other.id))
 
     def erase_there(self) -> bool:
@@ -226,7 +229,7 @@ class People:
             (outcome,) = self._world.api.create([(uuid, values)])
             if isinstance(outcome, Done):
                 (contact,) = self._world.wire.created[uuid]
-                self._oracle.wrote(f"c:{contact}", "api", values, {})
+                self._oracle.wrote(Subject.contact(contact).key, "api", values, {})
 
         return self._by_api("post", create)
 
@@ -243,7 +246,7 @@ class People:
             customer = self._world.customer_store.by_address([address]).get(address)
             if customer is None:
                 return
-            entity = f"u:{customer.uuid}"
+            entity = Subject.customer(customer.uuid).key
             outcome: object = None
             try:
                 (outcome,) = self._world.api.update([(customer, values)])
@@ -267,7 +270,7 @@ class People:
             customer = self._world.customer_store.by_address([address]).get(address)
             if customer is None:
                 return
-            entity = f"u:{customer.uuid}"
+            entity = Subject.customer(customer.uuid).key
             outcome: object = None
             try:
                 (outcome,) = self._world.api.delete([customer])

@@ -6,6 +6,7 @@ from uuid import UUID
 from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE, Policy, Value, normalised
+from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason
 from sandbox.contact import Contact as Record
 from sandbox.lifecycle import STAGE
@@ -49,7 +50,9 @@ def forgotten(world: World) -> Iterator[str]:
         link = tables.links.get(row.uuid)
         if row.merged_into or row.erased or _is_held_back(world, link) or row.uuid in dirty | busy:
             continue
-        is_marked = f"u:{row.uuid}" in tables.marks or (link is not None and f"c:{link.contact}" in tables.marks)
+        contact = None if link is None else link.contact
+        subjects = {Subject.customer(row.uuid), *([] if contact is None else [Subject.contact(contact)])}
+        is_marked = any(subject.key in tables.marks for subject in subjects)
         is_leased = link is not None and tables.is_leased(link)
         if not is_marked and not is_leased and _has_news(world, row, link):
             yield f"customer {row.uuid} has changed, and nothing is to look at it"
@@ -136,7 +139,9 @@ def lost(world: World) -> Iterator[str]:
 def _staged(world: World) -> set[str]:
     """Entities whose stage was written; contacts that were merged into one of them too."""
     records, staged = world.portal.ledger.records, world.wire.staged
-    return staged | {f"c:{each}" for each in records.aliases if f"c:{records.resolve(each)}" in staged}
+    return staged | {
+        Subject.contact(each).key for each in records.aliases if Subject.contact(records.resolve(each)).key in staged
+    }
 
 
 def _erased(world: World) -> set[str]:
@@ -144,7 +149,9 @@ def _erased(world: World) -> set[str]:
     records = world.portal.ledger.records
     contacts = world.erased_contacts | world.lost_in_erased | _ignored(world)
     contacts |= {each for each in records.aliases if records.resolve(each) in contacts}
-    return {f"u:{uuid}" for uuid in world.tables.erased} | {f"c:{contact}" for contact in contacts}
+    return {Subject.customer(uuid).key for uuid in world.tables.erased} | {
+        Subject.contact(contact).key for contact in contacts
+    }
 
 
 def created_twice(world: World) -> Iterator[str]:

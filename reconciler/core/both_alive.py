@@ -120,7 +120,7 @@ def _unedited_ahead(pair: Pair) -> list[Intent]:
     return [
         replace(each, values={c: v for c, v in each.values.items() if _is_followed(each, c, edited)})
         for each in pair.intents
-        if each.is_ahead
+        if each.hubspot_first
     ]
 
 

@@ -101,8 +101,8 @@ class IntentKind(StrEnum):
 class Intent:
     """A HubSpot write stored before it is sent, open until its answer is committed.
 
-    `is_ahead`: the row does not hold it yet, it follows HubSpot (an API write). `reserved` marks the create of an API
-    call whose customer does not exist yet. `overtaken` are the columns on which something later was agreed.
+    `hubspot_first`: an API write; the row does not hold it yet, it follows HubSpot. `reserved` marks the create of one
+    whose customer does not exist yet. `overtaken` are the columns on which something later was agreed.
     """
 
     id: IntentId
@@ -110,7 +110,7 @@ class Intent:
     values: Values
     at: datetime
     is_overdue: bool
-    is_ahead: bool = False
+    hubspot_first: bool = False
     reserved: bool = False
     overtaken: frozenset[str] = frozenset()
 
@@ -211,6 +211,6 @@ class Pair:
         return contact.values.get("email") == customer.values.get("email")
 
     @property
-    def is_pushed_ahead(self) -> bool:
+    def is_pushed_unread(self) -> bool:
         """Whether an API write is under way that was made without a read of the contact."""
-        return any(intent.is_ahead and not intent.is_overdue for intent in self.intents)
+        return any(intent.hubspot_first and not intent.is_overdue for intent in self.intents)

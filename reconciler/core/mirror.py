@@ -123,7 +123,7 @@ class Accepted:
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
         """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
-        if not self.write.is_direct:
+        if not self.write.hubspot_first:
             return []
         columns = [c for c in self.columns if c in self.pushed and c not in written]
         lost = [c for c in columns if normalised(row).get(c) != self.pushed[c]]
@@ -143,5 +143,5 @@ def blocked_by(values: Values, refused: Refused) -> dict[str, Block]:
 
 def blocked_write(write: Write, refused: Refused) -> dict[str, Block]:
     """Return what a refused write blocks; an address that another contact has is for the caller to resolve."""
-    blocks = refused.reason not in (Reason.TAKEN, Reason.GONE) and not write.is_direct and not refused.suspends
+    blocks = refused.reason not in (Reason.TAKEN, Reason.GONE) and not write.hubspot_first and not refused.suspends
     return blocked_by(write.values, refused) if blocks else {}

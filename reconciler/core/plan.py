@@ -155,7 +155,7 @@ def _linked(pair: Pair, context: Context, rules: Rules) -> Step:
     if not pair.contact.history:
         return Step(pair=pair, action=Wait.HISTORY)
     step = _by_being(pair, context, rules)
-    again = STALE_LOOKS[1] if step.again is None and pair.is_pushed_ahead else step.again
+    again = STALE_LOOKS[1] if step.again is None and pair.is_pushed_unread else step.again
     return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)), again=again)
 
 
@@ -185,7 +185,7 @@ def _base_of_being(pair: Pair) -> bool | None:
 
     Not if that intent was an API write's: the row follows, it was alive when the intent was stored.
     """
-    archived_by_us = any(intent.kind is IntentKind.ARCHIVE and not intent.is_ahead for intent in pair.intents)
+    archived_by_us = any(intent.kind is IntentKind.ARCHIVE and not intent.hubspot_first for intent in pair.intents)
     if archived_by_us and pair.remote is not None and not pair.remote.is_alive:
         return False
     return pair.link.alive

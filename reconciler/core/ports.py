@@ -139,18 +139,17 @@ class Marks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One HubSpot write about to be sent. `fenced`: it holds the pair's claim.
+    """One HubSpot write about to be sent, under the pair's claim if it has one.
 
-    `is_direct`: an API write. HubSpot comes first and the row follows; nothing was read before, so what it overwrites
-    is looked up in the history afterwards; and a refusal leaves everything as it was.
+    `hubspot_first`: an API write. HubSpot comes first and the row follows; nothing was read before, so what it
+    overwrites is looked up in the history afterwards; and a refusal leaves everything as it was.
     """
 
     pair: Pair
     kind: IntentKind
     values: Values = field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
-    fenced: bool = True
-    is_direct: bool = False
+    hubspot_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

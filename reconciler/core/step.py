@@ -220,7 +220,7 @@ class Step:
     def has_checked_unseen(self) -> bool:
         """Whether the history has all that was overwritten by pushes without a read: not while one is under way."""
         contact = self.pair.contact
-        return contact is not None and bool(contact.history) and not self.pair.is_pushed_ahead
+        return contact is not None and bool(contact.history) and not self.pair.is_pushed_unread
 
     @property
     def changes_anything(self) -> bool:

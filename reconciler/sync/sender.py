@@ -61,7 +61,7 @@ class Sender:
         back = [_stage_write(each.write, stage) for each, stage in ignored if each.write.pair.uuid in refused]
         restored, _ = self._update(back) if back else ([], [])
         # What a caller is told of as refused is not lost.
-        told = [each for each, _ in ignored if each.write.is_direct and each.write.pair.uuid in refused]
+        told = [each for each, _ in ignored if each.write.hubspot_first and each.write.pair.uuid in refused]
         moved = [each for each, _ in ignored if each not in told]
         self._read_back(moved, passing=[*cleared, *again, *restored, *told])
         return [(write, failed.get(write.pair.uuid, answer)) for write, answer in results]
@@ -147,7 +147,7 @@ def _answer(sent: Sent, answer: Answer, settled: Settled) -> Answer:
     if sent.intent in settled.held:
         return Unanswered.HELD
     # An API write whose row was refused did not succeed, although HubSpot has it for a moment.
-    return settled.refused.get(sent.write.pair.uuid, answer) if sent.write.is_direct else answer
+    return settled.refused.get(sent.write.pair.uuid, answer) if sent.write.hubspot_first else answer
 
 
 def contact_id(write: Write) -> ContactId:
@@ -158,7 +158,7 @@ def contact_id(write: Write) -> ContactId:
 
 def _is_nameless(write: Write, answer: Answer) -> bool:
     """Whether HubSpot refused a record for none of the values sent. An API write is refused as a whole."""
-    if not isinstance(answer, Refused) or write.is_direct or len(write.values) < 2:
+    if not isinstance(answer, Refused) or write.hubspot_first or len(write.values) < 2:
         return False
     is_of_record = answer.reason in (Reason.TAKEN, Reason.GONE, Reason.ADDRESS_BLOCKED)
     return not is_of_record and not answer.columns & write.values.keys()
@@ -193,5 +193,9 @@ def _stage_write(write: Write, stage: Value) -> Write:
     # A stage on the way to another one is not what the row is to take.
     is_target = stage == write.values[STAGE]
     return replace(
-        write, kind=IntentKind.UPDATE, values={STAGE: stage}, conflicts=(), is_direct=write.is_direct and is_target
+        write,
+        kind=IntentKind.UPDATE,
+        values={STAGE: stage},
+        conflicts=(),
+        hubspot_first=write.hubspot_first and is_target,
     )

@@ -179,7 +179,7 @@ class WriteThrough:
 
     def _send(self, pairs: Sequence[Pair], fresh: dict[CustomerId, Values]) -> list[Result]:
         """Create the contacts; what was certainly not sent leaves no reservation."""
-        writes = [Write(pair=p, kind=IntentKind.CREATE, values=fresh[p.uuid], is_direct=True) for p in pairs]
+        writes = [Write(pair=p, kind=IntentKind.CREATE, values=fresh[p.uuid], hubspot_first=True) for p in pairs]
         try:
             with self._budget.reserve(Lane.INTERACTIVE, 1):
                 return [*self._sender.create(writes)]
@@ -302,12 +302,12 @@ class WriteThrough:
         return [outcomes[customer.uuid] for customer in customers]
 
     def _delete(self, pairs: Sequence[Pair]) -> dict[CustomerId, Outcome]:
-        rehearsed = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0) for p in pairs if p.customer]
+        rehearsed = [Write(pair=p, kind=IntentKind.ARCHIVE) for p in pairs if p.customer]
         refused = self._customer_store.rehearse(rehearsed)
         pairs = [pair for pair in pairs if pair.uuid not in refused]
         linked = [p for p in pairs if p.link.contact_id is not None and self._pushes_deletes and p.customer]
         alone = [p for p in pairs if p not in linked and p.customer]
-        writes = [Write(pair=p, kind=IntentKind.ARCHIVE, fenced=p.fence > 0, is_direct=True) for p in linked]
+        writes = [Write(pair=p, kind=IntentKind.ARCHIVE, hubspot_first=True) for p in linked]
         results = _sent(self._sender.archive, writes)
         tells = [(pair.uuid, partial(self._removed, pair.uuid)) for pair in alone]
         tells += [(write.pair.uuid, partial(self._deleted, write, reply)) for write, reply in results]
@@ -476,10 +476,10 @@ def _with(pair: Pair, values: Values) -> Pair:
 
 
 def _update_of(pair: Pair, values: Values) -> Write:
-    return Write(pair=pair, kind=IntentKind.UPDATE, values=values, fenced=pair.fence > 0, is_direct=True)
+    return Write(pair=pair, kind=IntentKind.UPDATE, values=values, hubspot_first=True)
 
 
 def _create_of(pair: Pair) -> Write:
     assert pair.customer is not None
     values = {column: value for column, value in pair.customer.values.items() if value is not None}
-    return Write(pair=pair, kind=IntentKind.CREATE, values=values, fenced=pair.fence > 0, is_direct=True)
+    return Write(pair=pair, kind=IntentKind.CREATE, values=values, hubspot_first=True)

@@ -7,7 +7,7 @@ from reconciler.core import settlement
 from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
 from reconciler.core.fields import NORMALISE, Value, Values
 from reconciler.core.mirror import Accepted
-from reconciler.core.ports import Answer, Sent, Write, Written
+from reconciler.core.ports import Answer, Sent, Subject, Write, Written
 from reconciler.core.settlement import Facts, LinkNow, Move
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
@@ -106,19 +106,19 @@ def _mirror(tables: Tables, each: Accepted, written: Values) -> None:
     tables.links[each.uuid].settle(written)
     row = tables.customers.get(each.uuid)
     if each.is_new and (row is None or not row.is_alive):
-        tables.mark({f"u:{each.uuid}"}, 1)
+        tables.mark({Subject.customer(each.uuid).key}, 1)
     if row is not None:
         lost = each.left_out(written, row.stored)
         tables.log(row.uuid, lost)
         is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
         if lost or (row.is_alive and is_overtaken):
-            tables.mark({f"u:{row.uuid}"}, 1)
+            tables.mark({Subject.customer(row.uuid).key}, 1)
 
 
 def _put_back(tables: Tables, each: Accepted) -> None:
     """Let the next look take back in HubSpot what the row does not follow."""
     tables.links[each.uuid].deleted = each.write.pair.customer is None and each.uuid not in tables.customers
-    tables.mark({f"u:{each.uuid}"}, 0)
+    tables.mark({Subject.customer(each.uuid).key}, 0)
 
 
 def _drop(tables: Tables, uuid: CustomerId) -> None:
@@ -153,7 +153,7 @@ def _insert(tables: Tables, each: Accepted) -> None:
     else:
         if uuid not in tables.customers:
             tables.links.pop(uuid, None)
-        tables.mark({f"c:{each.contact.id}"}, 0)
+        tables.mark({Subject.contact(each.contact.id).key}, 0)
 
 
 def _keep_open(tables: Tables, intent_id: IntentId, pushed: Values) -> None:

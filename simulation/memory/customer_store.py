@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.errors import Refused
-from reconciler.core.ports import LEASE, Claim, Write
+from reconciler.core.ports import LEASE, Claim, Subject, Write
 from reconciler.core.reasons import Reason
 from simulation.memory.pairs import lease
 from simulation.memory.tables import MarkRow, Tables
@@ -31,9 +31,9 @@ class MemoryCustomerStore:
     def _reserve(self, uuid: CustomerId) -> Claim:
         claim = lease(self._tables, self._tables.ensure_link(uuid))
         due = self._tables.now() + timedelta(seconds=LEASE)
-        mark = self._tables.marks.setdefault(f"u:{uuid}", MarkRow(0, due))
+        mark = self._tables.marks.setdefault(Subject.customer(uuid).key, MarkRow(0, due))
         mark.generation = next(self._tables.numbers)
-        return replace(claim, marks=((f"u:{uuid}", mark.generation),))
+        return replace(claim, marks=((Subject.customer(uuid).key, mark.generation),))
 
     def rehearse(self, writes: Sequence[Write]) -> Mapping[CustomerId, Refused]:
         rule = self._tables.rule

@@ -43,16 +43,16 @@ class MemoryMarks:
                 del link.blocks[RECORD]
             changed[uuid] = None
         tables.dirty.clear()
-        tables.mark([f"u:{uuid}" for uuid in changed], 2 if len(changed) > BULK else 1)
+        tables.mark([Subject.customer(uuid).key for uuid in changed], 2 if len(changed) > BULK else 1)
         for intent in [each for each in tables.intents.values() if each.deadline < now]:
             row = tables.customers.get(intent.uuid)
             if intent.uuid not in tables.links or (row is not None and row.merged_into is not None):
                 del tables.intents[intent.id]
                 continue
             intent.is_overdue, intent.deadline = True, now + timedelta(minutes=1)
-            mark = tables.marks.get(f"u:{intent.uuid}")
+            mark = tables.marks.get(Subject.customer(intent.uuid).key)
             if mark is None:
-                tables.marks[f"u:{intent.uuid}"] = MarkRow(next(tables.numbers), now)
+                tables.marks[Subject.customer(intent.uuid).key] = MarkRow(next(tables.numbers), now)
             else:
                 mark.due = min(mark.due, now)
 
@@ -84,11 +84,11 @@ class MemoryMarks:
     def claim_page(self, contacts: Sequence[Contact], *, lane: Lane, read_at: int) -> list[Claim]:
         tables = self._tables
         news = tables.news(contacts)
-        untold = [contact for contact in news if f"c:{contact}" not in tables.marks]
-        self._give_links([f"c:{contact}" for contact in untold])
+        untold = [contact for contact in news if Subject.contact(contact).key not in tables.marks]
+        self._give_links([Subject.contact(contact).key for contact in untold])
         links = sorted((link for contact in untold if (link := tables.owner(contact))), key=lambda link: link.uuid)
         claimed = {link.contact: link for link in links if link.lease_until is None and link.fence < read_at}
-        tables.mark([f"c:{contact}" for contact in news if contact not in claimed], int(lane))
+        tables.mark([Subject.contact(contact).key for contact in news if contact not in claimed], int(lane))
         return [Claim(uuid=link.uuid, fence=self._lease(link)) for link in claimed.values()]
 
     def _claim(self, uuid: CustomerId, fence: int, marks: Sequence[tuple[str, MarkRow]]) -> Claim:
@@ -156,7 +156,7 @@ class MemoryMarks:
         for _, subject in due:
             tables.marks[subject].due = tables.now() + timedelta(seconds=LEASE)
         found = [row for row in (tables.holder(normalise_email(address)) for address, _ in taken) if row is not None]
-        tables.mark({f"u:{row.uuid}" for row in found}, 1)
+        tables.mark({Subject.customer(row.uuid).key for row in found}, 1)
         return taken
 
     def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:

@@ -12,7 +12,7 @@ from reconciler.core.errors import Refused, RowRefused
 from reconciler.core.fields import COLUMNS, NORMALISE, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.mirror import Accepted
-from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Write, Written
+from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Claim, Sent, Settled, Subject, Write, Written
 from reconciler.core.reasons import Reason, Wake
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
 from simulation.memory import answers
@@ -133,14 +133,14 @@ class MemoryPairs:
         tables, link = self._tables, self._tables.links.get(write.pair.uuid)
         is_new = write.kind is IntentKind.CREATE and write.pair.customer is None
         reserved = write.values.get("email") if is_new else None
-        if link is None or (write.fenced and (link.fence != write.pair.fence or not tables.is_leased(link))):
+        if link is None or (write.pair.fence and (link.fence != write.pair.fence or not tables.is_leased(link))):
             return None
         if link.contact != (None if write.kind is IntentKind.CREATE else write.pair.link.contact_id):
             return None
-        if write.fenced:
+        if write.pair.fence:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
         if write.kind is IntentKind.UPDATE:
-            noted = {c: v for c, v in write.values.items() if write.is_direct or c in link.unseen}
+            noted = {c: v for c, v in write.values.items() if write.hubspot_first or c in link.unseen}
             _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
@@ -151,7 +151,7 @@ class MemoryPairs:
             values=dict(write.values),
             at=tables.now(),
             deadline=tables.now() + timedelta(seconds=INTENT_DEADLINE),
-            is_ahead=write.is_direct,
+            hubspot_first=write.hubspot_first,
             reserved=reserved,
             before={c: link.based(c) for c in write.values} if write.kind is IntentKind.UPDATE else {},
         )
@@ -175,7 +175,7 @@ class MemoryPairs:
             if link.contact is None or row is None or not row.is_alive:
                 continue
             if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
-                tables.mark({f"u:{link.uuid}"}, 2)
+                tables.mark({Subject.customer(link.uuid).key}, 2)
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:
         if only_if_rules_changed:
@@ -184,7 +184,7 @@ class MemoryPairs:
             kept = {c: why for c, why in link.blocks.items() if why.reason.wake is not Wake.RULES}
             if len(kept) < len(link.blocks):
                 link.blocks = kept
-                self._tables.mark({f"u:{link.uuid}"}, 2)
+                self._tables.mark({Subject.customer(link.uuid).key}, 2)
 
     def settle(self, answered: Sequence[tuple[Sent, Answer]]) -> Settled:
         broken = [(sent, answer) for sent, answer in answered if self._is_refused(sent, answer)]
@@ -267,7 +267,7 @@ class MemoryPairs:
                 case Adopt(owner, contact):
                     self._adopt(owner, contact, step.pair.uuid)
                 case Absorb() as merged if not self._may_absorb(merged):
-                    self._tables.mark({f"u:{step.pair.uuid}"}, 1)
+                    self._tables.mark({Subject.customer(step.pair.uuid).key}, 1)
                 case Absorb() as merged:
                     self._absorb(merged)
                 case _:
@@ -303,7 +303,7 @@ class MemoryPairs:
         is_creating = any(intent.kind is IntentKind.CREATE for intent in tables.intents_of(owner))
         is_over = row is not None and (row.merged_into is not None or (not row.is_alive and not is_creating))
         if is_over or (known is not None and known.contact is not None):
-            tables.mark({f"c:{contact}"}, 1)
+            tables.mark({Subject.contact(contact).key}, 1)
             return
         drop_placeholder(tables, contact, owner, looked_at=looked_at)
         link = tables.ensure_link(owner)
@@ -312,7 +312,7 @@ class MemoryPairs:
             link.fence, link.lease_until = next(tables.numbers), None
             link.alive = True if self._is_alive(owner) else None
         self._show(owner)
-        tables.mark({f"u:{owner}"}, 1)
+        tables.mark({Subject.customer(owner).key}, 1)
 
     def _may_absorb(self, merged: Absorb) -> bool:
         tables = self._tables
@@ -342,7 +342,7 @@ class MemoryPairs:
         winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
         winner.fence, winner.lease_until = next(tables.numbers), None
         self._show(merged.winner)
-        tables.mark({f"u:{merged.winner}"}, 1)
+        tables.mark({Subject.customer(merged.winner).key}, 1)
 
     def _is_alive(self, uuid: CustomerId) -> bool:
         row = self._tables.customers.get(uuid)

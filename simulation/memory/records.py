@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, NORMALISE
-from reconciler.core.ports import HubSpotAccount, Lane
+from reconciler.core.ports import HubSpotAccount, Lane, Subject
 from reconciler.core.reasons import Wake
 from simulation.memory.tables import CustomerRow, LinkRow, Tables
 
@@ -28,7 +28,7 @@ class MemoryRecords:
 
     def meet(self, contacts: Sequence[Contact], *, lane: Lane, cursor: str, value: Mapping[str, Any]) -> int:
         news = self._tables.news(contacts)
-        self._tables.mark([f"c:{contact}" for contact in news], int(lane))
+        self._tables.mark([Subject.contact(contact).key for contact in news], int(lane))
         self.save(cursor, value)
         return len(news)
 
@@ -41,7 +41,7 @@ class MemoryRecords:
             for link in self._tables.links.values()
             if link.contact is not None and after < link.contact <= upto and link.alive and link.contact not in met
         ]
-        self._tables.mark({f"c:{each}" for each in missing}, int(lane))
+        self._tables.mark({Subject.contact(each).key for each in missing}, int(lane))
         return len(missing)
 
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
@@ -50,7 +50,7 @@ class MemoryRecords:
         last = page[-1] if page else upto
         drifted = {uuid for uuid in page if self._has_drifted(tables.customers[uuid])}
         drifted |= {uuid for uuid, link in tables.links.items() if after < uuid <= last and self._is_bereft(link)}
-        tables.mark({f"u:{uuid}" for uuid in drifted}, int(lane))
+        tables.mark({Subject.customer(uuid).key for uuid in drifted}, int(lane))
         return (page[-1] if page else None, len(drifted))
 
     def _is_bereft(self, link: LinkRow) -> bool:
@@ -117,7 +117,7 @@ class MemoryRecords:
         ]
         for link in held[:count]:
             link.blocks = {c: why for c, why in link.blocks.items() if why.reason is not kind.reason}
-            tables.mark({f"u:{link.uuid}"}, 1)
+            tables.mark({Subject.customer(link.uuid).key}, 1)
         return min(count, len(held)), len(held)
 
 

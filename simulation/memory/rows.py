@@ -6,6 +6,7 @@ from datetime import datetime
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import COLUMNS, Value, Values, normalise_email
+from reconciler.core.ports import Subject
 from simulation.memory.tables import Clash, CustomerRow, Tables, later
 
 
@@ -143,7 +144,11 @@ def erase(tables: Tables, subject: CustomerId) -> None:
             del tables.losers[loser]
             tables.losers[replace(loser, kept="")] = None
     tables.dirty = [each for each in tables.dirty if each[0] not in people]
-    for key in [*(f"u:{p}" for p in people), *(f"e:{a}" for a in addresses), *(f"c:{i}" for i in ids)]:
+    for key in [
+        *(Subject.customer(p).key for p in people),
+        *(f"e:{a}" for a in addresses),
+        *(Subject.contact(i).key for i in ids),
+    ]:
         tables.marks.pop(key, None)
     tables.aliases.update((contact, (None, "ignored")) for contact in ids)
     tables.tombstones |= addresses | former

@@ -24,7 +24,7 @@ from reconciler.core.contact import (
 from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.ports import LANDING
+from reconciler.core.ports import LANDING, Subject
 from reconciler.core.reasons import Reason, Wake
 
 
@@ -167,7 +167,7 @@ class IntentRow:
     at: datetime
     deadline: datetime
     is_overdue: bool = False
-    is_ahead: bool = False
+    hubspot_first: bool = False
     reserved: Value = None
     before: dict[str, Before] = field(default_factory=dict)
 
@@ -179,7 +179,7 @@ class IntentRow:
             values=dict(self.values),
             at=self.at,
             is_overdue=self.is_overdue or self.deadline < now,
-            is_ahead=self.is_ahead,
+            hubspot_first=self.hubspot_first,
             reserved=self.reserved is not None,
             overtaken=frozenset(c for c in self.before.keys() & self.values.keys() if link.based(c) != self.before[c]),
         )
@@ -410,7 +410,7 @@ class Tables:
             ]
             for column in woken:
                 del link.blocks[column]
-            self.mark({f"u:{link.uuid}" for _ in woken}, 1)
+            self.mark({Subject.customer(link.uuid).key for _ in woken}, 1)
 
     def give_up(self, intents: Collection[IntentId]) -> None:
         """Forget intents without an answer; what an update sent may still land."""

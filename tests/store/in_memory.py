@@ -116,7 +116,7 @@ class InMemory(Store):
                 uuid=each.uuid,
                 kind=each.kind,
                 values=dict(each.values),
-                is_ahead=each.is_ahead,
+                hubspot_first=each.hubspot_first,
                 is_reserved=each.reserved is not None,
                 is_overdue=each.is_overdue or each.deadline < now,
             )

@@ -167,7 +167,7 @@ class InPostgres(Store):
                 uuid=CustomerId(row["uuid"]),
                 kind=row["kind"],
                 values=row["vals"],
-                is_ahead=row["ahead"],
+                hubspot_first=row["hubspot_first"],
                 is_reserved=row["reserved"] is not None,
                 is_overdue=row["late"],
             )

@@ -60,7 +60,7 @@ class IntentState:
     uuid: CustomerId
     kind: str
     values: Mapping[str, Value]
-    is_ahead: bool
+    hubspot_first: bool
     is_reserved: bool
     is_overdue: bool
 

@@ -39,7 +39,7 @@ def by_api(store: Store, mine: Pair, values: dict[str, str]) -> Sent:
     """An API update on its way: the row is to follow."""
     assert mine.customer is not None
     going = replace(mine, customer=replace(mine.customer, values={**mine.customer.values, **values}))
-    return sent(store, going, values=values, is_direct=True)
+    return sent(store, going, values=values, hubspot_first=True)
 
 
 def test_a_push_moves_the_base_to_what_hubspot_answered(store: Store) -> None:
@@ -145,7 +145,7 @@ def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -
 
 def test_an_api_writes_refusal_parks_nothing(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    push = sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    push = sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
     store.pairs.settle([(push, Refused(reason=Reason.INVALID, columns=frozenset({"phone"})))])
     assert not store.links()[ada].blocks
     assert not store.intents()
@@ -196,7 +196,7 @@ def test_an_answer_that_comes_after_a_merge_gives_the_loser_nothing_back(store: 
 def test_an_answer_of_a_contact_that_the_link_has_left_does_not_show_it_again(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True, fenced=False)
+    push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     store.pairs.rearrange([Step(pair=loaded(store, claim), action=Attach(ContactId(3)))])
     store.pairs.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].contact == 3
@@ -205,7 +205,7 @@ def test_an_answer_of_a_contact_that_the_link_has_left_does_not_show_it_again(st
 
 def test_an_answer_of_a_former_contact_does_not_link_it_again(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    push = sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    push = sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
     store.pass_time(60)
     claim = claimed(store, ada)
     archive = sent(store, loaded(store, claim, contact(1, email="ada@x.org")), IntentKind.ARCHIVE)
@@ -219,7 +219,7 @@ def test_an_answer_of_a_former_contact_does_not_link_it_again(store: Store) -> N
 def test_an_archive_deletes_the_customer_and_agrees_on_that(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada)
-    archive = sent(store, mine, IntentKind.ARCHIVE, is_direct=True)
+    archive = sent(store, mine, IntentKind.ARCHIVE, hubspot_first=True)
     store.pairs.settle([(archive, archived(1))])
     link = store.links()[ada]
     assert (link.alive, link.contact, link.seen, link.base) == (False, 1, NINE, {"email": "ada@x.org"})
@@ -233,7 +233,7 @@ def test_an_archive_frees_the_address_for_whoever_waits(store: Store) -> None:
     wants = Block(reason=Reason.TAKEN, fingerprint=waiting_for("bob@x.org")[0])
     store.pairs.merge([Step(pair=loaded(store, claim), blocks={"email": wants})])
     done(store, claim)
-    archive = sent(store, pair(store, bob), IntentKind.ARCHIVE, is_direct=True)
+    archive = sent(store, pair(store, bob), IntentKind.ARCHIVE, hubspot_first=True)
     store.pairs.settle([(archive, archived(2))])
     assert not store.links()[ada].blocks
     assert store.marked()[f"u:{ada}"].is_due

@@ -59,7 +59,7 @@ def test_a_renamed_customer_holds_the_new_address_and_his_base_the_old_one(store
 def test_an_open_create_holds_its_address_before_its_customer_exists(store: Store) -> None:
     kai = CustomerId(uuid4())
     (claim,) = store.customer_store.reserve([kai])
-    sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
+    sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, hubspot_first=True)
     holder = held(store, "kai@x.org")
     assert (holder.uuid, holder.contact_id, holder.created_at, holder.is_busy) == (kai, None, None, True)
     assert not held(store, "kai@x.org", kai).is_busy
@@ -205,7 +205,7 @@ def test_a_pair_is_loaded_with_both_what_is_here_and_what_is_open(store: Store) 
     ada = linked(store, 1, email=" Ada@X.org ", phone="")
     claim = claimed(store, ada)
     first = sent(store, loaded(store, claim), values={"phone": "1"})
-    second = sent(store, loaded(store, claim), values={"phone": "2"}, is_direct=True)
+    second = sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     mine = loaded(store, claim)
     assert mine.customer is not None
     assert mine.customer.stored["email"] == " Ada@X.org "
@@ -213,7 +213,7 @@ def test_a_pair_is_loaded_with_both_what_is_here_and_what_is_open(store: Store) 
     assert (mine.customer.values["email"], mine.customer.values["phone"]) == ("ada@x.org", None)
     assert (mine.link.contact_id, mine.link.alive, mine.link.read) == (1, True, NINE)
     assert [intent.id for intent in mine.intents] == [first.intent, second.intent]
-    assert [intent.is_ahead for intent in mine.intents] == [False, True]
+    assert [intent.hubspot_first for intent in mine.intents] == [False, True]
     assert mine.fence == claim.fence
 
 

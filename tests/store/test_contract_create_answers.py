@@ -27,7 +27,7 @@ from reconciler.core.step import Ignore, Step
 def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
     """An API create on its way to HubSpot."""
     (claim,) = store.customer_store.reserve([uuid])
-    return sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
+    return sent(store, loaded(store, claim), IntentKind.CREATE, values=values, hubspot_first=True)
 
 
 def test_a_create_links_its_customer_and_takes_what_hubspot_added(store: Store) -> None:

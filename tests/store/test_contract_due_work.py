@@ -41,7 +41,7 @@ def test_an_intent_of_nobody_ends(store: Store) -> None:
     kai = CustomerId(uuid4())
     (claim,) = store.customer_store.reserve([kai])
     mine = loaded(store, claim)
-    sent(store, mine, IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
+    sent(store, mine, IntentKind.CREATE, values={"email": "kai@x.org"}, hubspot_first=True)
     store.pairs.rearrange([Step(pair=mine, action=Forget())])
     store.pass_time(INTENT_DEADLINE + 1)
     due_claims(store)

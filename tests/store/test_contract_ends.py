@@ -32,7 +32,7 @@ def test_a_link_whose_customer_is_there_is_not_forgotten(store: Store) -> None:
 def test_a_forgotten_link_takes_what_it_closes_with_it(store: Store) -> None:
     kai = CustomerId(uuid4())
     (claim,) = store.customer_store.reserve([kai])
-    create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, is_direct=True)
+    create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "kai@x.org"}, hubspot_first=True)
     store.pairs.rearrange([Step(pair=loaded(store, claim), action=Forget(), closes=(create.intent,))])
     assert not store.intents()
     assert not store.links()

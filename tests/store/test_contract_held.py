@@ -17,9 +17,9 @@ def two(store: Store) -> tuple[CustomerId, CustomerId]:
     return linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
 
 
-def written(store: Store, uuid: CustomerId, number: int, *, is_direct: bool = False) -> Sent:
+def written(store: Store, uuid: CustomerId, number: int, *, hubspot_first: bool = False) -> Sent:
     """A write that HubSpot is just being sent."""
-    return sent(store, pair(store, uuid, contact(number)), values={"phone": "1"}, is_direct=is_direct)
+    return sent(store, pair(store, uuid, contact(number)), values={"phone": "1"}, hubspot_first=hubspot_first)
 
 
 def put(store: Store, uuid: CustomerId, number: int, **values: str) -> Sent:
@@ -27,7 +27,7 @@ def put(store: Store, uuid: CustomerId, number: int, **values: str) -> Sent:
     mine = pair(store, uuid, contact(number))
     assert mine.customer is not None
     edited = replace(mine.customer, values={**mine.customer.values, **values})
-    return sent(store, replace(mine, customer=edited), values=values, is_direct=True)
+    return sent(store, replace(mine, customer=edited), values=values, hubspot_first=True)
 
 
 def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
@@ -42,10 +42,10 @@ def test_a_merge_leaves_a_held_row_out(store: Store) -> None:
     assert "phone" not in store.links()[ada].base
 
 
-@pytest.mark.parametrize("is_direct", [True, False])
-def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Store, is_direct: bool) -> None:
+@pytest.mark.parametrize("hubspot_first", [True, False])
+def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Store, hubspot_first: bool) -> None:
     ada, bob = two(store)
-    writes = [written(store, ada, 1, is_direct=is_direct), written(store, bob, 2, is_direct=is_direct)]
+    writes = [written(store, ada, 1, hubspot_first=hubspot_first), written(store, bob, 2, hubspot_first=hubspot_first)]
     answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
     with store.held(ada):
         assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
@@ -84,7 +84,9 @@ def test_a_row_that_was_deleted_is_not_waited_for_where_others_are_hidden(store:
 def test_a_new_customer_is_not_waited_for_where_others_are_hidden(store: Store) -> None:
     ada, eve = linked(store, 1, email="ada@x.org"), CustomerId(uuid4())
     reserved = store.customer_store.reserve([eve])
-    create = sent(store, loaded(store, reserved[0]), IntentKind.CREATE, values={"email": "eve@x.org"}, is_direct=True)
+    create = sent(
+        store, loaded(store, reserved[0]), IntentKind.CREATE, values={"email": "eve@x.org"}, hubspot_first=True
+    )
     with store.hidden(ada):
         assert store.pairs.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
     assert store.has(eve, "email") == "eve@x.org"
@@ -104,7 +106,7 @@ def test_a_hidden_customer_is_not_forgotten_when_somebody_else_has_the_contact_m
 
 def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> None:
     ada, _ = two(store)
-    archive = sent(store, pair(store, ada, contact(1)), IntentKind.ARCHIVE, is_direct=True)
+    archive = sent(store, pair(store, ada, contact(1)), IntentKind.ARCHIVE, hubspot_first=True)
     with store.held(ada):
         assert store.pairs.settle([(archive, archived(1))]).held == {archive.intent}
     assert not store.customer(ada).is_deleted

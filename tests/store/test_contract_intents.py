@@ -1,5 +1,6 @@
 """What is about to be sent: stored before it is sent, by whoever holds the claim (rules 2, 4, 8)."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -29,7 +30,7 @@ def reserved(store: Store, uuid: CustomerId, email: str) -> list[Sent]:
     (claim,) = store.customer_store.reserve([uuid])
     mine = loaded(store, claim)
     draft = {"email": email, "firstname": "Kai"}
-    return store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values=draft, is_direct=True)])
+    return store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values=draft, hubspot_first=True)])
 
 
 def test_an_intent_says_what_will_be_sent(store: Store) -> None:
@@ -37,7 +38,7 @@ def test_an_intent_says_what_will_be_sent(store: Store) -> None:
     push = sent(store, pair(store, ada), values={"phone": "1", "company": None})
     (intent,) = store.intents()
     assert (intent.uuid, intent.kind, intent.values) == (ada, "update", {"phone": "1", "company": None})
-    assert not intent.is_ahead
+    assert not intent.hubspot_first
     store.pairs.withdraw([push])
     assert not store.intents()
 
@@ -63,10 +64,10 @@ def test_nothing_is_sent_by_whoever_lost_his_claim(store: Store) -> None:
 def test_what_goes_ahead_without_a_claim_is_sent_all_the_same(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     other = claimed(store, ada)
-    mine = loaded(store, other)
-    store.pairs.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"}, fenced=False, is_direct=True)])
+    mine = replace(loaded(store, other), fence=0)
+    store.pairs.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"}, hubspot_first=True)])
     (intent,) = store.intents()
-    assert intent.is_ahead
+    assert intent.hubspot_first
 
 
 def test_whoever_has_a_contact_by_now_is_not_created_again(store: Store) -> None:
@@ -116,9 +117,9 @@ def test_a_lease_is_prolonged_before_each_call(store: Store) -> None:
 
 def test_a_write_without_a_claim_does_not_prolong_anothers_lease(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
-    mine = pair(store, ada)
+    mine = replace(pair(store, ada), fence=0)
     store.pass_time(LEASE - 5)
-    sent(store, mine, values={"phone": "1"}, fenced=False, is_direct=True)
+    sent(store, mine, values={"phone": "1"}, hubspot_first=True)
     store.pass_time(10)
     assert not store.links()[ada].is_leased
 
@@ -140,7 +141,7 @@ def test_an_address_is_free_again_when_its_create_was_not_sent(store: Store) -> 
 def test_an_api_write_is_remembered_until_its_history_was_looked_at(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     for number, value in enumerate(("1", "2"), start=1):
-        push = sent(store, pair(store, ada), values={"phone": value}, is_direct=True)
+        push = sent(store, pair(store, ada), values={"phone": value}, hubspot_first=True)
         store.pairs.settle([(push, answered(1, later(number), phone=value))])
         store.pass_time(60)
     assert store.links()[ada].unseen == {"phone": (NINE, "0", ("1", "2"))}
@@ -155,7 +156,7 @@ def test_the_reconcilers_own_push_was_read_before_and_is_not_unseen(store: Store
 def test_what_was_sent_unseen_is_settled_by_a_read_with_history(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)
-    push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
+    push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     store.pairs.settle([(push, answered(1, later(1), phone="1"))])
     entries = (Entry(value="1", at=later(1)), Entry(value="0", at=NINE))
     read = with_history(contact(1, later(1), email="ada@x.org", phone="1"), phone=entries)
@@ -167,7 +168,7 @@ def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(stor
     """What it overwrites may have been written after that read."""
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)
-    push = sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
+    push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="0")))
     store.pairs.merge([Step(pair=looked)])
     store.pairs.settle([(push, answered(1, later(2), phone="1"))])
@@ -177,9 +178,9 @@ def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(stor
 def test_what_was_sent_unseen_meanwhile_stays_to_be_looked_at(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)
-    sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
+    sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="1")))
-    sent(store, loaded(store, claim), values={"phone": "2"}, is_direct=True, fenced=False)
+    sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     store.pairs.merge([Step(pair=looked)])
     assert set(store.links()[ada].unseen["phone"][2]) == {"1", "2"}
 
@@ -195,7 +196,7 @@ def test_a_new_contact_for_a_restored_customer_makes_the_old_one_former(store: S
 
 def test_what_went_to_a_former_contact_counts_for_the_new_one_no_more(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
-    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
     store.pass_time(60)
     archived_and_back(store, ada)
     assert store.links()[ada].unseen
@@ -225,8 +226,8 @@ def test_a_withdrawn_create_leaves_the_reservation_to_its_caller(store: Store) -
 def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)
-    sent(store, loaded(store, claim), values={"phone": "1"}, is_direct=True)
-    second = sent(store, loaded(store, claim), values={"phone": "2"}, is_direct=True)
+    sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
+    second = sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     assert [each.overtaken for each in loaded(store, claim).intents] == [frozenset(), frozenset()]
     store.pairs.settle([(second, answered(1, later(5), phone="2"))])
     (open_,) = loaded(store, claim).intents

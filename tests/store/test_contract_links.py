@@ -67,7 +67,7 @@ def test_a_deleted_customers_contact_is_handed_over(store: Store) -> None:
 
 def test_what_was_pushed_unseen_to_a_contact_goes_with_it(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
-    sent(store, pair(store, ada), values={"phone": "1"}, is_direct=True)
+    sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
     store.remove(ada)
     kai = store.insert(email="ada@x.org")
     attached(store, kai, 1, former=ada)
@@ -162,7 +162,7 @@ def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_writ
     store.pairs.rearrange([Step(pair=mine, action=Attach(ContactId(7)))])
     store.pass_time(60)
     known = replace(pair(store, 7), customer=mine.customer)
-    write = sent(store, known, values={"phone": "1"}, is_direct=True)
+    write = sent(store, known, values={"phone": "1"}, hubspot_first=True)
     store.pairs.settle([(write, answered(7, later(5), phone="1"))])
     assert store.links()[ada].unseen
     store.pass_time(60)
@@ -274,7 +274,7 @@ def test_a_link_that_got_a_contact_meanwhile_is_not_forgotten(store: Store) -> N
     kai = CustomerId(uuid4())
     (claim,) = store.customer_store.reserve([kai])
     values = {"email": "kai@x.org", "phone": "7"}
-    create = sent(store, loaded(store, claim), IntentKind.CREATE, values=values, is_direct=True)
+    create = sent(store, loaded(store, claim), IntentKind.CREATE, values=values, hubspot_first=True)
     store.pass_time(60)
     mine = pair(store, kai)
     with store.forbidden("phone", "7"):
@@ -301,7 +301,7 @@ def test_what_the_loser_had_not_sent_yet_is_logged(store: Store) -> None:
 
 def test_what_is_on_its_way_to_a_losers_contact_reaches_the_survivor(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
-    sent(store, pair(store, bob), values={"phone": "1"}, is_direct=True)
+    sent(store, pair(store, bob), values={"phone": "1"}, hubspot_first=True)
     absorbed(store, ada, bob, 3)
     assert [(intent.uuid, intent.values) for intent in store.intents()] == [(ada, {"phone": "1"})]
     assert store.links()[ada].unseen == {"phone": (NINE, None, ("1",))}

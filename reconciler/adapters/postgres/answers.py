@@ -135,19 +135,19 @@ def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
 def _look_again(work: Work, kept: Sequence[Accepted], living: set[CustomerId]) -> None:
     """A contact that was made for a customer who was deleted meanwhile is to be archived."""
     creates = [each.uuid for each in kept if each.is_new]
-    dead = [f"u:{uuid}" for uuid in creates if uuid not in living]
+    dead = [Subject.customer(uuid).key for uuid in creates if uuid not in living]
     if dead:
-        work.run("mark", subjects=dead, lane=1, privacy=False)
+        work.run("mark", subjects=dead, lane=Lane.FRESH, privacy=False)
 
 
 def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in kept:
         uuid = each.uuid
-        if each.write.is_direct and set(each.columns) - set(written.get(uuid, {})):
+        if each.write.hubspot_first and set(each.columns) - set(written.get(uuid, {})):
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 losers = each.left_out(written.get(uuid, {}), row)
                 work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
-                work.run("mark", subjects=[f"u:{uuid}"], lane=1, privacy=False)
+                work.run("mark", subjects=[Subject.customer(uuid).key], lane=Lane.FRESH, privacy=False)
 
 
 def _insert(work: Work, fresh: Sequence[Accepted]) -> None:
@@ -165,7 +165,12 @@ def _insert(work: Work, fresh: Sequence[Accepted]) -> None:
     orphans = [each for each in fresh if each.uuid not in done]
     if orphans:
         work.run("drop_links", uuids=[each.uuid for each in orphans])
-        work.run("mark", subjects=[f"c:{each.contact.id}" for each in orphans], lane=0, privacy=False)
+        work.run(
+            "mark",
+            subjects=[Subject.contact(each.contact.id).key for each in orphans],
+            lane=Lane.INTERACTIVE,
+            privacy=False,
+        )
 
 
 def _row(each: Accepted, values: Values) -> dict[str, Any]:

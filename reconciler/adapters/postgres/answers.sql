@@ -38,7 +38,8 @@ with write as (
     -- What is about to be sent; without a fence it is an API write that got no claim.
     select *
     from jsonb_to_recordset(%(writes)s::jsonb) as w(
-        uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text, ahead boolean
+        uuid uuid, fence bigint, contact bigint, kind text, vals jsonb, reserved text,
+        hubspot_first boolean
     )
 ), ours as (
     -- Links whose write may go: leased past the call; what it sends without a read is noted.
@@ -80,7 +81,7 @@ with write as (
                     '{}'
                 )
                 from jsonb_each(w.vals) v
-                where w.ahead or l.unseen ? v.key
+                where w.hubspot_first or l.unseen ? v.key
             )
             else l.unseen
         end
@@ -97,14 +98,14 @@ with write as (
     end
     returning w.uuid, l.base, l.base_at
 )
-insert into sync.intent (uuid, kind, vals, deadline, reserved, ahead, before)
+insert into sync.intent (uuid, kind, vals, deadline, reserved, hubspot_first, before)
 select
     w.uuid,
     w.kind,
     w.vals,
     now() + %(deadline)s * interval '1 second',
     w.reserved,
-    w.ahead,
+    w.hubspot_first,
     -- The base of each column that is sent: where it is another one later, the write was overtaken.
     (
         select coalesce(
@@ -249,7 +250,7 @@ where l.uuid = w.uuid
 
 -- mark_overtaken: mark living rows that do not hold what HubSpot has of them now: they were written
 --   between read and answer
-select sync.mark(array_agg(distinct 'u:' || c.uuid), 1)
+select sync.mark(array_agg(distinct sync.of_customer(c.uuid)), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
 join customer c using (uuid)
 cross join lateral jsonb_each_text(w.vals) v
@@ -273,7 +274,7 @@ with orphaned as (
     where l.uuid = o.uuid
     and not exists (select from customer c where c.uuid = l.uuid)
 )
-select sync.mark(array(select 'u:' || uuid from unnest(%(uuids)s::uuid[]) uuid), 0)
+select sync.mark(array(select sync.of_customer(uuid) from unnest(%(uuids)s::uuid[]) uuid), 0)
 
 -- close_intents: these intents are over: answered as a whole, refused, certainly not sent, or about
 --   a contact that is not the link's (any more)

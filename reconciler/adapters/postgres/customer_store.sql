@@ -67,14 +67,14 @@ with links as (
 ), marks as (
     -- One mark for each of them. Where there is one, a look under way must not clear it.
     insert into sync.mark (subject, due)
-    select 'u:' || uuid, now() + %(lease)s * interval '1 second' from links
+    select sync.of_customer(uuid), now() + %(lease)s * interval '1 second' from links
     order by 1
     on conflict (subject) do update set generation = nextval('sync.number')
     returning subject, generation
 )
 select uuid, fence, subject, generation
 from links
-join marks on subject = 'u:' || uuid
+join marks on subject = sync.of_customer(uuid)
 
 -- lease: lease the pairs of customers for an API write. Left out are pairs that another worker
 --   holds, and customers whose row another transaction has locked. A customer without a link gets

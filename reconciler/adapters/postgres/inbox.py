@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from reconciler.adapters.postgres.database import Database, to_json
+from reconciler.core.ports import Subject
 
 
 class PostgresInbox:
@@ -14,8 +15,8 @@ class PostgresInbox:
 
     def receive(self, *, contacts: Collection[int], private: Collection[int], counts: Mapping[str, int]) -> None:
         """Mark the contacts in one durable statement; those in `private` with the privacy bit."""
-        keys = [f"c:{contact}" for contact in contacts]
-        bits = [f"c:{contact}" for contact in private]
+        keys = [Subject.contact(contact).key for contact in contacts]
+        bits = [Subject.contact(contact).key for contact in private]
         self._database.run("receive", subjects=keys, private=bits, counts=to_json(dict(counts)))
 
     def quarantine(self, *, reason: str, size: int, hash_: str) -> None:

@@ -26,7 +26,7 @@ with taken as (
     returning substr(subject, 3) as address, generation
 ), marked as (
     -- One mark for each such customer; the condition below, always true, makes this run.
-    select sync.mark(array_agg('u:' || c.uuid), 1)
+    select sync.mark(array_agg(sync.of_customer(c.uuid)), 1)
     from taken t
     join customer c on sync.address(c.email) = t.address
         and c.deletedat is null

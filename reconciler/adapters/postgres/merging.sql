@@ -218,7 +218,7 @@ where l.uuid = s.uuid
 -- wake_waiting: look again at links that are blocked because other contacts or customers had these
 --   addresses (by fingerprint), which have just been given up
 with waiting as (
-    -- These links, and what is blocked of each (the address, or the record) for want of the address.
+    -- These links, and what of each (the address, or the record) waits for the address.
     select l.uuid, array_agg(b.key) as keys
     from sync.link l, jsonb_each(l.blocks) b
     where l.blocks <> '{}'
@@ -232,7 +232,7 @@ with waiting as (
     where l.uuid = w.uuid
     returning l.uuid
 )
-select sync.mark(array_agg('u:' || uuid), 1)
+select sync.mark(array_agg(sync.of_customer(uuid)), 1)
 from woken
 having count(*) > 0
 

@@ -219,7 +219,7 @@ class PostgresPairs:
 
 def _waited_for(answered: Sequence[tuple[Sent, Answer]], settled: Settled) -> list[tuple[Sent, Answer]]:
     """Return the answers of API writes that are held up."""
-    return [(sent, answer) for sent, answer in answered if sent.intent in settled.held and sent.write.is_direct]
+    return [(sent, answer) for sent, answer in answered if sent.intent in settled.held and sent.write.hubspot_first]
 
 
 def _not_erased(work: Work, writes: Sequence[Write]) -> list[Write]:
@@ -239,11 +239,11 @@ def _lock(step: Step) -> dict[str, Any]:
 def _intent(write: Write) -> dict[str, Any]:
     return {
         "uuid": write.pair.uuid,
-        "fence": write.pair.fence if write.fenced else None,
+        "fence": write.pair.fence or None,
         "contact": write.pair.link.contact_id,
         "kind": write.kind,
         "vals": dict(write.values),
-        "ahead": write.is_direct,
+        "hubspot_first": write.hubspot_first,
         "reserved": write.values.get("email")
         if write.kind is IntentKind.CREATE and write.pair.customer is None
         else None,

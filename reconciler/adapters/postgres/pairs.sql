@@ -25,7 +25,7 @@ left join lateral (
         'at', at,
         -- Its call has ended, even if the fold has not said so yet.
         'overdue', overdue or deadline < now(),
-        'ahead', ahead,
+        'hubspot_first', hubspot_first,
         'reserved', reserved is not null,
         'before', before
     )) as intents

@@ -4,7 +4,7 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import conflict_rows
-from reconciler.core.ports import LANDING
+from reconciler.core.ports import LANDING, Lane, Subject
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Forget, Ignore, Step
 
 
@@ -25,16 +25,16 @@ def rearrange(work: Work, step: Step) -> None:
             work.run("attach", rows=to_json([row]))
             work.run("show_contacts", uuids=[step.pair.uuid])
         case Adopt(owner, contact_id) if work.row("may_adopt", owner=owner) is None:
-            work.run("mark", subjects=[f"c:{contact_id}"], lane=1, privacy=False)
+            work.run("mark", subjects=[Subject.contact(contact_id).key], lane=Lane.FRESH, privacy=False)
         case Adopt(owner, contact_id):
             work.run("drop_placeholder", contact=contact_id, owner=owner, looked_at=step.pair.uuid)
             work.run("ensure_links", uuids=[owner])
             work.run("adopt", contact=contact_id, owner=owner)
             work.run("show_contacts", uuids=[owner])
-            work.run("mark", subjects=[f"u:{owner}"], lane=1, privacy=False)
+            work.run("mark", subjects=[Subject.customer(owner).key], lane=Lane.FRESH, privacy=False)
         case Absorb() as merged if not _may_absorb(work, merged):
             # The other one was erased, or forgotten, meanwhile.
-            work.run("mark", subjects=[f"u:{step.pair.uuid}"], lane=1, privacy=False)
+            work.run("mark", subjects=[Subject.customer(step.pair.uuid).key], lane=Lane.FRESH, privacy=False)
         case Absorb() as merged:
             _absorb(work, merged)
         case Forget():
@@ -61,7 +61,7 @@ def _absorb(work: Work, merged: Absorb) -> None:
     work.run("absorb_customer", winner=merged.winner, loser=merged.loser)
     work.run("absorb_winner", **names)
     work.run("show_contacts", uuids=[merged.winner])
-    work.run("mark", subjects=[f"u:{merged.winner}"], lane=1, privacy=False)
+    work.run("mark", subjects=[Subject.customer(merged.winner).key], lane=Lane.FRESH, privacy=False)
 
 
 def _ended(step: Step) -> dict[str, Any]:

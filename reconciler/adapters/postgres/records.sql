@@ -39,7 +39,7 @@ with missing as (
     and contact <> all(%(met)s::bigint[])
 ), marked as (
     -- One mark for each of them; the condition below, always true, makes this run.
-    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from missing
+    select sync.mark(array_agg(sync.of_contact(contact) order by contact), %(lane)s) from missing
     having count(*) > 0
 )
 select count(*) as count from missing
@@ -56,7 +56,7 @@ with cursor as (
     select contact from sync.news(%(page)s::jsonb) contact
 ), marked as (
     -- One mark for each; the condition below, always true, makes this run.
-    select sync.mark(array_agg('c:' || contact order by contact), %(lane)s) from news
+    select sync.mark(array_agg(sync.of_contact(contact) order by contact), %(lane)s) from news
     having count(*) > 0
 )
 select count(*) as count from news
@@ -97,7 +97,10 @@ with page as (
         -- One that waits for an address, or is held by the brake.
         or l.blocks <> '{}'
             and not l.detached
-            and sync.ended_by(l.blocks, 'address_freed') || sync.ended_by(l.blocks, 'allowance') <> '{}'
+            and (
+                sync.ended_by(l.blocks, 'address_freed') <> '{}'
+                or sync.ended_by(l.blocks, 'allowance') <> '{}'
+            )
         -- One with a contact that is not as was agreed: in being alive, or in a value.
         or l.contact is not null
             and not l.detached
@@ -126,7 +129,7 @@ with page as (
     and not row_security_active('customer')
 ), marked as (
     -- One mark for each of them; the condition below, always true, makes this run.
-    select sync.mark(array_agg('u:' || uuid), %(lane)s) from drifted
+    select sync.mark(array_agg(sync.of_customer(uuid)), %(lane)s) from drifted
     having count(*) > 0
 )
 select
@@ -193,7 +196,7 @@ with allowed as (
     returning l.uuid
 ), marked as (
     -- One mark for each of these; the condition below, always true, makes this run.
-    select sync.mark(array_agg('u:' || uuid), 1) from freed
+    select sync.mark(array_agg(sync.of_customer(uuid)), 1) from freed
     having count(*) > 0
 )
 select (select count(*) from freed) as woken, (select count(*) from held) as held

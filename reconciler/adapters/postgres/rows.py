@@ -110,7 +110,7 @@ def _intent(each: Json, row: Mapping[str, Any]) -> Intent:
         values=each["values"],
         at=datetime.fromisoformat(each["at"]),
         is_overdue=each["overdue"],
-        is_ahead=each["ahead"],
+        hubspot_first=each["hubspot_first"],
         reserved=each["reserved"],
         overtaken=frozenset(c for c in each["values"] if _is_overtaken(c, each["before"].get(c), row)),
     )

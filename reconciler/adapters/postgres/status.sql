@@ -55,7 +55,7 @@ select
         and f.winner is null
         and f.resolved is null
     ) as undecided,
-    exists (select from sync.mark m where m.subject in ('u:' || p.uuid, 'c:' || l.contact))
+    exists (select from sync.mark m where m.subject in (sync.of_customer(p.uuid), sync.of_contact(l.contact)))
         or exists (select from sync.intent i where i.uuid = l.uuid)
         or exists (select from sync.dirty d where d.uuid = p.uuid)
         or coalesce(l.lease_until > now(), false) as pending
@@ -69,7 +69,7 @@ select
     coalesce(a.kind = 'ignored', false) as ignored,
     coalesce(l.blocks <> '{}', false) as blocked,
     coalesce('*' = any(sync.ended_by(l.blocks, 'allowance')), false) as held,
-    exists (select from sync.mark m where m.subject = 'c:' || %(contact)s::bigint)
+    exists (select from sync.mark m where m.subject = sync.of_contact(%(contact)s::bigint))
         or coalesce(l.lease_until > now(), false) as marked
 from (select %(contact)s::bigint as contact) k
 left join sync.link l using (contact)

@@ -110,7 +110,7 @@ with refused as (
     returning l.uuid
 ), marked as (
     -- One mark for each of them; the condition below, always true, makes this run.
-    select sync.mark(array_agg('u:' || uuid), 2) from lifted
+    select sync.mark(array_agg(sync.of_customer(uuid)), 2) from lifted
     having count(*) > 0
 )
 select count(*) as count from lifted

@@ -39,8 +39,8 @@ BASES: tuple[Fault, ...] = (
         "pushes move the base in the order of HubSpot's time",
         Edit(
             "simulation/memory/answers.py",
-            "{c: v for c, v in each.pushed.items() if link.base_at.get(c, 0) <= at}",
-            "dict(each.pushed)",
+            "{c: v for c, v in move.pushed.items() if link.base_at.get(c, 0) <= at}",
+            "dict(move.pushed)",
         ),
         tests=(f"{CONTRACT}_answers.py::test_the_base_follows_the_order_of_hubspots_time",),
     ),

@@ -143,7 +143,11 @@ FINDING: tuple[Fault, ...] = (
     real(
         "a sweep believes its page whatever was told meanwhile",
         "a page counts only for what was not told of, and what no worker has had, since it was read",
-        Edit(SCHEMA, "where not exists (select from sync.mark m where m.subject = 'c:' || contact)\n    );", ");"),
+        Edit(
+            SCHEMA,
+            "where not exists (select from sync.mark m where m.subject = sync.of_contact(contact))\n    );",
+            ");",
+        ),
         tests=(f"{CONTRACT}_records.py::test_what_was_told_of_is_not_the_pages",),
     ),
     real(
@@ -167,7 +171,7 @@ FINDING: tuple[Fault, ...] = (
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             "simulation/memory/marks.py",
-            'untold = [contact for contact in news if f"c:{contact}" not in tables.marks]',
+            "untold = [contact for contact in news if Subject.contact(contact).key not in tables.marks]",
             "untold = news",
         ),
         tests=(f"{CONTRACT}_records.py::test_what_was_told_of_is_not_the_pages",),

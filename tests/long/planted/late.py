@@ -115,7 +115,7 @@ LATE: tuple[Fault, ...] = (
     simulated(
         "a push under way is taken for looked at",
         "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
-        Edit(STEP, "bool(contact.history) and not self.pair.is_pushed_ahead", "bool(contact.history)"),
+        Edit(STEP, "bool(contact.history) and not self.pair.is_pushed_unread", "bool(contact.history)"),
         tests=(f"{CONTRACT}_intents.py::test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at",),
     ),
     simulated(

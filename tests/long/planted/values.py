@@ -76,7 +76,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "a row edited during an API write loses silently",
         "success means both sides have held the change",
-        Edit(MIRROR, "if not self.write.is_direct:\n            return []", "if True:\n            return []"),
+        Edit(MIRROR, "if not self.write.hubspot_first:\n            return []", "if True:\n            return []"),
         tests=(THROUGH,),
     ),
     simulated(
