@@ -55,7 +55,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         customer_store=customer_store,
         marks=parts.marks,
         pairs=parts.pairs,
-        sender=Sender(parts.pairs, parts.hubspot),
+        sender=Sender(parts.outbox, parts.hubspot),
         budget=parts.budget,
         reconciler=parts.reconciler,
         sleep=time.sleep,

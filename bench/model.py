@@ -14,7 +14,7 @@ from random import Random
 from reconciler.core.ports import Lane
 from reconciler.sync.budget import LOW_LANES_SHARE, WINDOWS, pace
 from reconciler.walks.id_ranges import END, EVERYTHING, Division, Stretch, needed
-from simulation.memory.slots import MemorySlots
+from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 
 PLANS = ((100, 250_000), (190, 625_000))
 """Calls in ten seconds and a day, of HubSpot's smaller and larger plans."""
@@ -44,7 +44,8 @@ class Walk:
     def run(self) -> None:
         """Walk; afterwards `now` is the time it took in seconds, `calls` the pages."""
         random = Random(1)
-        slots = MemorySlots(lambda: self.now)
+        quota, outage = MemoryQuota(lambda: self.now), MemoryOutage(lambda: self.now)
+        slots = MemorySlots(lambda: self.now, outage)
         slots.shape({"all": self.rate})
         division = Division(EVERYTHING, WALKERS)
         division.highest = self.people * GAP
@@ -64,7 +65,7 @@ class Walk:
                 if division.is_being_read:
                     idle.append(walker)
                 continue
-            wait = self._wait(slots)
+            wait = self._wait(slots, quota)
             if wait:
                 heapq.heappush(queue, (self.now + wait, walker, stretch, False))
             else:
@@ -72,12 +73,12 @@ class Walk:
                 taken = self.latency * random.uniform(0.8, 1.3)
                 heapq.heappush(queue, (self.now + taken, walker, stretch, True))
 
-    def _wait(self, slots: MemorySlots) -> float:
+    def _wait(self, slots: MemorySlots, quota: MemoryQuota) -> float:
         """Return 0 if a call is free, else the seconds until it is worth asking again."""
-        if slots.count_day(0, quota=self.daily) >= self.daily * LOW_LANES_SHARE:
+        if quota.count(0, quota=self.daily) >= self.daily * LOW_LANES_SHARE:
             return DAY - self.now % DAY + 1
         if slots.take("all", lane=Lane.BULK, calls=1, window=WINDOWS["all"], pace=pace(Lane.BULK, self.rate)):
-            slots.count_day(1, quota=self.daily)
+            quota.count(1, quota=self.daily)
             return 0.0
         return max(slots.next_free("all", window=WINDOWS["all"]), 0.05)
 

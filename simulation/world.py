@@ -24,10 +24,12 @@ from sandbox.settings import Settings
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
 from simulation.memory.customer_store import MemoryCustomerStore
+from simulation.memory.gates import MemoryGates
 from simulation.memory.marks import MemoryMarks
+from simulation.memory.outbox import MemoryOutbox
 from simulation.memory.pairs import MemoryPairs
 from simulation.memory.records import MemoryRecords
-from simulation.memory.slots import MemorySlots
+from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 from simulation.memory.tables import Tables
 from simulation.oracle import Oracle
 from simulation.owner import Owner
@@ -46,15 +48,18 @@ class Process:
 
     def __init__(self, world: "World") -> None:
         stage, clock = world.stage, world.clock
-        slots, weather = world.slots, world.wire_weather
+        weather = world.wire_weather
         marks, pairs = world.watched(world.marks), world.watched(world.pairs)
+        outbox, gates = world.watched(world.outbox), world.watched(world.gates)
         records, self.customer_store = world.watched(world.records), world.watched(world.customer_store)
         limits = Limits(per_10s=PER_10S, search_per_second=PER_SECOND, daily=10**9)
-        budget = SharedBudget(slots, limits, stage.sleep, clock.monotonic)
+        budget = SharedBudget(world.slots, world.quota, world.outage, limits, stage.sleep, clock.monotonic)
         hubspot = SimulatedHubSpot(world.wire, stage, clock, budget, weather)
         self.reconciler = Reconciler(
             marks=marks,
             pairs=pairs,
+            outbox=outbox,
+            gates=gates,
             hubspot=hubspot,
             brakes=records,
             budget=budget,
@@ -66,7 +71,7 @@ class Process:
             customer_store=self.customer_store,
             marks=marks,
             pairs=pairs,
-            sender=Sender(pairs, hubspot, clock.monotonic),
+            sender=Sender(outbox, hubspot, clock.monotonic),
             budget=budget,
             reconciler=self.reconciler,
             sleep=stage.sleep,
@@ -80,7 +85,7 @@ class Process:
             hubspot=hubspot,
             records=records,
             marks=marks,
-            pairs=pairs,
+            gates=gates,
             budget=budget,
             reconciler=self.reconciler,
             rate=10.0,
@@ -101,8 +106,10 @@ class World:
         self.weather, self.wire_weather = Weather(), Weather()
         self.tables = Tables(self.clock.now, random)
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
+        self.outbox, self.gates = MemoryOutbox(self.tables), MemoryGates(self.tables)
         self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)
-        self.slots = MemorySlots(self.clock.monotonic)
+        self.quota, self.outage = MemoryQuota(self.clock.monotonic), MemoryOutage(self.clock.monotonic)
+        self.slots = MemorySlots(self.clock.monotonic, self.outage)
         self.slots.shape({"all": PER_10S, "search": PER_SECOND})
         self.portal = Portal(_settings(random, seed), clock=self.clock.hubspot_ms, steady=self.clock.steady_ms)
         self.wire = Wire(self.portal, PER_10S, PER_SECOND, self._is_agreed)

@@ -245,9 +245,6 @@ class Pairs(Protocol):
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         """Lease the holders of addresses that these steps want, to decide about them together."""
 
-    def intend(self, writes: Sequence[Write]) -> list[Sent]:
-        """Store the intents and the losers, prolong the leases; leave out what is no longer ours."""
-
     def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         """Commit the local part of the steps, each column only if it still holds what was read.
 
@@ -263,17 +260,31 @@ class Pairs(Protocol):
     def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
         """Remember addresses that the contact of a customer has, or had, beside its own."""
 
+
+class Outbox(Protocol):
+    """HubSpot writes that are under way: what is stored before they are sent, and of their answers."""
+
+    def intend(self, writes: Sequence[Write]) -> list[Sent]:
+        """Store the intents and the losers, prolong the leases; leave out what is no longer ours."""
+
     def withdraw(self, sent: Sequence[Sent]) -> None:
         """Drop the intents of writes that were certainly not sent."""
+
+    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
+        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
+
+
+class Gates(Protocol):
+    """What keeps whole columns or refused rows waiting, until it is over."""
+
+    def suspended(self) -> Mapping[str, Reason]:
+        """Return the columns that wait for HubSpot's schema, with the reason."""
 
     def suspend(self, columns: Collection[str], reason: Reason) -> None:
         """Let mapped columns wait: HubSpot does not have them, or lets no caller write them."""
 
     def resume(self, columns: Collection[str]) -> None:
         """Let mapped columns go again; the pairs that waited for them are marked as lanes are asked for."""
-
-    def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:
         """Look again at what a rule of the table's owner refused; or only if the rules are others by now."""
@@ -435,7 +446,7 @@ class Witnesses(Protocol):
 
 
 class Slots(Protocol):
-    """What the shared budget remembers: when each call of a window was made, and whether HubSpot is down."""
+    """When each call of a window was made, of all processes."""
 
     def shape(self, rates: Mapping[str, int]) -> None:
         """Have as many slots of each kind as calls fit a window."""
@@ -461,14 +472,22 @@ class Slots(Protocol):
     def block(self, kind: str, *, delay: float, window: float) -> None:
         """Let no slot be taken for `delay` seconds."""
 
-    def count_day(self, calls: int, *, quota: int) -> int:
+
+class Quota(Protocol):
+    """What the day's calls are counted by."""
+
+    def count(self, calls: int, *, quota: int) -> int:
         """Add to the day's calls, of which there may be `quota`; return how many there are."""
 
-    def hear_day(self, calls: int, *, left: int) -> None:
+    def hear(self, calls: int, *, left: int) -> None:
         """Say that HubSpot has counted so many calls today, of all callers, and leaves so many."""
 
-    def is_day_spent(self) -> bool:
+    def is_spent(self) -> bool:
         """Whether HubSpot has left no call of today."""
+
+
+class Outage(Protocol):
+    """Whether HubSpot is down, or a kind of call is refused, and when to look again."""
 
     def fail(self, error: Transient, *, after: int, pause: float) -> None:
         """Count a failure; from the `after`th in a row on HubSpot is down, the next probe `pause` seconds ahead."""
@@ -485,7 +504,7 @@ class Slots(Protocol):
     def probe(self, pause: float) -> Pause | None:
         """Return None while HubSpot is up; else how long to wait, no time at all for the call that may look now."""
 
-    def leave_probe(self, pause: float) -> None:
+    def leave(self, pause: float) -> None:
         """Let another process look at once: the one that was to had nothing to call for. `pause` is that of `probe`."""
 
 

@@ -74,14 +74,14 @@ def check_portal(parts: Parts) -> None:
 def check_properties(parts: Parts) -> None:
     """Let mapped properties wait that HubSpot does not have or does not let us write, and the others go (again)."""
     known = parts.hubspot.properties()
-    suspended = parts.pairs.context(addresses=(), contacts=()).suspended
+    suspended = parts.gates.suspended()
     for field in FIELDS:
         metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
         if field.property not in known:
             log.error("start.property_missing", property=field.property)
-            parts.pairs.suspend([field.column], Reason.UNKNOWN_PROPERTY)
+            parts.gates.suspend([field.column], Reason.UNKNOWN_PROPERTY)
         elif metadata.get("readOnlyValue"):
             log.error("start.property_read_only", property=field.property)
-            parts.pairs.suspend([field.column], Reason.FORBIDDEN)
+            parts.gates.suspend([field.column], Reason.FORBIDDEN)
         elif field.column in suspended:
-            parts.pairs.resume([field.column])
+            parts.gates.resume([field.column])

@@ -184,7 +184,7 @@ class Schedule:
             self._stopped.set()
 
     def _rules(self, tick: Callable[[], None]) -> None:
-        lift = self._parts.pairs.lift_refused
+        lift = self._parts.gates.lift_refused
         self._alone("rules", RULES_INTERVAL, lambda: lift(only_if_rules_changed=True))
 
     def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:

@@ -11,12 +11,13 @@ from functools import partial
 
 import structlog
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
-from reconciler.adapters.postgres.budget import PostgresSlots
+from reconciler.adapters.postgres.budget import PostgresOutage, PostgresQuota, PostgresSlots
 from reconciler.adapters.postgres.clock import DatabaseClock
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.gates import PostgresGates
 from reconciler.adapters.postgres.marks import PostgresMarks
+from reconciler.adapters.postgres.outbox import PostgresOutbox
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.context import Rules
@@ -39,6 +40,8 @@ class Parts:
     database: Database
     marks: PostgresMarks
     pairs: PostgresPairs
+    outbox: PostgresOutbox
+    gates: PostgresGates
     records: PostgresRecords
     budget: SharedBudget
     hubspot: Gateway
@@ -66,21 +69,32 @@ def open_parts(settings: Sync) -> Iterator[Parts]:
 def build(settings: Sync, database: Database, sleep: Callable[[float], None] = time.sleep) -> Parts:
     """Put the parts together on an open database."""
     marks, records = PostgresMarks(database), PostgresRecords(database, settings.brake)
-    pairs = PostgresPairs(database, tombstones=settings.tombstone_file)
+    tombstones, gates = settings.tombstone_file, PostgresGates(database)
+    pairs, outbox = PostgresPairs(database, tombstones=tombstones), PostgresOutbox(database, tombstones=tombstones)
     limits = Limits(
         per_10s=settings.hubspot_rate_per_10s,
         search_per_second=settings.hubspot_search_per_second,
         daily=settings.hubspot_daily_limit,
     )
-    budget = SharedBudget(PostgresSlots(database), limits, sleep)
-    calls = Calls(budget, sleep)
+    slots, quota, outage = PostgresSlots(database), PostgresQuota(database), PostgresOutage(database)
+    budget = SharedBudget(slots, quota, outage, limits, sleep)
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
-    hubspot = Gateway(base_url=url, token=token, calls=calls, claim=records.claim_account, now=now, way=settings.way)
-    rules = partial(_rules, settings, calls)
+    hubspot = Gateway(
+        base_url=url,
+        token=token,
+        budget=budget,
+        sleep=sleep,
+        claim=records.claim_account,
+        now=now,
+        way=settings.way,
+    )
+    rules = partial(_rules, settings, hubspot)
     reconciler = Reconciler(
         marks=marks,
         pairs=pairs,
+        outbox=outbox,
+        gates=gates,
         hubspot=hubspot,
         brakes=records,
         budget=budget,
@@ -91,6 +105,8 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
         database=database,
         marks=marks,
         pairs=pairs,
+        outbox=outbox,
+        gates=gates,
         records=records,
         budget=budget,
         hubspot=hubspot,
@@ -108,7 +124,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
             hubspot=hubspot,
             records=records,
             marks=marks,
-            pairs=pairs,
+            gates=gates,
             budget=budget,
             reconciler=reconciler,
             rate=settings.hubspot_rate_per_10s / 10,
@@ -117,11 +133,11 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     )
 
 
-def _rules(settings: Sync, calls: Calls) -> Rules:
+def _rules(settings: Sync, hubspot: Gateway) -> Rules:
     return Rules(
         policies=settings.policies,
         first_link=settings.sync_first_link,
         deletes_inbound=settings.sync_deletes in ("both", "inbound"),
         deletes_outbound=settings.sync_deletes in ("both", "outbound"),
-        skew=calls.skew.value,
+        skew=hubspot.skew(),
     )

@@ -13,7 +13,7 @@ from threading import Lock
 from time import monotonic
 
 from reconciler.core.errors import NotNow, OtherAccount, PathUnknown, QuotaSpent, ScopeMissing, Transient
-from reconciler.core.ports import Door, Lane, Slots, Told
+from reconciler.core.ports import Door, Lane, Outage, Quota, Slots, Told
 
 WINDOWS = {"all": 10.1, "search": 1.05}
 """Seconds of HubSpot's windows, and a tenth or less for calls that bunch on their way."""
@@ -84,9 +84,16 @@ class SharedBudget:
     """Hands out calls. `sleep` waits a number of seconds, `clock` counts them."""
 
     def __init__(
-        self, slots: Slots, limits: Limits, sleep: Callable[[float], None], clock: Callable[[], float] = monotonic
+        self,
+        slots: Slots,
+        quota: Quota,
+        outage: Outage,
+        limits: Limits,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._slots, self._limits, self._sleep, self._clock = slots, limits, sleep, clock
+        self._slots, self._quota, self._outage = slots, quota, outage
+        self._limits, self._sleep, self._clock = limits, sleep, clock
         self._permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
         self._turns = {(kind, lane): Lock() for kind in WINDOWS for lane in Lane}
         # Another process may have failed before, or shut a door: the first good answers say that it is over.
@@ -110,7 +117,7 @@ class SharedBudget:
         if told.daily and told.daily < self._limits.daily:
             self._limits = replace(self._limits, daily=told.daily)
         if told.daily and told.left_today is not None:
-            self._slots.hear_day(told.daily - told.left_today, left=told.left_today)
+            self._quota.hear(told.daily - told.left_today, left=told.left_today)
 
     @contextmanager
     def reserve(self, lane: Lane, calls: int) -> Iterator[bool]:
@@ -122,7 +129,7 @@ class SharedBudget:
         finally:
             self._permit.reset(outer)
             if permit.is_probe:
-                self._slots.leave_probe(PROBE_PAUSE)
+                self._outage.leave(PROBE_PAUSE)
             if permit.slots and self._clock() - permit.taken < GIVE_BACK:
                 self._slots.give("all", permit.slots)
 
@@ -177,23 +184,23 @@ class SharedBudget:
         """
         if isinstance(error, ScopeMissing | PathUnknown | OtherAccount) and door is not Door.READ:
             self._shut[door] = (self._clock() + SHUT_PAUSE, error.reason)
-            self._slots.shut(door, error)
+            self._outage.shut(door, error)
             return
         is_certain = error.is_systemic or error.delay > PROBE_PAUSE
         self._has_failed = True
-        self._slots.fail(error, after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
+        self._outage.fail(error, after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
 
     def answered(self, door: Door = Door.READ) -> None:
         """Note that HubSpot answered a call as agreed."""
         if self._shut.pop(door, None) is not None:
-            self._slots.open(door)
+            self._outage.open(door)
         if self._has_failed:
             # Only a read says that all is well again.
             self._has_failed = door is not Door.READ
-            self._slots.recover(door)
+            self._outage.recover(door)
             if door is Door.SEARCH:
                 # The poll's search took the look, and says nothing of reads: another call may look at once.
-                self._slots.leave_probe(PROBE_PAUSE)
+                self._outage.leave(PROBE_PAUSE)
 
     def _knock(self, door: Door) -> None:
         """Raise `NotNow` while this kind of call is refused; once in a while one looks whether it still is."""
@@ -237,7 +244,7 @@ class SharedBudget:
 
     def _is_probing(self) -> bool:
         """Whether HubSpot is down and this call is the one that looks; raises `NotNow` when it is another's turn."""
-        pause = self._slots.probe(PROBE_PAUSE)
+        pause = self._outage.probe(PROBE_PAUSE)
         if pause is None:
             return False
         if pause.seconds > 0:
@@ -248,13 +255,13 @@ class SharedBudget:
     def _count_day(self, lane: Lane) -> None:
         quota = self._limits.daily
         share = LOW_LANES_SHARE if lane >= Lane.BULK else 1.0
-        if self._slots.count_day(1, quota=quota) <= quota * share:
+        if self._quota.count(1, quota=quota) <= quota * share:
             return
-        self._slots.count_day(-1, quota=quota)
+        self._quota.count(-1, quota=quota)
         spent = QuotaSpent("the account's HubSpot calls of the day are spent", delay=DAY_SPENT_DELAY)
-        if lane < Lane.BULK and self._slots.is_day_spent():
+        if lane < Lane.BULK and self._quota.is_spent():
             # It is HubSpot's count that is spent, and only HubSpot knows when its day begins: a call in a minute looks.
-            self._slots.fail(spent, after=1, pause=DAY_SPENT_DELAY)
+            self._outage.fail(spent, after=1, pause=DAY_SPENT_DELAY)
         raise NotNow(spent.reason, delay=spent.delay)
 
 

@@ -25,9 +25,11 @@ from reconciler.core.ports import (
     Budget,
     Claim,
     Ending,
+    Gates,
     HubSpot,
     Lane,
     Marks,
+    Outbox,
     Pairs,
     Subject,
     Unanswered,
@@ -76,6 +78,8 @@ class Reconciler:
         *,
         marks: Marks,
         pairs: Pairs,
+        outbox: Outbox,
+        gates: Gates,
         hubspot: HubSpot,
         brakes: Brakes,
         budget: Budget,
@@ -83,11 +87,11 @@ class Reconciler:
         witness: Witness,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._marks, self._pairs, self._hubspot = marks, pairs, hubspot
+        self._marks, self._pairs, self._gates, self._hubspot = marks, pairs, gates, hubspot
         self._brakes, self._budget, self._rules = brakes, budget, rules
         self._witness = witness
         self._clock = clock
-        self._sender = Sender(pairs, hubspot, clock)
+        self._sender = Sender(outbox, hubspot, clock)
         self._turn, self._silent_until = 0, float("-inf")
         self.is_postponed = False
 
@@ -220,10 +224,10 @@ class Reconciler:
         news = context.without_columns(contacts)
         if news.missing:
             log.error("reconcile.property_missing", properties=sorted(news.missing))
-            self._pairs.suspend(news.missing, Reason.UNKNOWN_PROPERTY)
+            self._gates.suspend(news.missing, Reason.UNKNOWN_PROPERTY)
         if news.back:
             log.info("reconcile.property_back", properties=sorted(news.back))
-            self._pairs.resume(news.back)
+            self._gates.resume(news.back)
         return context.told(news)
 
     def _with_history(self, steps: Sequence[Step], context: Context) -> list[Step]:

@@ -12,7 +12,7 @@ from time import monotonic
 from reconciler.core.contact import ContactId, IntentKind
 from reconciler.core.errors import OutcomeUnknown, Refused, Transient
 from reconciler.core.fields import STAGE, Value
-from reconciler.core.ports import Answer, HubSpot, Pairs, Sent, Settled, Unanswered, Write, Written
+from reconciler.core.ports import Answer, HubSpot, Outbox, Sent, Settled, Unanswered, Write, Written
 from reconciler.core.reasons import Reason
 
 SEND_WINDOW = 14.0
@@ -24,12 +24,12 @@ Result = tuple[Write, Answer]
 class Sender:
     """Sends batches of writes of one kind; each ends in an answer."""
 
-    def __init__(self, pairs: Pairs, hubspot: HubSpot, clock: Callable[[], float] = monotonic) -> None:
-        self._pairs, self._hubspot, self._clock = pairs, hubspot, clock
+    def __init__(self, outbox: Outbox, hubspot: HubSpot, clock: Callable[[], float] = monotonic) -> None:
+        self._outbox, self._hubspot, self._clock = outbox, hubspot, clock
 
     def create(self, writes: Sequence[Write]) -> list[Result]:
         """Create contacts; an answer per write that was still ours."""
-        sent = self._pairs.intend(writes)
+        sent = self._outbox.intend(writes)
         return self._commit(sent, lambda until: self._hubspot.create([each.write.values for each in sent], until=until))
 
     def update(self, writes: Sequence[Write]) -> list[Result]:
@@ -68,12 +68,12 @@ class Sender:
 
     def archive(self, writes: Sequence[Write]) -> list[Result]:
         """Archive contacts."""
-        sent = self._pairs.intend(writes)
+        sent = self._outbox.intend(writes)
         ids = [contact_id(each.write) for each in sent]
         return self._commit(sent, lambda until: self._hubspot.archive(ids, until=until))
 
     def _update(self, writes: Sequence[Write]) -> tuple[list[Sent], list[Result]]:
-        sent = self._pairs.intend(writes)
+        sent = self._outbox.intend(writes)
         edits = [(contact_id(each.write), each.write.values) for each in sent]
 
         def call(until: float) -> list[Answer]:
@@ -90,7 +90,7 @@ class Sender:
         except OutcomeUnknown:
             raise
         except Transient:
-            self._pairs.withdraw(sent)
+            self._outbox.withdraw(sent)
             raise
         try:
             return self._settle(sent, answers)
@@ -99,9 +99,9 @@ class Sender:
             raise OutcomeUnknown(error.reason, delay=error.delay) from error
 
     def _settle(self, sent: Sequence[Sent], given: Sequence[Answer]) -> list[Result]:
-        self._pairs.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
+        self._outbox.withdraw([each for each, answer in zip(sent, given, strict=True) if answer is Unanswered.UNSENT])
         answered = list(zip(sent, given, strict=True))
-        settled = self._pairs.settle(answered)
+        settled = self._outbox.settle(answered)
         return [(each.write, self._with_holder(each, _answer(each, answer, settled))) for each, answer in answered]
 
     def _with_holder(self, sent: Sent, answer: Answer) -> Answer:
@@ -139,7 +139,7 @@ class Sender:
                 values = {STAGE: contact.values.get(STAGE)}
                 ended = Sent(intent=each.intent, write=replace(each.write, values=values))
                 taken.append((ended, Written(contact=replace(contact, values=values))))
-        self._pairs.settle(taken)
+        self._outbox.settle(taken)
         return ignored
 
 

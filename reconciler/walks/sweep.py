@@ -16,7 +16,7 @@ import structlog
 
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.errors import EmptyRead, Transient
-from reconciler.core.ports import Budget, HubSpot, Lane, Marks, Page, Pairs, Progress, Records
+from reconciler.core.ports import Budget, Gates, HubSpot, Lane, Marks, Page, Progress, Records
 from reconciler.sync.reconcile import Reconciler
 from reconciler.walks.id_ranges import END, EVERYTHING, Division, Interval, Stretch, needed, without
 
@@ -42,14 +42,14 @@ class Sweep:
         hubspot: HubSpot,
         records: Records,
         marks: Marks,
-        pairs: Pairs,
+        gates: Gates,
         budget: Budget,
         reconciler: Reconciler,
         rate: float,
         walkers: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._hubspot, self._records, self._marks, self._pairs = hubspot, records, marks, pairs
+        self._hubspot, self._records, self._marks, self._gates = hubspot, records, marks, gates
         self._budget, self._reconciler = budget, reconciler
         self.rate, self._walkers, self.clock = rate, walkers, clock
         self.at_work = threading.BoundedSemaphore(ENGINES)
@@ -59,9 +59,9 @@ class Sweep:
 
         What waits for HubSpot's schema, or for the owner's table, is tried again.
         """
-        suspended = self._pairs.context(addresses=(), contacts=()).suspended
-        self._pairs.resume(suspended)
-        self._pairs.lift_refused(only_if_rules_changed=False)
+        suspended = self._gates.suspended()
+        self._gates.resume(suspended)
+        self._gates.lift_refused(only_if_rules_changed=False)
         try:
             _Walk(self, lane, progress, self._walkers).run()
         except EmptyRead:

@@ -18,7 +18,6 @@ import vcr
 import yaml
 from budgets import Unlimited
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from sandbox import Sandbox, start
 
@@ -76,7 +75,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
         if is_recording:
             path.unlink(missing_ok=True)
         stack.enter_context(recorder.use_cassette(str(path), serializer="stated"))
-        yield Gateway(base_url=address, token=lambda: token, calls=Calls(Unlimited(), time.sleep))
+        yield Gateway(base_url=address, token=lambda: token, budget=Unlimited(), sleep=time.sleep)
 
 
 def _at_hubspot(sent: Any, address: str) -> Any:

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.adapters.gateway.client import Gateway
+from reconciler.adapters.gateway.parse import json_of
+from reconciler.adapters.gateway.requests import CONTACTS, Request
 from reconciler.core.contact import Contact, ContactId
 from reconciler.core.errors import Refused
-from reconciler.core.ports import Written
+from reconciler.core.ports import Door, Written
 from reconciler.core.reasons import Reason
 
 NOBODY = ContactId(1)
@@ -93,7 +95,7 @@ def test_a_read_tells_living_archived_and_unknown_ids_apart(gateway: Gateway) ->
 def test_a_merged_id_leads_to_the_survivor(gateway: Gateway) -> None:
     with contacts(gateway, "kai", "uwe") as (kai, uwe):
         body = {"primaryObjectId": str(kai.id), "objectIdToMerge": str(uwe.id)}
-        gateway._basic.merge(body, _preload_content=False)
+        gateway._calls.send(Request("POST", f"{CONTACTS}/merge", json_of, Door.WRITE, body=body))
         read = gateway.read([kai.id, uwe.id])
         survivors = {snapshot.contact.id for snapshot in read.values() if snapshot.contact is not None}
         assert len(survivors) == 1

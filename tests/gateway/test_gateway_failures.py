@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from budgets import Unlimited
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
@@ -20,7 +19,7 @@ def budget() -> Unlimited:
 
 @pytest.fixture
 def live(sandbox: Sandbox, budget: Unlimited) -> Gateway:
-    return Gateway(base_url=sandbox.url, token=lambda: sandbox.token, calls=Calls(budget, lambda seconds: None))
+    return Gateway(base_url=sandbox.url, token=lambda: sandbox.token, budget=budget, sleep=lambda seconds: None)
 
 
 BROKEN = ["html200", "truncate", "empty", "cut"]
@@ -100,7 +99,7 @@ def test_the_spent_day_is_not_tried_again(sandbox: Sandbox, live: Gateway) -> No
 
 def test_a_replaced_token_is_used_at_the_next_call(sandbox: Sandbox, budget: Unlimited) -> None:
     tokens = ["revoked", sandbox.token]
-    live = Gateway(base_url=sandbox.url, token=lambda: tokens[0], calls=Calls(budget, lambda seconds: None))
+    live = Gateway(base_url=sandbox.url, token=lambda: tokens[0], budget=budget, sleep=lambda seconds: None)
     with pytest.raises(Unauthorised):
         live.account()
     tokens.pop(0)
@@ -108,7 +107,7 @@ def test_a_replaced_token_is_used_at_the_next_call(sandbox: Sandbox, budget: Unl
 
 
 def test_nobody_listening_is_transient(budget: Unlimited) -> None:
-    live = Gateway(base_url="http://127.0.0.1:9", token=lambda: "none", calls=Calls(budget, lambda seconds: None))
+    live = Gateway(base_url="http://127.0.0.1:9", token=lambda: "none", budget=budget, sleep=lambda seconds: None)
     with pytest.raises(Unavailable):
         live.create([{"email": "kai@example.com"}])
 
@@ -121,8 +120,13 @@ def test_an_answer_without_end_is_cut_off(sandbox: Sandbox, live: Gateway) -> No
 
 def test_an_answer_that_drips_is_given_up_at_the_deadline(sandbox: Sandbox, budget: Unlimited) -> None:
     ticks = iter(range(0, 10_000, 5))
-    calls = Calls(budget, lambda seconds: None)
-    live = Gateway(base_url=sandbox.url, token=lambda: sandbox.token, calls=calls, clock=lambda: float(next(ticks)))
+    live = Gateway(
+        base_url=sandbox.url,
+        token=lambda: sandbox.token,
+        budget=budget,
+        sleep=lambda seconds: None,
+        clock=lambda: float(next(ticks)),
+    )
     sandbox.portal.faults.add(action="drip", ms=1, times=None)
     with pytest.raises(Unavailable):
         live.account()

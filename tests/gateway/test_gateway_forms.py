@@ -8,7 +8,6 @@ import pytest
 from budgets import Unlimited
 from lines import make_authority, terminator
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import GONE, ContactId
 from reconciler.core.errors import (
@@ -33,7 +32,7 @@ def live(sandbox: Sandbox) -> Gateway:
 
 
 def to(url: str, token: str) -> Gateway:
-    return Gateway(base_url=url, token=lambda: token, calls=Calls(Unlimited(), lambda seconds: None))
+    return Gateway(base_url=url, token=lambda: token, budget=Unlimited(), sleep=lambda seconds: None)
 
 
 def answers(sandbox: Sandbox, status: int, body: Any, path: str = "/crm/", **how: Any) -> None:

@@ -8,7 +8,6 @@ import pytest
 from budgets import Unlimited
 from lines import Authority, Proxy, make_authority, terminator
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Unavailable
@@ -49,8 +48,9 @@ def gateway(sandbox: Sandbox, url: str, **environment: Any) -> Gateway:
     settings = load(
         Sync, {"DATABASE_URL": "host=h", "HUBSPOT_ACCESS_TOKEN": sandbox.token, **given, "HUBSPOT_BASE_URL": url}
     )
-    calls = Calls(Unlimited(), lambda seconds: None)
-    return Gateway(base_url=url, token=lambda: sandbox.token, calls=calls, way=settings.way)
+    return Gateway(
+        base_url=url, token=lambda: sandbox.token, budget=Unlimited(), sleep=lambda seconds: None, way=settings.way
+    )
 
 
 def assert_works(hubspot: Gateway, sandbox: Sandbox) -> None:

@@ -12,10 +12,12 @@ from reconciler.core.fields import Value
 from reconciler.core.ports import Brakes
 from simulation.clock import Clock
 from simulation.memory.customer_store import MemoryCustomerStore
+from simulation.memory.gates import MemoryGates
 from simulation.memory.marks import MemoryMarks
+from simulation.memory.outbox import MemoryOutbox
 from simulation.memory.pairs import MemoryPairs
 from simulation.memory.records import MemoryRecords
-from simulation.memory.slots import MemorySlots
+from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 from simulation.memory.tables import Rule, Tables
 
 
@@ -26,8 +28,10 @@ class InMemory(Store):
         self.clock = Clock()
         self.tables = Tables(self.clock.now, Random(1))
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
+        self.outbox, self.gates = MemoryOutbox(self.tables), MemoryGates(self.tables)
         self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)
-        self.slots = MemorySlots(self.clock.monotonic)
+        self.quota, self.outage = MemoryQuota(self.clock.monotonic), MemoryOutage(self.clock.monotonic)
+        self.slots = MemorySlots(self.clock.monotonic, self.outage)
 
     def limited(self, limits: Limits) -> Brakes:
         return MemoryRecords(self.tables, limits)

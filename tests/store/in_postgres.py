@@ -13,10 +13,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from stores import IntentState, LinkState, Loser, MarkState, Store
 
-from reconciler.adapters.postgres.budget import PostgresSlots
+from reconciler.adapters.postgres.budget import PostgresOutage, PostgresQuota, PostgresSlots
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.gates import PostgresGates
 from reconciler.adapters.postgres.marks import PostgresMarks
+from reconciler.adapters.postgres.outbox import PostgresOutbox
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.brake import Limits
@@ -35,8 +37,10 @@ class InPostgres(Store):
         self.dsn = dsn
         self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
         self.marks, self.pairs = PostgresMarks(database), PostgresPairs(database, tombstones=tombstones)
+        self.outbox, self.gates = PostgresOutbox(database, tombstones=tombstones), PostgresGates(database)
         self.records, self.customer_store = PostgresRecords(database), PostgresCustomerStore(database)
-        self.slots, self._database = PostgresSlots(database), database
+        self.slots, self.quota, self.outage = PostgresSlots(database), PostgresQuota(database), PostgresOutage(database)
+        self._database = database
 
     def limited(self, limits: Limits) -> Brakes:
         return PostgresRecords(self._database, limits)
@@ -91,17 +95,17 @@ class InPostgres(Store):
 
     @contextmanager
     def hidden(self, uuid: CustomerId) -> Iterator[None]:
-        seeing = self.pairs
+        seeing = self.pairs, self.outbox
         # A superuser would see every row all the same.
         self.sql(f"create role {GUEST} login in role current_user")
         self.sql("alter table customer enable row level security, force row level security")
         self.sql(f"create policy others on customer using (uuid <> '{uuid}')")
         try:
             with open_pool(make_conninfo(self.dsn, user=GUEST), size=2) as pool:
-                self.pairs = PostgresPairs(Database(pool))
+                self.pairs, self.outbox = PostgresPairs(Database(pool)), PostgresOutbox(Database(pool))
                 yield
         finally:
-            self.pairs = seeing
+            self.pairs, self.outbox = seeing
             self.sql("drop policy others on customer")
             self.sql("alter table customer disable row level security, no force row level security")
             self.sql(f"drop role {GUEST}")

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from reconciler.adapters.gateway.calls import Calls
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentId, IntentKind, Link, Pair
 from reconciler.core.errors import Refused
@@ -17,7 +16,7 @@ from reconciler.sync.budget import Limits, SharedBudget
 from sandbox import Portal, Settings, start
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
-from simulation.memory.slots import MemorySlots
+from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 from simulation.stage import Stage, Task, Weather
 
 NOBODY = ContactId(1)
@@ -68,10 +67,11 @@ def _sent(drafts: Sequence[Values]) -> list[Sent]:
 
 
 def _budget(clock: Clock) -> SharedBudget:
-    slots = MemorySlots(clock.monotonic)
+    quota, outage = MemoryQuota(clock.monotonic), MemoryOutage(clock.monotonic)
+    slots = MemorySlots(clock.monotonic, outage)
     slots.shape({"all": MANY, "search": MANY})
     limits = Limits(per_10s=MANY, search_per_second=MANY, daily=10**9)
-    return SharedBudget(slots, limits, clock.forward, clock.monotonic)
+    return SharedBudget(slots, quota, outage, limits, clock.forward, clock.monotonic)
 
 
 def simulated(**settings: Any) -> Remote:
@@ -88,8 +88,11 @@ def real(**settings: Any) -> Iterator[Remote]:
     """Run the sandbox and the gateway that speaks with it."""
     clock = Clock()
     with start(clock=clock.hubspot_ms, rate_per_10s=0, search_per_second=0, **settings) as sandbox:
-        calls = Calls(_budget(clock), clock.forward)
-        yield Remote(sandbox.portal, Gateway(base_url=sandbox.url, token=lambda: sandbox.token, calls=calls), clock)
+        yield Remote(
+            sandbox.portal,
+            Gateway(base_url=sandbox.url, token=lambda: sandbox.token, budget=_budget(clock), sleep=clock.forward),
+            clock,
+        )
 
 
 def written(answer: Answer) -> Contact:

@@ -91,7 +91,7 @@ def pair(store: Store, who: CustomerId | int, remote: Contact | None = None) -> 
 def sent(store: Store, of: Pair, kind: IntentKind = IntentKind.UPDATE, /, **more: Any) -> Sent:
     """Store the intent of one write."""
     values: Mapping[str, Value] = more.pop("values", {})
-    (stored,) = store.pairs.intend([Write(pair=of, kind=kind, values=values, **more)])
+    (stored,) = store.outbox.intend([Write(pair=of, kind=kind, values=values, **more)])
     return stored
 
 
@@ -108,7 +108,7 @@ def linked(store: Store, contact_id: int, at: datetime = NINE, **values: Value) 
     assert mine.customer is not None
     draft = filled(mine.customer.values)
     create = sent(store, mine, IntentKind.CREATE, values=draft)
-    store.pairs.settle([(create, answered(contact_id, at, **draft))])
+    store.outbox.settle([(create, answered(contact_id, at, **draft))])
     seen = loaded(store, claim, contact(contact_id, at, **draft))
     assert not store.pairs.merge([Step(pair=seen, action=Merge())])
     done(store, claim)
@@ -127,6 +127,6 @@ def archived_and_back(store: Store, who: CustomerId) -> None:
     number = store.links()[who].contact
     assert number is not None
     archive = sent(store, pair(store, who, contact(number)), IntentKind.ARCHIVE)
-    store.pairs.settle([(archive, archived(number))])
+    store.outbox.settle([(archive, archived(number))])
     store.pass_time(60)
     store.restore(who)

@@ -13,7 +13,7 @@ from typing import Protocol
 from reconciler.core.brake import Limits
 from reconciler.core.contact import Customer, CustomerId
 from reconciler.core.fields import Value
-from reconciler.core.ports import Brakes, CustomerStore, Marks, Pairs, Records, Slots
+from reconciler.core.ports import Brakes, CustomerStore, Gates, Marks, Outage, Outbox, Pairs, Quota, Records, Slots
 
 
 class RecordsAndBrakes(Records, Brakes, Protocol):
@@ -74,9 +74,13 @@ class Store(ABC):
 
     marks: Marks
     pairs: Pairs
+    outbox: Outbox
+    gates: Gates
     records: RecordsAndBrakes
     customer_store: CustomerStore
     slots: Slots
+    quota: Quota
+    outage: Outage
 
     @abstractmethod
     def limited(self, limits: Limits) -> Brakes:

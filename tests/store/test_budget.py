@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.core.ports import Lane
 from reconciler.sync.budget import Limits, SharedBudget
-from simulation.memory.slots import MemorySlots
+from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 
 RATE = 70
 
@@ -29,8 +29,9 @@ def clock() -> Ticking:
 
 @pytest.fixture
 def budget(clock: Ticking) -> SharedBudget:
-    slots = MemorySlots(clock)
-    made = SharedBudget(slots, Limits(per_10s=RATE, search_per_second=5, daily=10**6), clock.sleep, clock)
+    outage = MemoryOutage(clock)
+    limits = Limits(per_10s=RATE, search_per_second=5, daily=10**6)
+    made = SharedBudget(MemorySlots(clock, outage), MemoryQuota(clock), outage, limits, clock.sleep, clock)
     made.shape()
     return made
 

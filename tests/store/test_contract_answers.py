@@ -45,7 +45,7 @@ def by_api(store: Store, mine: Pair, values: dict[str, str]) -> Sent:
 def test_a_push_moves_the_base_to_what_hubspot_answered(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1")
-    store.pairs.settle([(push, answered(1, later(5), phone="+1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="+1"))])
     link = store.links()[ada]
     assert link.base["phone"] == "+1"
     assert (link.seen, link.read) == (later(5), NINE)
@@ -57,7 +57,7 @@ def test_a_row_changed_meanwhile_keeps_its_value_and_the_base_moves(store: Store
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1")
     store.update(ada, phone="2")
-    store.pairs.settle([(push, answered(1, later(5), phone="+1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="+1"))])
     assert store.has(ada, "phone") == "2"
     assert store.links()[ada].base["phone"] == "+1"
 
@@ -67,9 +67,9 @@ def test_a_push_that_hubspot_has_after_an_api_write_leaves_a_row_to_look_at(stor
     push = pushed(store, ada, phone="1")
     assert push.write.pair.customer is not None
     put = by_api(store, push.write.pair, {"phone": "2"})
-    store.pairs.settle([(put, answered(1, later(5), phone="2"))])
+    store.outbox.settle([(put, answered(1, later(5), phone="2"))])
     assert not store.marked()[f"u:{ada}"].is_due
-    store.pairs.settle([(push, answered(1, later(6), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(6), phone="1"))])
     assert (store.has(ada, "phone"), store.links()[ada].base["phone"]) == ("2", "1")
     assert store.marked()[f"u:{ada}"].is_due
 
@@ -79,7 +79,7 @@ def test_an_answer_moves_the_base_even_when_the_claim_is_lost(store: Store) -> N
     push = pushed(store, ada, phone="1")
     store.pass_time(60)
     claimed(store, ada)
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].base["phone"] == "1"
     assert store.links()[ada].is_leased
 
@@ -88,8 +88,8 @@ def test_the_base_follows_the_order_of_hubspots_time(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     first = pushed(store, ada, phone="1")
     second = pushed(store, ada, phone="2")
-    store.pairs.settle([(second, answered(1, later(6), phone="2"))])
-    store.pairs.settle([(first, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(second, answered(1, later(6), phone="2"))])
+    store.outbox.settle([(first, answered(1, later(5), phone="1"))])
     link = store.links()[ada]
     assert (link.base["phone"], link.seen) == ("2", later(6))
     assert store.has(ada, "phone") == "2"
@@ -99,7 +99,7 @@ def test_the_base_follows_the_order_of_hubspots_time(store: Store) -> None:
 def test_a_property_missing_from_the_answer_stays_open(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0", lifecyclestage="customer")
     push = pushed(store, ada, phone="1", lifecyclestage="lead")
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     (intent,) = store.intents()
     assert intent.values == {"lifecyclestage": "lead"}
     assert store.links()[ada].base["lifecyclestage"] == "customer"
@@ -111,14 +111,14 @@ def test_an_answer_cures_what_it_was_about_and_the_record(store: Store) -> None:
     claim = claimed(store, ada)
     store.pairs.merge([Step(pair=loaded(store, claim), blocks=why)])
     done(store, claim)
-    store.pairs.settle([(pushed(store, ada, phone="1"), answered(1, later(5), phone="1"))])
+    store.outbox.settle([(pushed(store, ada, phone="1"), answered(1, later(5), phone="1"))])
     assert store.links()[ada].blocks.keys() == {"company"}
 
 
 def test_what_hubspot_makes_of_a_value_is_no_conflict_however_often_it_is_sent(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
-    store.pairs.settle([(pushed(store, ada, phone="one"), answered(1, later(5), phone="1"))])
-    store.pairs.settle([(pushed(store, ada, phone="one"), answered(1, later(6), phone="1"))])
+    store.outbox.settle([(pushed(store, ada, phone="one"), answered(1, later(5), phone="1"))])
+    store.outbox.settle([(pushed(store, ada, phone="one"), answered(1, later(6), phone="1"))])
     assert not store.losers()
     assert not store.links()[ada].blocks
 
@@ -127,7 +127,7 @@ def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1", company="A")
     refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
-    store.pairs.settle([(push, refused)])
+    store.outbox.settle([(push, refused)])
     link = store.links()[ada]
     assert link.blocks == {"phone": "invalid_value"}
     assert (link.base["phone"], link.seen) == ("0", NINE)
@@ -138,7 +138,7 @@ def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
 def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = pushed(store, ada, email="new@x.org")
-    store.pairs.settle([(push, Refused(reason=reason, columns=frozenset({"email"}), holder=ContactId(2)))])
+    store.outbox.settle([(push, Refused(reason=reason, columns=frozenset({"email"}), holder=ContactId(2)))])
     assert not store.links()[ada].blocks
     assert not store.intents()
 
@@ -146,7 +146,7 @@ def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -
 def test_an_api_writes_refusal_parks_nothing(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
-    store.pairs.settle([(push, Refused(reason=Reason.INVALID, columns=frozenset({"phone"})))])
+    store.outbox.settle([(push, Refused(reason=Reason.INVALID, columns=frozenset({"phone"})))])
     assert not store.links()[ada].blocks
     assert not store.intents()
 
@@ -155,7 +155,7 @@ def test_an_api_writes_refusal_parks_nothing(store: Store) -> None:
 def test_what_was_not_answered_stays_open(store: Store, nothing: Unanswered) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1")
-    store.pairs.settle([(push, nothing)])
+    store.outbox.settle([(push, nothing)])
     (intent,) = store.intents()
     assert intent.values == {"phone": "1"}
     assert store.links()[ada].base["phone"] == "0"
@@ -165,7 +165,7 @@ def test_an_answer_ends_what_earlier_calls_left_open(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     pushed(store, ada, phone="1")
     again = pushed(store, ada, phone="1")
-    store.pairs.settle([(again, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(again, answered(1, later(5), phone="1"))])
     assert not store.intents()
 
 
@@ -174,7 +174,7 @@ def test_an_answer_that_comes_after_the_erase_brings_nothing_back(store: Store) 
     push = by_api(store, pair(store, ada), {"phone": "1"})
     store.pass_time(60)
     store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     customer = store.customer(ada)
     assert (filled(customer.stored), customer.contact_id) == ({}, None)
     assert not store.links()
@@ -187,7 +187,7 @@ def test_an_answer_that_comes_after_a_merge_gives_the_loser_nothing_back(store: 
     push = pushed(store, bob, phone="1")
     merged = Absorb(winner=ada, loser=bob, contact_id=ContactId(3))
     store.pairs.rearrange([Step(pair=pair(store, ada), action=merged)])
-    store.pairs.settle([(push, answered(2, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(2, later(5), phone="1"))])
     assert store.links()[bob].contact is None
     assert store.customer(bob).contact_id is None
     assert store.links()[ada].contact == 3
@@ -198,7 +198,7 @@ def test_an_answer_of_a_contact_that_the_link_has_left_does_not_show_it_again(st
     claim = claimed(store, ada)
     push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     store.pairs.rearrange([Step(pair=loaded(store, claim), action=Attach(ContactId(3)))])
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].contact == 3
     assert store.customer(ada).contact_id == 3
 
@@ -209,10 +209,10 @@ def test_an_answer_of_a_former_contact_does_not_link_it_again(store: Store) -> N
     store.pass_time(60)
     claim = claimed(store, ada)
     archive = sent(store, loaded(store, claim, contact(1, email="ada@x.org")), IntentKind.ARCHIVE)
-    store.pairs.settle([(archive, archived(1))])
+    store.outbox.settle([(archive, archived(1))])
     store.restore(ada)
     sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
-    store.pairs.settle([(push, answered(1, later(1), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(1), phone="1"))])
     assert store.links()[ada].contact is None
 
 
@@ -220,7 +220,7 @@ def test_an_archive_deletes_the_customer_and_agrees_on_that(store: Store) -> Non
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada)
     archive = sent(store, mine, IntentKind.ARCHIVE, hubspot_first=True)
-    store.pairs.settle([(archive, archived(1))])
+    store.outbox.settle([(archive, archived(1))])
     link = store.links()[ada]
     assert (link.alive, link.contact, link.seen, link.base) == (False, 1, NINE, {"email": "ada@x.org"})
     assert store.customer(ada).is_deleted
@@ -234,7 +234,7 @@ def test_an_archive_frees_the_address_for_whoever_waits(store: Store) -> None:
     store.pairs.merge([Step(pair=loaded(store, claim), blocks={"email": wants})])
     done(store, claim)
     archive = sent(store, pair(store, bob), IntentKind.ARCHIVE, hubspot_first=True)
-    store.pairs.settle([(archive, archived(2))])
+    store.outbox.settle([(archive, archived(2))])
     assert not store.links()[ada].blocks
     assert store.marked()[f"u:{ada}"].is_due
 
@@ -244,7 +244,7 @@ def test_an_api_write_follows_in_the_row_unless_that_was_edited_since(store: Sto
     values = {"phone": "1", "company": "B"}
     push = by_api(store, pair(store, ada), values)
     store.update(ada, phone="2")
-    store.pairs.settle([(push, answered(1, later(5), **values))])
+    store.outbox.settle([(push, answered(1, later(5), **values))])
     assert (store.has(ada, "phone"), store.has(ada, "company")) == ("2", "B")
     assert store.links()[ada].base == {"email": "ada@x.org", "phone": "1", "company": "B"}
     assert store.losers() == {(ada, "phone", "2", "1")}
@@ -254,7 +254,7 @@ def test_an_answer_for_a_customer_dropped_meanwhile_keeps_the_link_right(store: 
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1")
     store.delete(ada)
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].base["phone"] == "1"
     assert not store.customer_store.by_uuid([ada])
 
@@ -263,7 +263,7 @@ def test_the_syncs_own_mirror_is_no_news(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
     claim = claimed(store, ada)
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org", lifecyclestage="lead"))])
     done(store, claim)
     assert store.marks.next_lane(list(Lane)) is None
     assert not store.marks.claim(10, only=[Subject.customer(ada)])
@@ -273,7 +273,7 @@ def test_one_answer_of_a_batch_that_cannot_be_taken_harms_no_other(store: Store)
     ada, bob = linked(store, 1, email="ada@x.org", phone="0"), linked(store, 2, email="bob@x.org", phone="0")
     one, other = pushed(store, ada, phone="1"), pushed(store, bob, phone="1")
     refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
-    store.pairs.settle([(one, refused), (other, answered(2, later(5), phone="1"))])
+    store.outbox.settle([(one, refused), (other, answered(2, later(5), phone="1"))])
     assert store.links()[ada].blocks == {"phone": "invalid_value"}
     assert store.links()[bob].base["phone"] == "1"
 
@@ -284,5 +284,5 @@ def test_a_claim_made_anew_sees_what_was_settled(store: Store) -> None:
     push = sent(store, loaded(store, old), values={"phone": "1"})
     new = ended_claim(store, old, ada)
     assert [intent.id for intent in loaded(store, new).intents] == [push.intent]
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert not loaded(store, new).intents

@@ -71,7 +71,7 @@ def test_an_open_create_holds_the_address_that_its_customer_has_no_more(store: S
     store.update(ada, email="new@x.org")
     assert held(store, "ada@x.org").uuid == ada
     assert held(store, "new@x.org").uuid == ada
-    store.pairs.withdraw([create])
+    store.outbox.withdraw([create])
     assert held(store, "ada@x.org") is None
 
 
@@ -118,7 +118,7 @@ def test_a_contact_that_was_archived_and_replaced_is_former(store: Store) -> Non
     claim = claimed(store, ada)
     mine = loaded(store, claim, contact(1, email="ada@x.org"))
     archive = sent(store, mine, IntentKind.ARCHIVE)
-    store.pairs.settle([(archive, archived(1))])
+    store.outbox.settle([(archive, archived(1))])
     store.restore(ada)
     revived = loaded(store, claim)
     sent(store, revived, IntentKind.CREATE, values={"email": "ada@x.org"})
@@ -139,7 +139,7 @@ def test_an_open_create_without_an_address_is_known(store: Store) -> None:
     assert not store.pairs.context(addresses=[], contacts=[]).has_nameless_create
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"firstname": "Ada"})
     assert store.pairs.context(addresses=[], contacts=[]).has_nameless_create
-    store.pairs.withdraw([create])
+    store.outbox.withdraw([create])
     assert not store.pairs.context(addresses=[], contacts=[]).has_nameless_create
 
 

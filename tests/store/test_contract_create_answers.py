@@ -33,7 +33,7 @@ def reserved(store: Store, uuid: CustomerId, **values: str) -> Sent:
 def test_a_create_links_its_customer_and_takes_what_hubspot_added(store: Store) -> None:
     ada = store.insert(email="ada@x.org")
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org", lifecyclestage="lead"))])
     link = store.links()[ada]
     assert (link.contact, link.alive) == (1, True)
     assert link.base == {"email": "ada@x.org", "lifecyclestage": "lead"}
@@ -51,7 +51,7 @@ def test_what_was_entered_while_a_create_was_parked_is_looked_at(store: Store) -
     store.pairs.merge([Step(pair=loaded(store, claim), blocks={RECORD: why})])
     done(store, claim)
     assert not store.marked()
-    store.pairs.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
     assert store.links()[ada].blocks == {}
     assert f"u:{ada}" in store.marked()
 
@@ -60,7 +60,7 @@ def test_a_create_whose_row_stayed_as_it_was_leaves_nothing_to_look_at(store: St
     ada = store.insert(firstname="Ada")
     claim = claimed(store, ada)
     create = sent(store, loaded(store, claim), IntentKind.CREATE, values={"firstname": "Ada"})
-    store.pairs.settle([(create, answered(1, later(5), firstname="Ada", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(5), firstname="Ada", lifecyclestage="lead"))])
     done(store, claim)
     assert not store.marked()
 
@@ -69,7 +69,7 @@ def test_a_created_contacts_own_event_does_not_keep_it_from_its_customer(store: 
     ada = store.insert(email="ada@x.org")
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     placeholder = claimed(store, 1)
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.links().keys() == {ada}
     done(store, placeholder)
     assert "c:1" in store.marked(), "what was told of the contact is its customer's to look at"
@@ -79,7 +79,7 @@ def test_a_created_contact_that_somebody_else_links_by_now_stays_his(store: Stor
     ada = store.insert(email="ada@x.org")
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     bob = linked(store, 1, email="bob@x.org")
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.links()[bob].contact == 1
     assert store.links()[ada].contact is None
     assert not store.intents()
@@ -90,7 +90,7 @@ def test_a_reservation_whose_contact_somebody_else_links_ends(store: Store) -> N
     kai = CustomerId(uuid4())
     create = reserved(store, kai, email="kai@x.org")
     bob = linked(store, 1, email="bob@x.org")
-    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+    store.outbox.settle([(create, answered(1, later(5), email="kai@x.org"))])
     assert store.links()[bob].contact == 1
     assert kai not in store.links()
     assert not store.intents()
@@ -100,7 +100,7 @@ def test_a_reservation_whose_contact_somebody_else_links_ends(store: Store) -> N
 def test_an_api_create_gets_its_customer(store: Store) -> None:
     kai = CustomerId(uuid4())
     create = reserved(store, kai, email="kai@x.org", firstname="Kai")
-    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org", firstname="Kai", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(5), email="kai@x.org", firstname="Kai", lifecyclestage="lead"))])
     customer = store.customer(kai)
     assert (customer.contact_id, customer.values["firstname"], customer.values["lifecyclestage"]) == (1, "Kai", "lead")
     link = store.links()[kai]
@@ -114,7 +114,7 @@ def test_an_api_create_whose_address_was_entered_meanwhile_leaves_its_contact_to
     kai = CustomerId(uuid4())
     create = reserved(store, kai, email="kai@x.org")
     store.insert(email="Kai@x.org")
-    store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+    store.outbox.settle([(create, answered(1, later(5), email="kai@x.org"))])
     assert not store.customer_store.by_uuid([kai])
     assert kai not in store.links()
     assert not store.intents()
@@ -126,7 +126,7 @@ def test_an_api_create_of_an_erased_address_gets_no_customer(store: Store) -> No
     create = reserved(store, kai, email="kai@x.org")
     store.bury("kai@x.org")
     with pytest.raises(Transient):
-        store.pairs.settle([(create, answered(1, later(5), email="kai@x.org"))])
+        store.outbox.settle([(create, answered(1, later(5), email="kai@x.org"))])
     assert not store.customer_store.by_uuid([kai])
 
 
@@ -135,7 +135,7 @@ def test_who_was_erased_while_he_was_created_is_erased_with_his_customer(store: 
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     ignored = claimed(store, 1)
     store.pairs.rearrange([Step(pair=loaded(store, ignored), action=Ignore())])
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.customer(ada).is_erased
     assert store.has(ada, "email") is None
     assert not store.links()
@@ -148,6 +148,6 @@ def test_a_create_that_is_answered_while_another_worker_has_the_customer_is_look
     store.update(ada, lifecyclestage="customer")
     store.pass_time(60)
     claim = claimed(store, ada)
-    store.pairs.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
+    store.outbox.settle([(create, answered(1, later(65), firstname="Ada", lifecyclestage="lead"))])
     done(store, claim)
     assert f"u:{ada}" in store.marked()

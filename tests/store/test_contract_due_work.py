@@ -81,7 +81,7 @@ def test_a_late_answer_after_the_lease_still_settles_and_the_mark_stays(store: S
     old = claimed(store, ada)
     push = sent(store, loaded(store, old), values={"phone": "1"})
     new = ended_claim(store, old, ada)
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     done(store, old)
     assert store.links()[ada].base["phone"] == "1"
     assert store.marked().keys() == {f"u:{ada}"}

@@ -103,7 +103,7 @@ def test_an_erase_takes_whoever_is_being_sent_to_hubspot_with_the_address(store:
     store.update(ada, email="bob@x.org")
     erased(store, ada)
     assert store.customer(bob).is_erased
-    store.pairs.settle([(create, answered(2, later(5), email="bob@x.org"))])
+    store.outbox.settle([(create, answered(2, later(5), email="bob@x.org"))])
     assert (store.links(), store.intents()) == ({}, [])
 
 

@@ -48,12 +48,12 @@ def test_an_answer_about_a_held_row_stays_to_be_settled_and_is_marked(store: Sto
     writes = [written(store, ada, 1, hubspot_first=hubspot_first), written(store, bob, 2, hubspot_first=hubspot_first)]
     answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
     with store.held(ada):
-        assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
+        assert store.outbox.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
     assert [intent.uuid for intent in store.intents()] == [ada]
     assert "phone" not in store.links()[ada].base
     assert store.links()[bob].base["phone"] == "1"
     assert store.marked()[f"u:{ada}"].is_due
-    assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
+    assert store.outbox.settle([(writes[0], answers[0])]) == Settled()
     assert store.intents() == []
     assert store.links()[ada].base["phone"] == "1"
 
@@ -63,12 +63,12 @@ def test_an_answer_about_a_hidden_row_stays_to_be_settled_and_is_marked(store: S
     writes = [put(store, ada, 1, phone="1"), put(store, bob, 2, phone="1")]
     answers = [answered(1, later(5), phone="1"), answered(2, later(5), phone="1")]
     with store.hidden(ada):
-        assert store.pairs.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
+        assert store.outbox.settle(list(zip(writes, answers, strict=True))).held == {writes[0].intent}
     assert [intent.uuid for intent in store.intents()] == [ada]
     assert "phone" not in store.links()[ada].base
     assert (store.has(ada, "phone"), store.has(bob, "phone")) == (None, "1")
     assert store.marked()[f"u:{ada}"].is_due
-    assert store.pairs.settle([(writes[0], answers[0])]) == Settled()
+    assert store.outbox.settle([(writes[0], answers[0])]) == Settled()
     assert store.has(ada, "phone") == store.links()[ada].base["phone"] == "1"
 
 
@@ -77,7 +77,7 @@ def test_a_row_that_was_deleted_is_not_waited_for_where_others_are_hidden(store:
     write = put(store, ada, 1, phone="1")
     store.delete(ada)
     with store.hidden(bob):
-        assert store.pairs.settle([(write, answered(1, later(5), phone="1"))]) == Settled()
+        assert store.outbox.settle([(write, answered(1, later(5), phone="1"))]) == Settled()
     assert store.intents() == []
 
 
@@ -88,7 +88,7 @@ def test_a_new_customer_is_not_waited_for_where_others_are_hidden(store: Store) 
         store, loaded(store, reserved[0]), IntentKind.CREATE, values={"email": "eve@x.org"}, hubspot_first=True
     )
     with store.hidden(ada):
-        assert store.pairs.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
+        assert store.outbox.settle([(create, answered(2, later(5), email="eve@x.org"))]) == Settled()
     assert store.has(eve, "email") == "eve@x.org"
 
 
@@ -98,7 +98,7 @@ def test_a_hidden_customer_is_not_forgotten_when_somebody_else_has_the_contact_m
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     bob = linked(store, 1, email="bob@x.org")
     with store.hidden(ada):
-        store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
+        store.outbox.settle([(create, answered(1, later(5), email="ada@x.org"))])
     assert store.links()[bob].contact == 1
     assert store.links()[ada].edited == {"email"}
     assert store.marked()[f"u:{ada}"].is_due
@@ -108,7 +108,7 @@ def test_an_archive_of_a_held_rows_contact_stays_to_be_settled(store: Store) -> 
     ada, _ = two(store)
     archive = sent(store, pair(store, ada, contact(1)), IntentKind.ARCHIVE, hubspot_first=True)
     with store.held(ada):
-        assert store.pairs.settle([(archive, archived(1))]).held == {archive.intent}
+        assert store.outbox.settle([(archive, archived(1))]).held == {archive.intent}
     assert not store.customer(ada).is_deleted
     assert store.links()[ada].alive
 
@@ -117,7 +117,7 @@ def test_a_contact_made_for_a_held_row_is_its_contact_at_once(store: Store) -> N
     ada = store.insert(firstname="Ada")
     create = sent(store, loaded(store, claimed(store, ada)), IntentKind.CREATE, values={"firstname": "Ada"})
     with store.held(ada):
-        assert store.pairs.settle([(create, answered(1, later(5), firstname="Ada"))]).held == {create.intent}
+        assert store.outbox.settle([(create, answered(1, later(5), firstname="Ada"))]).held == {create.intent}
     link = store.links()[ada]
     assert (link.contact, link.alive, link.base) == (1, True, {})
 
@@ -142,7 +142,7 @@ def test_of_one_call_the_owner_refuses_one_row_another_is_held_and_the_rest_is_s
     writes = [put(store, uuid, n, phone=phone) for n, (uuid, phone) in enumerate(phones.items(), start=1)]
     answers = [answered(n, later(5), phone=phone) for n, phone in enumerate(phones.values(), start=1)]
     with store.forbidden("phone", "7"), store.held(ada):
-        settled = store.pairs.settle(list(zip(writes, answers, strict=True)))
+        settled = store.outbox.settle(list(zip(writes, answers, strict=True)))
     assert (settled.held, settled.refused.keys()) == ({writes[0].intent}, {bob})
     assert [store.has(uuid, "phone") for uuid in phones] == [None, None, "1"]
     assert [intent.uuid for intent in store.intents()] == [ada]

@@ -30,7 +30,7 @@ def reserved(store: Store, uuid: CustomerId, email: str) -> list[Sent]:
     (claim,) = store.customer_store.reserve([uuid])
     mine = loaded(store, claim)
     draft = {"email": email, "firstname": "Kai"}
-    return store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values=draft, hubspot_first=True)])
+    return store.outbox.intend([Write(pair=mine, kind=IntentKind.CREATE, values=draft, hubspot_first=True)])
 
 
 def test_an_intent_says_what_will_be_sent(store: Store) -> None:
@@ -39,7 +39,7 @@ def test_an_intent_says_what_will_be_sent(store: Store) -> None:
     (intent,) = store.intents()
     assert (intent.uuid, intent.kind, intent.values) == (ada, "update", {"phone": "1", "company": None})
     assert not intent.hubspot_first
-    store.pairs.withdraw([push])
+    store.outbox.withdraw([push])
     assert not store.intents()
 
 
@@ -57,7 +57,7 @@ def test_nothing_is_sent_by_whoever_lost_his_claim(store: Store) -> None:
     old = claimed(store, ada)
     mine = loaded(store, old)
     ended_claim(store, old, ada)
-    assert not store.pairs.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"})])
+    assert not store.outbox.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"})])
     assert not store.intents()
 
 
@@ -65,7 +65,7 @@ def test_what_goes_ahead_without_a_claim_is_sent_all_the_same(store: Store) -> N
     ada = linked(store, 1, email="ada@x.org")
     other = claimed(store, ada)
     mine = replace(loaded(store, other), fence=0)
-    store.pairs.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"}, hubspot_first=True)])
+    store.outbox.intend([Write(pair=mine, kind=IntentKind.UPDATE, values={"phone": "1"}, hubspot_first=True)])
     (intent,) = store.intents()
     assert intent.hubspot_first
 
@@ -75,8 +75,8 @@ def test_whoever_has_a_contact_by_now_is_not_created_again(store: Store) -> None
     create = sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     store.pass_time(60)
     mine = pair(store, ada)
-    store.pairs.settle([(create, answered(1, later(5), email="ada@x.org"))])
-    assert not store.pairs.intend([Write(pair=mine, kind=IntentKind.CREATE, values={"email": "new@x.org"})])
+    store.outbox.settle([(create, answered(1, later(5), email="ada@x.org"))])
+    assert not store.outbox.intend([Write(pair=mine, kind=IntentKind.CREATE, values={"email": "new@x.org"})])
     assert store.links()[ada].contact == 1
     assert not store.intents()
 
@@ -90,7 +90,7 @@ def test_an_address_erased_since_it_was_read_is_not_sent(store: Store) -> None:
         Write(pair=mine, kind=IntentKind.CREATE, values={"email": address})
         for mine, address in zip(pairs, ("ada@x.org", "bob@x.org"), strict=True)
     ]
-    assert [each.write.pair.uuid for each in store.pairs.intend(writes)] == [bob]
+    assert [each.write.pair.uuid for each in store.outbox.intend(writes)] == [bob]
     assert [each.uuid for each in store.intents()] == [bob]
 
 
@@ -101,7 +101,7 @@ def test_only_what_is_still_ours_is_left_of_a_batch(store: Store) -> None:
     ended_claim(store, old, ada)
     mine = pair(store, bob)
     writes = [Write(pair=each, kind=IntentKind.UPDATE, values={"phone": "1"}) for each in (lost, mine)]
-    assert [each.write.pair.uuid for each in store.pairs.intend(writes)] == [bob]
+    assert [each.write.pair.uuid for each in store.outbox.intend(writes)] == [bob]
 
 
 def test_a_lease_is_prolonged_before_each_call(store: Store) -> None:
@@ -134,7 +134,7 @@ def test_two_creates_of_one_address_are_reserved_once(store: Store) -> None:
 
 def test_an_address_is_free_again_when_its_create_was_not_sent(store: Store) -> None:
     kai, uwe = CustomerId(uuid4()), CustomerId(uuid4())
-    store.pairs.withdraw(reserved(store, kai, "kai@x.org"))
+    store.outbox.withdraw(reserved(store, kai, "kai@x.org"))
     assert len(reserved(store, uwe, "kai@x.org")) == 1
 
 
@@ -142,7 +142,7 @@ def test_an_api_write_is_remembered_until_its_history_was_looked_at(store: Store
     ada = linked(store, 1, email="ada@x.org", phone="0")
     for number, value in enumerate(("1", "2"), start=1):
         push = sent(store, pair(store, ada), values={"phone": value}, hubspot_first=True)
-        store.pairs.settle([(push, answered(1, later(number), phone=value))])
+        store.outbox.settle([(push, answered(1, later(number), phone=value))])
         store.pass_time(60)
     assert store.links()[ada].unseen == {"phone": (NINE, "0", ("1", "2"))}
 
@@ -157,7 +157,7 @@ def test_what_was_sent_unseen_is_settled_by_a_read_with_history(store: Store) ->
     ada = linked(store, 1, email="ada@x.org", phone="0")
     claim = claimed(store, ada)
     push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
-    store.pairs.settle([(push, answered(1, later(1), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(1), phone="1"))])
     entries = (Entry(value="1", at=later(1)), Entry(value="0", at=NINE))
     read = with_history(contact(1, later(1), email="ada@x.org", phone="1"), phone=entries)
     assert not store.pairs.merge([Step(pair=loaded(store, claim, read))])
@@ -171,7 +171,7 @@ def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(stor
     push = sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="0")))
     store.pairs.merge([Step(pair=looked)])
-    store.pairs.settle([(push, answered(1, later(2), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(2), phone="1"))])
     assert store.links()[ada].unseen.keys() == {"phone"}
 
 
@@ -211,14 +211,14 @@ def test_whoever_lost_his_claim_makes_no_contact_former(store: Store) -> None:
     old = claimed(store, ada)
     lost = loaded(store, old)
     ended_claim(store, old, ada)
-    assert not store.pairs.intend([Write(pair=lost, kind=IntentKind.CREATE, values={"email": "ada@x.org"})])
+    assert not store.outbox.intend([Write(pair=lost, kind=IntentKind.CREATE, values={"email": "ada@x.org"})])
     assert store.links()[ada].contact == 1
     assert not store.aliases()
 
 
 def test_a_withdrawn_create_leaves_the_reservation_to_its_caller(store: Store) -> None:
     kai = CustomerId(uuid4())
-    store.pairs.withdraw(reserved(store, kai, "kai@x.org"))
+    store.outbox.withdraw(reserved(store, kai, "kai@x.org"))
     assert kai in store.links()
     assert not store.customer_store.by_uuid([kai])
 
@@ -229,7 +229,7 @@ def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since
     sent(store, loaded(store, claim), values={"phone": "1"}, hubspot_first=True)
     second = sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     assert [each.overtaken for each in loaded(store, claim).intents] == [frozenset(), frozenset()]
-    store.pairs.settle([(second, answered(1, later(5), phone="2"))])
+    store.outbox.settle([(second, answered(1, later(5), phone="2"))])
     (open_,) = loaded(store, claim).intents
     assert open_.overtaken == {"phone"}
     store.pairs.merge([Step(pair=loaded(store, claim), closes=(open_.id,))])

@@ -163,7 +163,7 @@ def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_writ
     store.pass_time(60)
     known = replace(pair(store, 7), customer=mine.customer)
     write = sent(store, known, values={"phone": "1"}, hubspot_first=True)
-    store.pairs.settle([(write, answered(7, later(5), phone="1"))])
+    store.outbox.settle([(write, answered(7, later(5), phone="1"))])
     assert store.links()[ada].unseen
     store.pass_time(60)
     gone = pair(store, 7, contact(7, email="bob@x.org"))
@@ -216,7 +216,7 @@ def test_a_former_contact_of_the_loser_stays_one(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     archived_and_back(store, bob)
     again = sent(store, pair(store, bob), IntentKind.CREATE, values={"email": "bob@x.org"})
-    store.pairs.settle([(again, answered(3, later(5), email="bob@x.org"))])
+    store.outbox.settle([(again, answered(3, later(5), email="bob@x.org"))])
     absorbed(store, ada, bob, 4)
     assert store.aliases() == {1: (ada, "merged"), 2: (ada, "former"), 3: (ada, "merged")}
     assert claimed(store, 2).uuid not in (ada, bob)
@@ -278,7 +278,7 @@ def test_a_link_that_got_a_contact_meanwhile_is_not_forgotten(store: Store) -> N
     store.pass_time(60)
     mine = pair(store, kai)
     with store.forbidden("phone", "7"):
-        store.pairs.settle([(create, answered(1, later(5), **values))])
+        store.outbox.settle([(create, answered(1, later(5), **values))])
     store.pairs.rearrange([Step(pair=mine, action=Forget())])
     assert store.links()[kai].contact == 1
 

@@ -113,7 +113,7 @@ def test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen(store: 
     ada = linked(store, 1, email="ada@x.org", phone="0")
     store.update(ada, phone="1")
     push = sent(store, pair(store, ada), values={"phone": "1"})
-    store.pairs.settle([(push, answered(1, later(5), phone="1"))])
+    store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert store.links()[ada].seen == later(5)
     assert met(store, contact(1, later(5))) == {1}
 
@@ -141,7 +141,7 @@ def test_a_former_contact_that_is_listed_again_is_news(store: Store) -> None:
     store.remove(ada)
     claim = claimed(store, ada)
     archive = sent(store, loaded(store, claim, contact(1, email="ada@x.org")), IntentKind.ARCHIVE)
-    store.pairs.settle([(archive, archived(1))])
+    store.outbox.settle([(archive, archived(1))])
     store.restore(ada)
     sent(store, loaded(store, claim), IntentKind.CREATE, values={"email": "ada@x.org"})
     assert store.aliases() == {1: (ada, "former")}

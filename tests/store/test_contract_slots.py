@@ -140,102 +140,102 @@ def test_shaping_again_does_not_free_what_is_used(store: Store) -> None:
 
 
 def test_the_days_calls_are_counted(store: Store) -> None:
-    before = store.slots.count_day(0, quota=9)
-    assert store.slots.count_day(3, quota=9) == before + 3
-    assert store.slots.count_day(2, quota=9) == before + 5
+    before = store.quota.count(0, quota=9)
+    assert store.quota.count(3, quota=9) == before + 3
+    assert store.quota.count(2, quota=9) == before + 5
 
 
 def test_hubspots_own_count_of_the_day_is_the_one_that_counts(store: Store) -> None:
     """Other apps of the account call, too; and HubSpot's day ends at midnight of the account, not ours."""
-    before = store.slots.count_day(1, quota=9)
-    store.slots.hear_day(before + 10, left=90)
-    assert store.slots.count_day(1, quota=9) == before + 11
-    store.slots.hear_day(3, left=97)
-    assert store.slots.count_day(1, quota=9) == 4
+    before = store.quota.count(1, quota=9)
+    store.quota.hear(before + 10, left=90)
+    assert store.quota.count(1, quota=9) == before + 11
+    store.quota.hear(3, left=97)
+    assert store.quota.count(1, quota=9) == 4
 
 
 def test_a_day_is_spent_when_hubspot_says_so_and_not_by_our_own_limit(store: Store) -> None:
-    store.slots.count_day(100, quota=9)
-    assert not store.slots.is_day_spent()
-    store.slots.hear_day(100, left=0)
-    assert store.slots.is_day_spent()
-    store.slots.hear_day(1, left=99)
-    assert not store.slots.is_day_spent()
+    store.quota.count(100, quota=9)
+    assert not store.quota.is_spent()
+    store.quota.hear(100, left=0)
+    assert store.quota.is_spent()
+    store.quota.hear(1, left=99)
+    assert not store.quota.is_spent()
 
 
 def test_hubspot_is_down_after_so_many_failures_in_a_row(store: Store) -> None:
     for _ in range(2):
-        store.slots.fail(DOWN, after=3, pause=30.0)
-    assert store.slots.probe(30.0) is None
+        store.outage.fail(DOWN, after=3, pause=30.0)
+    assert store.outage.probe(30.0) is None
     assert taken(store, 1)
-    store.slots.fail(DOWN, after=3, pause=30.0)
+    store.outage.fail(DOWN, after=3, pause=30.0)
     assert not taken(store, 1)
-    waits = store.slots.probe(30.0)
+    waits = store.outage.probe(30.0)
     assert waits is not None
     assert 29 < waits.seconds <= 30
 
 
 def test_failures_that_an_answer_parts_do_not_add_up(store: Store) -> None:
     for _ in range(5):
-        store.slots.fail(DOWN, after=2, pause=30.0)
-        store.slots.recover(Door.READ)
-    assert store.slots.probe(30.0) is None
+        store.outage.fail(DOWN, after=2, pause=30.0)
+        store.outage.recover(Door.READ)
+    assert store.outage.probe(30.0) is None
 
 
 def test_one_at_a_time_looks_whether_hubspot_is_back(store: Store) -> None:
-    store.slots.fail(DOWN, after=1, pause=30.0)
+    store.outage.fail(DOWN, after=1, pause=30.0)
     store.pass_time(31)
-    assert store.slots.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
-    waits = store.slots.probe(30.0)
+    assert store.outage.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
+    waits = store.outage.probe(30.0)
     assert waits is not None
     assert 29 < waits.seconds <= 30
 
 
 def test_a_probe_that_fails_puts_the_next_one_off(store: Store) -> None:
-    store.slots.fail(DOWN, after=3, pause=30.0)
+    store.outage.fail(DOWN, after=3, pause=30.0)
     for _ in range(2):
-        store.slots.fail(DOWN, after=3, pause=30.0)
+        store.outage.fail(DOWN, after=3, pause=30.0)
     store.pass_time(31)
-    assert store.slots.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
-    store.slots.fail(DOWN, after=3, pause=300.0)
+    assert store.outage.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
+    store.outage.fail(DOWN, after=3, pause=300.0)
     store.pass_time(31)
-    waits = store.slots.probe(30.0)
+    waits = store.outage.probe(30.0)
     assert waits is not None
     assert waits.seconds > 200
 
 
 def test_whoever_was_to_look_and_had_no_call_to_make_leaves_it_to_the_next(store: Store) -> None:
-    store.slots.fail(DOWN, after=1, pause=30.0)
+    store.outage.fail(DOWN, after=1, pause=30.0)
     store.pass_time(31)
-    assert store.slots.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
-    store.slots.leave_probe(30.0)
-    assert store.slots.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
+    assert store.outage.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
+    store.outage.leave(30.0)
+    assert store.outage.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
 
 
 def test_a_probe_left_to_the_next_does_not_shorten_the_wait_that_hubspot_asked_for(store: Store) -> None:
-    store.slots.fail(DOWN, after=1, pause=30.0)
+    store.outage.fail(DOWN, after=1, pause=30.0)
     store.pass_time(31)
-    assert store.slots.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
-    store.slots.fail(DOWN, after=1, pause=300.0)
-    store.slots.leave_probe(30.0)
-    waits = store.slots.probe(30.0)
+    assert store.outage.probe(30.0) == Pause(seconds=0.0, reason=DOWN.reason)
+    store.outage.fail(DOWN, after=1, pause=300.0)
+    store.outage.leave(30.0)
+    waits = store.outage.probe(30.0)
     assert waits is not None
     assert waits.seconds > 200
 
 
 def test_one_answer_brings_hubspot_back(store: Store) -> None:
-    store.slots.fail(DOWN, after=1, pause=30.0)
-    store.slots.recover(Door.READ)
-    assert store.slots.probe(30.0) is None
+    store.outage.fail(DOWN, after=1, pause=30.0)
+    store.outage.recover(Door.READ)
+    assert store.outage.probe(30.0) is None
     assert len(taken(store, 40)) == 40
 
 
 def test_a_path_that_is_gone_is_back_when_a_read_says_so_and_not_before(store: Store) -> None:
     gone = PathUnknown("HubSpot does not know this path")
-    store.slots.fail(gone, after=1, pause=30.0)
-    store.slots.recover(Door.ACCOUNT)
-    waits = store.slots.probe(30.0)
+    store.outage.fail(gone, after=1, pause=30.0)
+    store.outage.recover(Door.ACCOUNT)
+    waits = store.outage.probe(30.0)
     assert waits is not None
     assert waits.reason == gone.reason
-    store.slots.recover(Door.READ)
-    assert store.slots.probe(30.0) is None
+    store.outage.recover(Door.READ)
+    assert store.outage.probe(30.0) is None

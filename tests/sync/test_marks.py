@@ -290,7 +290,7 @@ def test_a_value_that_each_side_turns_into_its_own_form_is_parked(world: World, 
 def waiting(world: World) -> list[Person]:
     """People whose phone waits, for HubSpot lets nobody write it."""
     people = [person(world, email=f"p{n}@example.com") for n in range(5)]
-    world.parts.pairs.suspend(["phone"], Reason.FORBIDDEN)
+    world.parts.gates.suspend(["phone"], Reason.FORBIDDEN)
     world.sql("update customer set phone = '1'")
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in people] == [None] * 5
@@ -298,7 +298,7 @@ def waiting(world: World) -> list[Person]:
 
 
 def test_pairs_that_waited_for_a_property_are_woken_in_portions(world: World, waiting: list[Person]) -> None:
-    world.parts.pairs.resume(["phone"])
+    world.parts.gates.resume(["phone"])
     for marked in (2, 4):
         world.sql("select sync.wake(2)")
         assert count(world, "sync.mark") == marked
@@ -313,12 +313,12 @@ def test_pairs_that_waited_for_a_property_are_woken_in_portions(world: World, wa
 def test_a_property_that_is_gone_again_while_pairs_are_woken_waits_as_before(
     world: World, waiting: list[Person]
 ) -> None:
-    world.parts.pairs.resume(["phone"])
+    world.parts.gates.resume(["phone"])
     world.sql("select sync.wake(2)")
-    world.parts.pairs.suspend(["phone"], Reason.FORBIDDEN)
+    world.parts.gates.suspend(["phone"], Reason.FORBIDDEN)
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in waiting] == [None] * 5
-    world.parts.pairs.resume(["phone"])
+    world.parts.gates.resume(["phone"])
     world.quiet()
     assert [there(world, contact, "phone") for _, contact in waiting] == ["1"] * 5
     world.assert_fixpoint()

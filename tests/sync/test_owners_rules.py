@@ -120,17 +120,17 @@ def test_a_refused_value_keeps_only_its_column_back(world: World, kai: Person) -
 
 def test_what_a_rule_refused_goes_when_the_rule_goes(world: World, kai: Person) -> None:
     world.sql(SHORT)
-    world.parts.pairs.lift_refused(only_if_rules_changed=True)
+    world.parts.gates.lift_refused(only_if_rules_changed=True)
     world.portal.edit(str(kai[1]), {"phone": PHONE})
     world.event(kai[1])
     world.quiet()
     world.parts = world.rebuilt()
-    world.parts.pairs.lift_refused(only_if_rules_changed=True)
+    world.parts.gates.lift_refused(only_if_rules_changed=True)
     world.quiet()
     assert parked(world)
     world.sql("alter table customer drop constraint phone_is_short")
     world.parts = world.rebuilt()
-    world.parts.pairs.lift_refused(only_if_rules_changed=True)
+    world.parts.gates.lift_refused(only_if_rules_changed=True)
     world.quiet()
     world.assert_equal()
 

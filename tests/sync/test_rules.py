@@ -36,7 +36,6 @@ from reconciler.adapters.postgres.budget import PostgresSlots
 from reconciler.core.contact import IntentKind
 from reconciler.core.errors import Transient
 from reconciler.core.ports import Ending, Lane, Write
-from reconciler.sync.budget import Limits, SharedBudget
 from reconciler.sync.sender import Sender
 from sandbox import start
 from sandbox.clock import system_ms
@@ -117,7 +116,7 @@ def test_a_write_whose_time_is_over_is_not_sent(world: World, kai: Person) -> No
     world.sql("select sync.fold()")
     claims = world.parts.marks.claim(1)
     (pair,) = world.parts.pairs.load(claims)
-    late = Sender(world.parts.pairs, world.parts.hubspot, lambda: time.monotonic() - 60)
+    late = Sender(world.parts.outbox, world.parts.hubspot, lambda: time.monotonic() - 60)
     world.portal.calls.clear()
     with pytest.raises(Transient):
         late.update([Write(pair=pair, kind=IntentKind.UPDATE, values={"company": "b"})])
@@ -279,9 +278,8 @@ def test_a_429_stops_every_process(world: World) -> None:
 
 
 def test_no_window_has_more_calls_than_the_budget(world: World) -> None:
-    limits = Limits(per_10s=3, search_per_second=1, daily=1000)
     slots = PostgresSlots(world.parts.database)
-    SharedBudget(slots, limits, time.sleep).shape()
+    slots.shape({"all": 3})
     assert len(slots.take("all", lane=Lane.FRESH, calls=2, window=10.0)) == 2
     assert len(slots.take("all", lane=Lane.FRESH, calls=2, window=10.0)) == 1
     assert slots.take("all", lane=Lane.FRESH, calls=2, window=10.0) == []
@@ -327,7 +325,7 @@ def test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing(world
     world.event(contact)
     assert world.parts.marks.claim(1)[0].fence > pair.fence
     world.portal.calls.clear()
-    late = Sender(world.parts.pairs, world.parts.hubspot)
+    late = Sender(world.parts.outbox, world.parts.hubspot)
     assert late.update([Write(pair=pair, kind=IntentKind.UPDATE, values={"company": "b"})]) == []
     assert calls(world, UPDATE) == 0
     assert there(world, contact, "company") == "c"

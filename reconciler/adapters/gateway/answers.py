@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import structlog
 
-from reconciler.adapters.gateway.calls import Refusal, clock_of
 from reconciler.adapters.gateway.parse import Json, Malformed, contact_of, json_of, merged_ids, refusal_of, results_of
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId
+from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
-from reconciler.core.ports import Answer, HubSpotAccount, Page
+from reconciler.core.ports import Answer, HubSpotAccount, Page, Written
 
 MISSING = "OBJECT_NOT_FOUND"
 """HubSpot's category of a record that is not there."""
@@ -25,15 +26,15 @@ EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 """A search window from epoch 0 can fail; nothing in HubSpot is as old."""
 
 
-def body_of(error: Refusal) -> Json:
-    """Return the body of a refusal; a 404 that got this far is about a record, in HTML as often as not."""
-    if error.reply.status == 404:
-        return {"category": "OBJECT_NOT_FOUND"}
+def refused_in(reply: Reply) -> Refused:
+    """Return what a refusal of a whole call says; a 404 that got this far is about a record, in HTML too."""
+    if reply.status == 404:
+        return refusal_of({"category": MISSING})
     try:
-        body = json_of(error.reply)
+        body = json_of(reply)
     except Malformed:
-        return {}
-    return {**body, "category": "FORBIDDEN"} if error.reply.status == 403 else body
+        body = {}
+    return refusal_of({**body, "category": "FORBIDDEN"} if reply.status == 403 else body)
 
 
 def is_said_to_be_missing(reply: Reply) -> bool:
@@ -52,7 +53,35 @@ def missing_in(errors: Sequence[Json]) -> set[int]:
     return {int(each) for each in named if each.isdigit()}
 
 
-def refused_by_trace(errors: Sequence[Json], drafts: Collection[int]) -> dict[int, Answer]:
+def created_in(drafts: Mapping[int, Values], reply: Reply) -> dict[int, Answer]:
+    """Return the answer to each draft that is answered, by its number."""
+    left, errors = _traced_in(reply)
+    answers = _refused_by_trace(errors, drafts)
+    for n, values in drafts.items():
+        made = _made_of(n, values, left)
+        if made is not None:
+            answers[n] = Written(contact=made)
+    note_unknown(len(left))
+    return answers
+
+
+def updated_in(positions: Mapping[ContactId, int], reply: Reply) -> dict[int, Answer]:
+    """Return the answer to each edit that is answered, by its number; `positions` has the contacts' numbers."""
+    contacts, errors = _traced_in(reply)
+    answers = _refused_by_id(errors, positions)
+    known = [contact for _, contact in contacts if contact.id in positions]
+    answers.update((positions[contact.id], Written(contact=contact)) for contact in known)
+    note_unknown(len(contacts) - len(known))
+    return answers
+
+
+def archived_in(ids: Mapping[int, ContactId], reply: Reply) -> dict[int, Answer]:
+    """Return the contacts that were archived, by number."""
+    nothing(reply)
+    return {n: Written(contact=_archived(each)) for n, each in ids.items()}
+
+
+def _refused_by_trace(errors: Sequence[Json], drafts: Collection[int]) -> dict[int, Answer]:
     """Return the refusals of a traced batch by the number of their draft."""
     answers: dict[int, Answer] = {}
     for error in errors:
@@ -62,7 +91,7 @@ def refused_by_trace(errors: Sequence[Json], drafts: Collection[int]) -> dict[in
     return answers
 
 
-def refused_by_id(errors: Sequence[Json], positions: Mapping[ContactId, int]) -> dict[int, Answer]:
+def _refused_by_id(errors: Sequence[Json], positions: Mapping[ContactId, int]) -> dict[int, Answer]:
     """Return the refusals of a batch by the position of the contact that they name."""
     answers: dict[int, Answer] = {}
     for error in errors:
@@ -84,7 +113,7 @@ def _named(error: Json, what: str) -> list[str]:
     return [str(each) for each in named] if isinstance(named, list) else []
 
 
-def made_of(n: int, values: Values, left: list[Traced]) -> Contact | None:
+def _made_of(n: int, values: Values, left: list[Traced]) -> Contact | None:
     """Take out the contact made of a draft: by its trace id, else by its address, else by what was sent.
 
     Each contact is of one draft: two that are equal in all that was sent got two contacts, not one.
@@ -106,9 +135,17 @@ def _is_same(values: Values, contact: Contact) -> bool:
     return all(contact.values.get(column) == value for column, value in values.items())
 
 
-def archived_contact(contact_id: ContactId) -> Contact:
+def _archived(contact_id: ContactId) -> Contact:
     """Return what is known of a contact after its archive was answered."""
     return Contact(id=contact_id, values={}, created_at=EARLIEST, updated_at=EARLIEST, archived=True)
+
+
+def clock_of(reply: Reply) -> datetime:
+    """Return HubSpot's time of an answer (whole seconds)."""
+    try:
+        return parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(UTC)
 
 
 def millis(at: datetime) -> str:
@@ -127,7 +164,7 @@ def read_in(reply: Reply) -> tuple[list[tuple[Contact, set[int]]], set[int]]:
     return [(contact_of(record), merged_ids(record)) for record in records], missing_in(errors)
 
 
-def traced_in(reply: Reply) -> tuple[list[Traced], list[Json]]:
+def _traced_in(reply: Reply) -> tuple[list[Traced], list[Json]]:
     """Return the contacts of a write with their trace ids, and the errors."""
     records, errors = results_of(reply)
     return [(record.get("objectWriteTraceId"), contact_of(record)) for record in records], errors

@@ -3,20 +3,24 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import orjson
 from hubspot.crm.contacts.exceptions import ApiException
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
+from reconciler.adapters.gateway import requests
+from reconciler.adapters.gateway.answers import account_in, clock_of
 from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of, scopes_in
+from reconciler.adapters.gateway.requests import Parsed, Request
 from reconciler.adapters.gateway.transport import NoTrust, Oversized, Rejected, Reply
+from reconciler.adapters.gateway.wire import Wire
 from reconciler.core.errors import (
     OtherAccount,
     OutcomeUnknown,
@@ -30,7 +34,7 @@ from reconciler.core.errors import (
     Unavailable,
     Untrusted,
 )
-from reconciler.core.ports import Door, Told
+from reconciler.core.ports import Door, HubSpotAccount, Told
 
 TRIES = 3
 """Sends of a call that certainly had no effect."""
@@ -52,9 +56,6 @@ _NOT_EXECUTED = {423, 477, 503}
 _REFUSALS = {400, 404, 409, 414}
 _UNROUTED = {404, 405, 410}
 _UNKNOWN_TYPE = re.compile(r"^(Unable to infer object type from|Invalid object or event type id)\b")
-
-
-Parsed = TypeVar("Parsed")
 
 
 class Spender(Protocol):
@@ -105,14 +106,90 @@ class Skew:
 
 
 class Calls:
-    """Makes calls, and learns from the answers how HubSpot's clock differs."""
+    """Makes calls, and learns from the answers how HubSpot's clock differs.
 
-    def __init__(self, budget: Spender, sleep: Callable[[float], None]) -> None:
-        self._budget, self._sleep = budget, sleep
+    A replaced token may be another account's by mistake: `claim` returns the id of the account that the database
+    belongs to, and with the token of another one nothing is read or written (`OtherAccount`). `now` is the database's
+    time, with which HubSpot's is compared.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        budget: Spender,
+        sleep: Callable[[float], None],
+        *,
+        claim: Callable[[HubSpotAccount], int],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._wire, self._budget, self._sleep = wire, budget, sleep
+        self._claim, self._now = claim, now
+        self._confirmed: str | None = None
         self.skew = Skew()
 
-    def hear(self, reply: Reply, sent: datetime, received: datetime) -> None:
-        """Learn from an answer what HubSpot says beside it; the times are the database's."""
+    def send(self, request: Request[Parsed], *, until: float = inf) -> Parsed:
+        """Make a call and read its answer; it begins before `until`, or not at all (`TooLate`)."""
+        self._require_account()
+        return self._made(request, until)
+
+    def account(self) -> HubSpotAccount:
+        """Return the account the token belongs to."""
+        self._confirmed = self._confirmed or self._wire.token()
+        return self._made(requests.account(), inf)
+
+    def _require_account(self) -> None:
+        """Ask whose account it is when the token was replaced; the first one is a start's or a first write's to ask."""
+        token = self._wire.token()
+        if self._confirmed not in (None, token):
+            self._made(replace(requests.account(), parse=self._ours_in), inf)
+        self._confirmed = token
+
+    def _ours_in(self, reply: Reply) -> HubSpotAccount:
+        account = account_in(reply)
+        if other := account.other_than(self._claim(account)):
+            raise OtherAccount(other)
+        return account
+
+    def _made(self, request: Request[Parsed], until: float) -> Parsed:
+        retrying = Retrying(
+            retry=retry_if_exception(_is_worth_another_try),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            answer: Parsed = retrying(self._once, request, until)
+        except TooLarge:
+            raise
+        except HUBSPOTS as error:
+            if not isinstance(error, RateLimited) or error.delay > TEN_SECONDS_DELAY:
+                self._tell(partial(self._budget.failed, error, request.door))
+            raise
+        except Refusal:
+            self._tell(partial(self._budget.answered, request.door))
+            raise
+        self._tell(partial(self._budget.answered, request.door))
+        return answer
+
+    def _once(self, request: Request[Parsed], until: float) -> Parsed:
+        self._budget.spend(request.door)
+        if monotonic() > until:
+            # The budget came too late: the lease and the intent would end before the call does.
+            raise TooLate("no HubSpot call free in time")
+        try:
+            with translated(writes=request.writes):
+                sent = self._now()
+                reply = self._wire.send(request)
+                self._hear(reply, sent, self._now())
+                return request.parse(reply)
+        except RateLimited as error:
+            if error.delay <= TEN_SECONDS_DELAY:
+                self._tell(partial(self._budget.block, error.delay, request.door))
+            raise
+
+    def _hear(self, reply: Reply, sent: datetime, received: datetime) -> None:
+        """Learn from an answer what HubSpot says beside it."""
         if "Date" in reply.headers:
             self.skew.learn(clock_of(reply), sent, received)
         told = Told(
@@ -127,57 +204,6 @@ class Calls:
         """Tell the budget what came of a call: that the database is busy must not make an answer an unknown one."""
         with suppress(Transient):
             note()
-
-    def read(self, call: Callable[[], Parsed], door: Door) -> Parsed:
-        """Make and parse a call without an effect."""
-        return self._make(call, door, writes=False)
-
-    def write(self, call: Callable[[], Parsed], door: Door, *, until: float = inf) -> Parsed:
-        """Make and parse a call with an effect: sent again only when it certainly had none, and before `until`."""
-        return self._make(call, door, writes=True, until=until)
-
-    def _make(self, call: Callable[[], Parsed], door: Door, *, writes: bool, until: float = inf) -> Parsed:
-        retrying = Retrying(
-            retry=retry_if_exception(_is_worth_another_try),
-            stop=stop_after_attempt(TRIES),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            answer: Parsed = retrying(self._once, call, door, writes, until)
-        except TooLarge:
-            raise
-        except HUBSPOTS as error:
-            if not isinstance(error, RateLimited) or error.delay > TEN_SECONDS_DELAY:
-                self._tell(partial(self._budget.failed, error, door))
-            raise
-        except Refusal:
-            self._tell(partial(self._budget.answered, door))
-            raise
-        self._tell(partial(self._budget.answered, door))
-        return answer
-
-    def _once(self, call: Callable[[], Parsed], door: Door, writes: bool, until: float) -> Parsed:
-        self._budget.spend(door)
-        if monotonic() > until:
-            # The budget came too late: the lease and the intent would end before the call does.
-            raise TooLate("no HubSpot call free in time")
-        try:
-            with translated(writes=writes):
-                return call()
-        except RateLimited as error:
-            if error.delay <= TEN_SECONDS_DELAY:
-                self._tell(partial(self._budget.block, error.delay, door))
-            raise
-
-
-def clock_of(reply: Reply) -> datetime:
-    """Return HubSpot's time of an answer (whole seconds)."""
-    try:
-        return parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError):
-        return datetime.now(UTC)
 
 
 def _number(reply: Reply, header: str) -> int | None:

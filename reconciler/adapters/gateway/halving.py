@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from reconciler.adapters.gateway.answers import body_of
+from reconciler.adapters.gateway.answers import refused_in
 from reconciler.adapters.gateway.calls import Refusal
-from reconciler.adapters.gateway.parse import refusal_of
 from reconciler.core.errors import OutcomeUnknown, TooLarge, Transient
 from reconciler.core.fields import Values
 from reconciler.core.ports import Answer, Unanswered
@@ -41,7 +40,7 @@ def _answered(part: list[int], values: Sequence[Values], write: Write) -> dict[i
     try:
         return write(part)
     except Refusal as error:
-        refused = refusal_of(body_of(error))
+        refused = refused_in(error.reply)
     if len(part) == 1:
         return {part[0]: refused}
     # A property that HubSpot takes from no caller: all that carry it are refused, the others go.

@@ -22,8 +22,8 @@ DIRECT = Way()
 def way_to(url: str, *, proxy: str | None, exempt: str, bundle: Path | None) -> Way:
     """Return the way to a URL: HTTPS_PROXY is for https alone, NO_PROXY (`exempt`) has names, suffixes or `*`."""
     parts = urlsplit(url)
-    hubspot_first = parts.scheme != "https" or proxy_bypass_environment(parts.netloc, {"no": exempt})
-    return Way(proxy=None if hubspot_first else proxy, bundle=bundle)
+    is_direct = parts.scheme != "https" or proxy_bypass_environment(parts.netloc, {"no": exempt})
+    return Way(proxy=None if is_direct else proxy, bundle=bundle)
 
 
 def proxy_url(text: str) -> str:

@@ -8,7 +8,7 @@ from reconciler.core.ports import Door, Lane, Pause
 
 
 class PostgresSlots:
-    """Slots, the day's count, and whether HubSpot is down, for all processes."""
+    """The slots of all processes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,16 +38,30 @@ class PostgresSlots:
     def block(self, kind: str, *, delay: float, window: float) -> None:
         self._database.run("block_slots", kind=kind, delay=delay, window=window)
 
-    def count_day(self, calls: int, *, quota: int) -> int:
+
+class PostgresQuota:
+    """The day's calls of all processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def count(self, calls: int, *, quota: int) -> int:
         row = self._database.row("count_day", calls=calls, quota=quota)
         return 0 if row is None else int(row["calls"])
 
-    def hear_day(self, calls: int, *, left: int) -> None:
+    def hear(self, calls: int, *, left: int) -> None:
         self._database.run("hear_day", calls=calls, left=left)
 
-    def is_day_spent(self) -> bool:
+    def is_spent(self) -> bool:
         row = self._database.row("day_spent")
         return row is not None and bool(row["spent"])
+
+
+class PostgresOutage:
+    """What all processes know of HubSpot's being down."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def fail(self, error: Transient, *, after: int, pause: float) -> None:
         self._database.run("fail_hubspot", after=after, pause=pause, cause=error.cause, reason=error.reason)
@@ -65,5 +79,5 @@ class PostgresSlots:
         row = self._database.row("probe_hubspot", pause=pause)
         return None if row is None else Pause(seconds=float(row["wait"]), reason=row["reason"])
 
-    def leave_probe(self, pause: float) -> None:
+    def leave(self, pause: float) -> None:
         self._database.run("leave_probe", pause=pause)

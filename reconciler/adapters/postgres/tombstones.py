@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from reconciler.adapters.postgres.database import Database, Rows, Work, to_json
+from reconciler.core.contact import CustomerId
 
 
 def write_tombstones(path: Path, work: Work, stones: Rows) -> None:
@@ -34,3 +35,10 @@ def restore_tombstones(path: Path, database: Database) -> int:
         for row in work.rows("erased_again"):
             work.rows("erase", uuid=row["uuid"])
     return len(stones)
+
+
+def erase(work: Work, uuid: CustomerId, copy: Path | None) -> None:
+    """Erase by closure; the copy outside the database is written before the transaction ends."""
+    stones = work.rows("erase", uuid=uuid)
+    if copy is not None:
+        write_tombstones(copy, work, stones)

@@ -1,7 +1,7 @@
 """Faults of fences, marks and captures: in memory for the simulation, in SQL for the tests with a real Postgres."""
 
 from fault import Edit, Fault, real, simulated
-from places import CONTRACT, ENDS, MARKS, PAIRS, QUERIES, ROWS, RULES, SCHEMA, TABLES
+from places import CONTRACT, ENDS, MARKS, OUTBOX, PAIRS, QUERIES, ROWS, RULES, SCHEMA, TABLES
 
 CLAIMS: tuple[Fault, ...] = (
     simulated(
@@ -23,7 +23,7 @@ CLAIMS: tuple[Fault, ...] = (
     simulated(
         "no fence at the intent (memory)",
         "fences are checked when intents are stored",
-        Edit(PAIRS, "link.fence != write.pair.fence or ", ""),
+        Edit(OUTBOX, "link.fence != write.pair.fence or ", ""),
         tests=(f"{CONTRACT}_intents.py::test_nothing_is_sent_by_whoever_lost_his_claim",),
     ),
     real(

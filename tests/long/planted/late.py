@@ -10,7 +10,7 @@ from places import (
     MIRROR,
     PLAN,
     QUERIES,
-    REAL_PAIRS,
+    REAL_OUTBOX,
     REARRANGING,
     SCHEMA,
     STEP,
@@ -39,7 +39,7 @@ LATE: tuple[Fault, ...] = (
     real(
         "an address erased since it was read is sent",
         "erased stays erased",
-        Edit(REAL_PAIRS, "            writes = _not_erased(work, writes)\n", ""),
+        Edit(REAL_OUTBOX, "            writes = _not_erased(work, writes)\n", ""),
         tests=(f"{CONTRACT}_intents.py::test_an_address_erased_since_it_was_read_is_not_sent",),
     ),
     real(

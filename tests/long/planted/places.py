@@ -15,8 +15,8 @@ MERGE, MIRROR, PLAN, BOTH_ALIVE, FIELDS, JUDGE, STEP, TAKEN = (
 RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
     f"reconciler/{name}.py" for name in ("sync/reconcile", "sync/sender", "walks/poll", "walks/sweep", "sync/budget")
 )
-PAIRS, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "rows", "tables"))
+PAIRS, OUTBOX, ROWS, TABLES = (f"simulation/memory/{name}.py" for name in ("pairs", "outbox", "rows", "tables"))
 QUERIES, SCHEMA = "reconciler/adapters/postgres/*.sql", "schema.sql"
-ANSWERS, REAL_PAIRS, MERGING, REARRANGING = (
-    f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs", "merging", "rearranging")
+ANSWERS, REAL_PAIRS, REAL_OUTBOX, MERGING, REARRANGING = (
+    f"reconciler/adapters/postgres/{name}.py" for name in ("answers", "pairs", "outbox", "merging", "rearranging")
 )
