@@ -36,9 +36,8 @@ from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.customer_store import Lease, PostgresCustomerStore, Repeat, Replay, Turn
-from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import CopiedDatabase, SyncError, Transient
+from reconciler.core.errors import Busy, CopiedDatabase, DatabaseDown, SyncError, Transient
 from reconciler.process.account import Account
 from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous

@@ -12,9 +12,19 @@ import structlog
 
 from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
-from reconciler.adapters.postgres.database import AddressErased, AddressTaken, Busy, DatabaseDown
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.errors import CopiedDatabase, Refused, RowRefused, SyncError, Transient, WrongPortal
+from reconciler.core.errors import (
+    AddressErased,
+    AddressTaken,
+    Busy,
+    CopiedDatabase,
+    DatabaseDown,
+    Refused,
+    RowRefused,
+    SyncError,
+    Transient,
+    WrongPortal,
+)
 from reconciler.core.fields import COLUMNS, Values, normalise_text
 from reconciler.core.reasons import Reason
 from reconciler.sync.intake import Intake

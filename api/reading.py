@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from time import monotonic
 
 from api.customers import etag_of
-from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.core.contact import Customer
+from reconciler.core.errors import Busy, DatabaseDown
 
 REPLICA_WAIT = 0.25
 """Seconds to wait for a connection to the replica."""

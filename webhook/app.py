@@ -10,7 +10,7 @@ import bottle
 import orjson
 import structlog
 
-from reconciler.adapters.postgres.database import Busy, DatabaseDown
+from reconciler.core.errors import Busy, DatabaseDown
 from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
 from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous
 from webhook.alarm import Alarm

@@ -96,8 +96,55 @@ class OtherAccount(Transient):
     is_systemic = True
 
 
+class TooLate(Transient):
+    """The call could not be sent in time; nothing was written."""
+
+
 class OutcomeUnknown(Transient):
     """The write may or may not have happened; its intent stays open."""
+
+
+class DatabaseDown(Transient):
+    """Postgres did not answer."""
+
+    cause = "database_down"
+    is_systemic = True
+
+
+class PrivilegeMissing(DatabaseDown):
+    """The sync's role lacks a privilege."""
+
+    cause = "privilege"
+
+
+class DatabaseReadOnly(DatabaseDown):
+    """The database takes no writes."""
+
+    cause = "read_only"
+
+
+class DatabaseFull(DatabaseDown):
+    """The database's disk, or another of its means, is used up."""
+
+    cause = "disk_full"
+
+
+class SchemaMissing(DatabaseDown):
+    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
+
+    cause = "schema"
+
+
+class Busy(Transient):
+    """Another transaction was in the way."""
+
+
+class AddressTaken(Transient):
+    """A live customer got this address first."""
+
+
+class AddressErased(Transient):
+    """The address belongs to an erased person."""
 
 
 class WrongPortal(SyncError):

@@ -21,8 +21,9 @@ from world import World
 
 from api.auth import Role, Tokens
 from dev.embedded import running
-from reconciler.adapters.postgres.database import Database, DatabaseDown
+from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.listen import listen
+from reconciler.core.errors import DatabaseDown
 from reconciler.process.settings import Api, InvalidSettings, load, secret_source
 from reconciler.process.settings import Database as DatabaseSettings
 from reconciler.process.wiring import open_database

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from reconciler.adapters.postgres.database import Busy, Database, open_pool
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.queries import statements
+from reconciler.core.errors import Busy
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import pytest
 from histories import count, person
 from world import World
 
-from reconciler.adapters.postgres.database import Busy, Database
+from reconciler.adapters.postgres.database import Database
 from reconciler.commands.backfill import Backfill
 from reconciler.core.brake import Danger
+from reconciler.core.errors import Busy
 from reconciler.core.ports import Lane
 
 

@@ -29,6 +29,7 @@ from reconciler.core.errors import (
     RateLimited,
     ScopeMissing,
     TooLarge,
+    TooLate,
     Transient,
     Unauthorised,
     Unavailable,
@@ -70,10 +71,6 @@ class Spender(Protocol):
     def answered(self, door: Door = Door.READ) -> None: ...
 
     def hear(self, told: Told) -> None: ...
-
-
-class TooLate(Transient):
-    """The call could not be sent in time; nothing was written."""
 
 
 class Refusal(Exception):

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.adapters.postgres.database import Busy, Work, to_json
+from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core import settlement
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
+from reconciler.core.errors import Busy
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Accepted
 from reconciler.core.ports import LANDING, Answer, Lane, Sent, Subject, Write, Written

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
 
-from reconciler.adapters.postgres.database import CAUSE_DELAY, AddressTaken, Busy, Database, to_json
+from reconciler.adapters.postgres.database import CAUSE_DELAY, Database, to_json
 from reconciler.adapters.postgres.rows import customer_of
 from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.core.contact import Customer, CustomerId, IntentKind
-from reconciler.core.errors import Refused, RowRefused
+from reconciler.core.errors import AddressTaken, Busy, Refused, RowRefused
 from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
 from reconciler.core.reasons import Reason

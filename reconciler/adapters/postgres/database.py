@@ -15,7 +15,16 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from reconciler.adapters.postgres.queries import statements
 from reconciler.adapters.postgres.refusals import is_about_a_row, is_raised_by_the_owner, refusal_of
-from reconciler.core.errors import Transient
+from reconciler.core.errors import (
+    AddressErased,
+    AddressTaken,
+    Busy,
+    DatabaseDown,
+    DatabaseFull,
+    DatabaseReadOnly,
+    PrivilegeMissing,
+    SchemaMissing,
+)
 
 POOL_WAIT = 2.0
 """Seconds to wait for a free connection."""
@@ -48,49 +57,6 @@ CAUSE_DELAY = 10.0
 Row = DictRow
 Rows = list[DictRow]
 Found = TypeVar("Found")
-
-
-class DatabaseDown(Transient):
-    """Postgres did not answer."""
-
-    cause = "database_down"
-    is_systemic = True
-
-
-class Forbidden(DatabaseDown):
-    """The sync's role lacks a privilege."""
-
-    cause = "privilege"
-
-
-class ReadOnly(DatabaseDown):
-    """The database takes no writes."""
-
-    cause = "read_only"
-
-
-class OutOfSpace(DatabaseDown):
-    """The database's disk, or another of its means, is used up."""
-
-    cause = "disk_full"
-
-
-class NoSchema(DatabaseDown):
-    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
-
-    cause = "schema"
-
-
-class Busy(Transient):
-    """Another transaction was in the way."""
-
-
-class AddressTaken(Transient):
-    """A live customer got this address first."""
-
-
-class AddressErased(Transient):
-    """The address belongs to an erased person."""
 
 
 class Silent(psycopg.OperationalError):
@@ -296,13 +262,13 @@ def _told_apart() -> Iterator[None]:
             raise
         raise refusal_of(error) from error
     except errors.InsufficientPrivilege as error:
-        raise Forbidden(error.diag.message_primary or "a privilege is missing", delay=CAUSE_DELAY) from error
+        raise PrivilegeMissing(error.diag.message_primary or "a privilege is missing", delay=CAUSE_DELAY) from error
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName) as error:
-        raise NoSchema("the database lacks the schema: python -m reconciler db init", delay=5.0) from error
+        raise SchemaMissing("the database lacks the schema: python -m reconciler db init", delay=5.0) from error
     except errors.ReadOnlySqlTransaction as error:
-        raise ReadOnly("database takes no writes", delay=2.0) from error
+        raise DatabaseReadOnly("database takes no writes", delay=2.0) from error
     except (errors.DiskFull, errors.OutOfMemory) as error:
-        raise OutOfSpace("the database has no space left", delay=CAUSE_DELAY) from error
+        raise DatabaseFull("the database has no space left", delay=CAUSE_DELAY) from error
     except psycopg.InterfaceError as error:
         raise DatabaseDown("database connection lost", delay=2.0) from error
     except psycopg.DatabaseError as error:

@@ -15,9 +15,8 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from reconciler.adapters.postgres.database import Busy, DatabaseDown
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
-from reconciler.core.errors import SyncError
+from reconciler.core.errors import Busy, DatabaseDown, SyncError
 from reconciler.core.fields import COLUMNS
 
 PATIENCE = 900.0

@@ -15,12 +15,12 @@ from tenacity import (
 )
 
 from reconciler.adapters.postgres import answers
-from reconciler.adapters.postgres.database import AddressTaken, Busy, Database, Work, to_json
+from reconciler.adapters.postgres.database import Database, Work, to_json
 from reconciler.adapters.postgres.rows import conflict_rows
 from reconciler.adapters.postgres.table import OwnersTable
 from reconciler.adapters.postgres.tombstones import erase
 from reconciler.core.contact import IntentId, IntentKind
-from reconciler.core.errors import Refused, RowRefused
+from reconciler.core.errors import AddressTaken, Busy, Refused, RowRefused
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Sent, Settled, Write
 from reconciler.core.reasons import Reason
 

@@ -7,14 +7,14 @@ from typing import Any
 import structlog
 
 from reconciler.adapters.postgres import merging, rearranging
-from reconciler.adapters.postgres.database import Busy, Database, to_json
+from reconciler.adapters.postgres.database import Database, to_json
 from reconciler.adapters.postgres.rows import other_link_of, pair_of
 from reconciler.adapters.postgres.table import OwnersTable
 from reconciler.adapters.postgres.tombstones import erase
 from reconciler.core.blocking import blocked_row
 from reconciler.core.contact import ContactId, CustomerId, Pair
 from reconciler.core.context import Context
-from reconciler.core.errors import RowRefused
+from reconciler.core.errors import Busy, RowRefused
 from reconciler.core.ports import LEASE, Claim
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Erase, Step

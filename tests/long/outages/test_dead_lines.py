@@ -16,8 +16,9 @@ from states import people
 from systems import api_environment, as_admin, webhook_environment
 from world import World, until
 
-from reconciler.adapters.postgres.database import Database, DatabaseDown, open_pool
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.listen import listen
+from reconciler.core.errors import DatabaseDown
 
 IN_TIME = 8.0
 """Seconds within which every caller has an answer."""

@@ -19,8 +19,9 @@ from states import assert_sound, due
 from systems import api_environment, api_in_process, as_admin, webhook_environment
 from world import World, until
 
-from reconciler.adapters.postgres.database import Busy, Database, open_pool
+from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.commands.erase import erase
+from reconciler.core.errors import Busy
 
 KAI = {"email": "kai@example.com", "firstname": "Kai", "lastname": "K"}
 
