@@ -163,6 +163,10 @@ begin
             from jsonb_each(blocks)
         )
         where blocks <> '{}';
+        alter table sync.link rename column seen to newest_seen;
+        alter table sync.link rename column read to merged_through;
+        alter table sync.link rename column looks to stale_reads;
+        alter table sync.link rename column unseen to blind_pushes;
         alter table sync.intent rename column ahead to hubspot_first;
     end if;
 end $$;
@@ -181,14 +185,14 @@ create table if not exists sync.link (
     base_at     jsonb not null default '{}',  -- pushed column -> HubSpot's time (ms) of the answer
                                               -- that set its base
     alive       boolean,                      -- the base of existence; null: never agreed
-    seen        timestamptz,                  -- highest lastmodifieddate in any answer
-    read        timestamptz,                  -- lastmodifieddate of the last full read that was
+    newest_seen timestamptz,                  -- highest lastmodifieddate in any answer
+    merged_through timestamptz,               -- lastmodifieddate of the last full read that was
                                               -- merged and committed
-    looks       smallint not null default 0,  -- reads in a row that were older than `seen`
+    stale_reads smallint not null default 0,  -- reads in a row that were older than `newest_seen`
     edited      jsonb not null default '{}',  -- column -> time of the last SQL edit
     blocks      jsonb not null default '{}',  -- column, or * for the record -> {reason,
                                               -- fingerprint, detail}: why it does not move
-    unseen      jsonb not null default '{}',  -- column -> {since, base, sent}: pushed without a
+    blind_pushes jsonb not null default '{}', -- column -> {since, base, sent}: pushed without a
                                               -- read, history not checked yet
     detached    boolean not null default false,  -- both directions stop: one side died, and its
                                                  -- deletion is not to go over
@@ -954,6 +958,115 @@ create or replace trigger sync_touch
     for each row when (new.updatedat is not distinct from old.updatedat)
     execute function sync.touch();
 
+-- Links -------------------------------------------------------------------------------------------
+
+-- What a customer holds in canonical form, as a base has it: empty values are left out. (A body in
+-- quotes: another would keep the owner from altering these columns.)
+create or replace function sync.values_of(c customer) returns jsonb language sql stable as $$
+    select jsonb_strip_nulls(jsonb_build_object(
+        'email', sync.address(c.email),
+        'firstname', nullif(c.firstname, ''),
+        'lastname', nullif(c.lastname, ''),
+        'phone', nullif(c.phone, ''),
+        'company', nullif(c.company, ''),
+        'website', nullif(c.website, ''),
+        'lifecyclestage', nullif(c.lifecyclestage, '')
+    ));
+$$;
+
+-- Of what HubSpot answered at a time, in ms, the columns of which the link knows no later answer.
+create or replace function sync.not_outdated(l sync.link, pushed jsonb, ms bigint) returns jsonb
+language sql immutable as $$
+    select coalesce(jsonb_object_agg(key, value), '{}')
+    from jsonb_each(pushed)
+    where coalesce((l.base_at ->> key)::bigint, 0) <= ms;
+$$;
+
+-- The blind pushes of a link with one more: since when the history counts of each of these columns,
+-- its base then, and what is ours in it: what was sent before, is sent now, or is open. Where it is
+-- not blind, only of columns that were pushed so before: all that is sent until the history was
+-- looked at is ours.
+create or replace function sync.with_push(l sync.link, vals jsonb, is_blind boolean) returns jsonb
+language sql stable as $$
+    select l.blind_pushes || coalesce(
+        jsonb_object_agg(
+            v.key,
+            coalesce(
+                l.blind_pushes -> v.key,
+                jsonb_build_object(
+                    -- From the last read or answer on. Of what is blocked no read counts: it was
+                    -- read, and never agreed nor logged.
+                    'since', greatest(
+                        case when not l.blocks ?| array[v.key, '*'] then l.merged_through end,
+                        to_timestamp((l.base_at ->> v.key)::float8 / 1000)
+                    ),
+                    'base', l.base ->> v.key
+                )
+            ) || jsonb_build_object(
+                'sent', coalesce(l.blind_pushes -> v.key -> 'sent', '[]')
+                    || jsonb_build_array(v.value)
+                    || coalesce(
+                        (
+                            select jsonb_agg(i.vals -> v.key)
+                            from sync.intent i
+                            where i.uuid = l.uuid and i.vals ? v.key
+                        ),
+                        '[]'
+                    )
+            )
+        ),
+        '{}'
+    )
+    from jsonb_each(vals) v
+    where is_blind or l.blind_pushes ? v.key;
+$$;
+
+-- The blind pushes of a link with what HubSpot answered to them: in a form of its own a value is
+-- ours, too.
+create or replace function sync.with_answer(l sync.link, pushed jsonb) returns jsonb
+language sql immutable as $$
+    select l.blind_pushes || coalesce(
+        jsonb_object_agg(
+            key,
+            u.value || jsonb_build_object(
+                'sent', (u.value -> 'sent') || jsonb_build_array(p.value)
+            )
+        ),
+        '{}'
+    )
+    from jsonb_each(pushed) p
+    join jsonb_each(l.blind_pushes) u using (key)
+    where not u.value -> 'sent' @> jsonb_build_array(p.value);
+$$;
+
+-- The blind pushes of two links that become one. Of what both have pushed the earlier time counts;
+-- null (never agreed) is first.
+create or replace function sync.pushes_of_both(one jsonb, other jsonb) returns jsonb
+language sql stable as $$
+    select coalesce(
+        jsonb_object_agg(
+            key,
+            case
+                when a.value is null or b.value is null then coalesce(a.value, b.value)
+                else a.value || jsonb_build_object(
+                    'since', case
+                        when a.value ->> 'since' is not null
+                            and b.value ->> 'since' is not null
+                            then least(
+                                (a.value ->> 'since')::timestamptz,
+                                (b.value ->> 'since')::timestamptz
+                            )
+                    end,
+                    'sent', (a.value -> 'sent') || (b.value -> 'sent')
+                )
+            end
+        ),
+        '{}'
+    )
+    from jsonb_each(one) a
+    full join jsonb_each(other) b using (key);
+$$;
+
 -- Claiming ----------------------------------------------------------------------------------------
 
 -- The later time of each column in either.
@@ -1078,13 +1191,7 @@ begin
         join customer c using (uuid)
         where l.contact is not null
         and c.deletedat is null
-        and nullif(
-            case
-                when back.name = 'email' then sync.address(c.email)
-                else to_jsonb(c.*) ->> back.name
-            end,
-            ''
-        ) is distinct from l.base ->> back.name
+        and sync.values_of(c.*) -> back.name is distinct from l.base -> back.name
     ), marked as (
         -- One row once they are marked, as bulk work. It has to be read: else nothing is marked.
         select sync.mark(array_agg(sync.of_customer(uuid)), 2)
@@ -1113,8 +1220,8 @@ create or replace function sync.news(page jsonb) returns setof bigint language s
     where a.contact is null
     and (
         l.contact is null
-        or l.read is null
-        or l.read < p.updated
+        or l.merged_through is null
+        or l.merged_through < p.updated
         or l.alive is distinct from true
         -- It was held because HubSpot did not show it, and is here again.
         or l.blocks -> '*' ->> 'reason' = 'held_missing'

@@ -3,7 +3,7 @@
 from reconciler.core.blocks import RECORD, Block, Blocks, digest, fingerprint
 from reconciler.core.contact import Pair
 from reconciler.core.errors import RowRefused
-from reconciler.core.judge import overwritten_unseen
+from reconciler.core.judge import overwritten_blindly
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Merge, Rest, Step, without_columns
 
@@ -11,7 +11,7 @@ from reconciler.core.step import Merge, Rest, Step, without_columns
 def without_effect(step: Step, blocks: Blocks) -> Step:
     """Return the step that does nothing but say so; what the history told of values overwritten unseen is kept."""
     contact = step.pair.contact
-    losers = overwritten_unseen(step.pair) if contact is not None and contact.history else ()
+    losers = overwritten_blindly(step.pair) if contact is not None and contact.history else ()
     return Step(pair=step.pair, action=Rest(), blocks=blocks, closes=step.closes, conflicts=losers)
 
 

@@ -82,7 +82,7 @@ def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
 
 def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
     """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
-    push = pair.link.unseen.get(conflict.column)
+    push = pair.link.blind_pushes.get(conflict.column)
     is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
     return push is not None and is_ours and conflict.lost == push.base
 

@@ -129,7 +129,7 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unseen:
+class BlindPush:
     """What was `sent` to a property without a read since `base` was agreed, at HubSpot's time `since`."""
 
     since: datetime | None
@@ -148,12 +148,12 @@ class Link:
     contact_id: ContactId | None = None
     base: Values = field(default_factory=dict)
     alive: bool | None = None
-    seen: datetime | None = None
-    read: datetime | None = None
-    looks: int = 0
+    newest_seen: datetime | None = None
+    merged_through: datetime | None = None
+    stale_reads: int = 0
     edited: Mapping[str, datetime] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
-    unseen: Mapping[str, Unseen] = field(default_factory=dict)
+    blind_pushes: Mapping[str, BlindPush] = field(default_factory=dict)
     late: tuple[Late, ...] = ()
     is_detached: bool = False
     privacy: bool = False

@@ -1,6 +1,6 @@
 """Which side wins a conflict, by the column's policy and the two edits' times; what a push without a read overwrote."""
 
-from reconciler.core.contact import Customer, Entry, Pair, Unseen
+from reconciler.core.contact import BlindPush, Customer, Entry, Pair
 from reconciler.core.context import Rules
 from reconciler.core.fields import Policy, Value
 from reconciler.core.merge import Conflict, Verdict
@@ -39,21 +39,21 @@ class Judge:
         return Verdict.LOCAL if here > (there or contact.updated_at) else Verdict.REMOTE
 
 
-def overwritten_unseen(pair: Pair) -> tuple[Conflict, ...]:
+def overwritten_blindly(pair: Pair) -> tuple[Conflict, ...]:
     """Log what pushes without a read overwrote: entries of the history since the base, neither ours nor the last.
 
     Where nothing was ever agreed, all of them.
     """
     assert pair.contact is not None
     found = []
-    for column, push in pair.link.unseen.items():
+    for column, push in pair.link.blind_pushes.items():
         kept = pair.contact.values.get(column)
         lost = [entry.value for entry in pair.contact.history.get(column, ())[1:] if _is_unseen(entry, push)]
         found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)
 
 
-def _is_unseen(entry: Entry, push: Unseen) -> bool:
+def _is_unseen(entry: Entry, push: BlindPush) -> bool:
     """Whether the entry was not known here; a person may write in the very millisecond of the base."""
     if entry.value in push.sent:
         return False

@@ -23,7 +23,7 @@ from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
 from reconciler.core.fields import COLUMNS, Value, Values
-from reconciler.core.judge import overwritten_unseen
+from reconciler.core.judge import overwritten_blindly
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.reasons import Reason
 from reconciler.core.step import (
@@ -75,7 +75,7 @@ def _decide(pair: Pair, context: Context, rules: Rules) -> Step:
     if contact is not None and contact.id != pair.link.contact_id:
         return _merged_away(pair, contact.id, contact.values.get("email"), context)
     if contact is not None and _is_stale(pair):
-        return Step(pair=pair, action=Wait.STALE, again=STALE_LOOKS[pair.link.looks])
+        return Step(pair=pair, action=Wait.STALE, again=STALE_LOOKS[pair.link.stale_reads])
     return _linked(pair, context, rules)
 
 
@@ -90,9 +90,9 @@ def _erase(pair: Pair) -> Step:
 
 
 def _is_stale(pair: Pair) -> bool:
-    contact, seen = pair.contact, pair.link.seen
+    contact, seen = pair.contact, pair.link.newest_seen
     is_older = contact is not None and seen is not None and contact.updated_at < seen
-    return is_older and pair.link.looks < len(STALE_LOOKS)
+    return is_older and pair.link.stale_reads < len(STALE_LOOKS)
 
 
 def _unlinked(pair: Pair, context: Context) -> Step:
@@ -150,13 +150,13 @@ def _precedence(one: OtherLink, address: Value) -> tuple[bool, bool, float, str]
 
 
 def _linked(pair: Pair, context: Context, rules: Rules) -> Step:
-    if not pair.link.unseen or pair.contact is None:
+    if not pair.link.blind_pushes or pair.contact is None:
         return _by_being(pair, context, rules)
     if not pair.contact.history:
         return Step(pair=pair, action=Wait.HISTORY)
     step = _by_being(pair, context, rules)
     again = STALE_LOOKS[1] if step.again is None and pair.is_pushed_unread else step.again
-    return replace(step, conflicts=(*step.conflicts, *overwritten_unseen(pair)), again=again)
+    return replace(step, conflicts=(*step.conflicts, *overwritten_blindly(pair)), again=again)
 
 
 def _by_being(pair: Pair, context: Context, rules: Rules) -> Step:

@@ -206,7 +206,7 @@ class Step:
     @property
     def believes(self) -> bool:
         """Whether a contact older than what was seen is taken as it is: looked at often enough, or again later."""
-        seen = self.pair.link.seen
+        seen = self.pair.link.newest_seen
         return self.action is Wait.STALE or (seen is not None and self.at is not None and self.at < seen)
 
     @property
@@ -217,7 +217,7 @@ class Step:
         return self.at is not None and not is_held_back
 
     @property
-    def has_checked_unseen(self) -> bool:
+    def has_checked_blind_pushes(self) -> bool:
         """Whether the history has all that was overwritten by pushes without a read: not while one is under way."""
         contact = self.pair.contact
         return contact is not None and bool(contact.history) and not self.pair.is_pushed_unread
@@ -226,10 +226,10 @@ class Step:
     def changes_anything(self) -> bool:
         """Whether there is anything to commit here."""
         contact, link = self.pair.contact, self.pair.link
-        is_news = contact is not None and link.read != contact.updated_at
+        is_news = contact is not None and link.merged_through != contact.updated_at
         is_announced = self.pair.privacy and not link.privacy
         is_remembered = bool(self.agree or self.closes or self.blocks or self.conflicts or self.lifted)
-        is_watched = bool(link.unseen or link.late)
+        is_watched = bool(link.blind_pushes or link.late)
         is_about_being = self.reattaches or self.alive not in (None, link.alive)
         is_known = is_remembered or is_watched or is_announced
         return self.writes or is_news or is_known or is_about_being or self.action is Wait.STALE

@@ -91,14 +91,14 @@ def _move(tables: Tables, move: Move) -> None:
     moving: dict[str, Value] = {c: v for c, v in move.pushed.items() if link.base_at.get(c, 0) <= at}
     link.settle(moving)
     link.base_at.update(dict.fromkeys(moving, at))
-    link.seen = later(link.seen, move.seen)
+    link.newest_seen = later(link.newest_seen, move.seen)
     link.alive = link.alive if move.alive is None else move.alive
     link.contact = move.contact_id if link.contact is None else link.contact
     link.blocks = {**{c: block for c, block in link.blocks.items() if c not in move.cured}, **move.blocks}
     for column, value in move.pushed.items():
-        push = link.unseen.get(column)
+        push = link.blind_pushes.get(column)
         if push is not None and value not in push.sent:
-            link.unseen[column] = replace(push, sent=(*push.sent, value))
+            link.blind_pushes[column] = replace(push, sent=(*push.sent, value))
 
 
 def _mirror(tables: Tables, each: Accepted, written: Values) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.blocks import RECORD
-from reconciler.core.contact import IntentId, IntentKind, Pair, Unseen
+from reconciler.core.contact import BlindPush, IntentId, IntentKind, Pair
 from reconciler.core.errors import Refused
 from reconciler.core.fields import Values
 from reconciler.core.mirror import Accepted
@@ -34,8 +34,9 @@ class MemoryOutbox:
         link, contact = self._tables.links.get(pair.uuid), pair.link.contact_id
         if link is not None and contact is not None and link.fence == pair.fence and link.contact == contact:
             self._tables.aliases[contact] = (pair.uuid, "former")
-            link.contact, link.alive, link.seen, link.read, link.looks = None, False, None, None, 0
-            link.base, link.base_at, link.unseen, link.late = {}, {}, {}, []
+            link.contact, link.alive = None, False
+            link.newest_seen, link.merged_through, link.stale_reads = None, None, 0
+            link.base, link.base_at, link.blind_pushes, link.late = {}, {}, {}, []
 
     def _intend(self, write: Write) -> Sent | None:
         tables, link = self._tables, self._tables.links.get(write.pair.uuid)
@@ -48,7 +49,7 @@ class MemoryOutbox:
         if write.pair.fence:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
         if write.kind is IntentKind.UPDATE:
-            noted = {c: v for c, v in write.values.items() if write.hubspot_first or c in link.unseen}
+            noted = {c: v for c, v in write.values.items() if write.hubspot_first or c in link.blind_pushes}
             _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
@@ -92,12 +93,12 @@ class MemoryOutbox:
 def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
     """Remember what is pushed without a read, and what is sent until its history is looked at."""
     for column, value in values.items():
-        known = link.unseen.get(column)
+        known = link.blind_pushes.get(column)
         at = link.base_at.get(column)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         if known is None:
             # What is parked was read, and never agreed nor logged.
-            read = None if link.blocks.keys() & {column, RECORD} else link.read
-            known = Unseen(since=later(read, based), base=link.base.get(column), sent=())
+            read = None if link.blocks.keys() & {column, RECORD} else link.merged_through
+            known = BlindPush(since=later(read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
-        link.unseen[column] = replace(known, sent=(*known.sent, value, *ours))
+        link.blind_pushes[column] = replace(known, sent=(*known.sent, value, *ours))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.core.blocking import blocked_row
-from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair, Unseen
+from reconciler.core.contact import BlindPush, ContactId, CustomerId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import RowRefused
 from reconciler.core.fields import COLUMNS, Values, normalise_email
@@ -85,7 +85,7 @@ class MemoryPairs:
 
     def _owner(self, link: LinkRow, ours: Collection[CustomerId]) -> OtherLink:
         row = self._tables.customers.get(link.uuid)
-        is_nobody = row is None and link.alive is None and not link.unseen
+        is_nobody = row is None and link.alive is None and not link.blind_pushes
         is_placeholder = is_nobody and not any(self._tables.intents_of(link.uuid))
         return replace(
             self._neighbour(link, ours),
@@ -131,7 +131,7 @@ class MemoryPairs:
         link = self._tables.links.get(step.pair.uuid)
         if link is None or link.fence != step.pair.fence:
             return False
-        return step.at is None or link.seen is None or step.believes or link.seen <= step.at
+        return step.at is None or link.newest_seen is None or step.believes or link.newest_seen <= step.at
 
     def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
         tables = self._tables
@@ -187,7 +187,7 @@ class MemoryPairs:
             former = tables.links[attached.former]
             if former.contact == attached.contact_id:
                 former.contact, former.alive, former.base, former.base_at = None, False, {}, {}
-                former.seen = former.read = None
+                former.newest_seen = former.merged_through = None
                 former.fence, former.lease_until = next(tables.numbers), None
                 _inherit(tables, tables.links[uuid], former)
                 tables.handed_over.add(attached.contact_id)
@@ -200,7 +200,7 @@ class MemoryPairs:
         if (owner is None or owner.uuid == uuid) and not tables.is_ignored(attached.contact_id):
             if link.contact is not None and link.contact != attached.contact_id:
                 tables.aliases[link.contact] = (uuid, "merged")
-            link.contact, link.seen, link.read, link.looks = attached.contact_id, None, None, 0
+            link.contact, link.newest_seen, link.merged_through, link.stale_reads = attached.contact_id, None, None, 0
             link.alive = True if link.alive is None and self._is_alive(uuid) else link.alive
         self._show(uuid)
 
@@ -215,7 +215,7 @@ class MemoryPairs:
         drop_placeholder(tables, contact, owner, looked_at=looked_at)
         link = tables.ensure_link(owner)
         if tables.owner(contact) is None:
-            link.contact, link.seen, link.read = contact, None, None
+            link.contact, link.newest_seen, link.merged_through = contact, None, None
             link.fence, link.lease_until = next(tables.numbers), None
             link.alive = True if self._is_alive(owner) else None
         self._show(owner)
@@ -246,7 +246,7 @@ class MemoryPairs:
             if each.uuid == merged.loser or each.merged_into == merged.loser:
                 each.merged_into, each.contact = merged.winner, None
                 each.deleted = each.deleted or tables.now()
-        winner.contact, winner.seen, winner.read, winner.looks = merged.contact_id, None, None, 0
+        winner.contact, winner.newest_seen, winner.merged_through, winner.stale_reads = merged.contact_id, None, None, 0
         winner.fence, winner.lease_until = next(tables.numbers), None
         self._show(merged.winner)
         tables.mark({Subject.customer(merged.winner).key}, 1)
@@ -291,7 +291,7 @@ def _inherit(tables: Tables, heir: LinkRow, giver: LinkRow) -> None:
     for intent in tables.intents_of(giver.uuid):
         if intent.kind is IntentKind.UPDATE:
             intent.uuid = heir.uuid
-    heir.unseen, giver.unseen = _joined(heir.unseen, giver.unseen), {}
+    heir.blind_pushes, giver.blind_pushes = _joined(heir.blind_pushes, giver.blind_pushes), {}
     heir.late, giver.late = heir.late + giver.late, []
 
 
@@ -300,7 +300,7 @@ def _forget_late(tables: Tables, link: LinkRow) -> None:
     link.late = [each for each in link.late if each.until > tables.now() - timedelta(minutes=1)]
 
 
-def _joined(one: dict[str, Unseen], other: dict[str, Unseen]) -> dict[str, Unseen]:
+def _joined(one: dict[str, BlindPush], other: dict[str, BlindPush]) -> dict[str, BlindPush]:
     joined = {**one, **other}
     for column in one.keys() & other.keys():
         times = [one[column].since, other[column].since]
@@ -348,13 +348,13 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
     settled = {**step.agree, **written}
     link.settle(settled)
     link.alive = step.alive if whole and step.alive is not None else link.alive
-    link.looks = step.pair.link.looks + 1 if step.action is Wait.STALE else 0
-    link.seen = step.at if step.believes and step.action is not Wait.STALE else later(link.seen, step.at)
-    link.read = step.at if whole and step.is_whole else link.read
+    link.stale_reads = step.pair.link.stale_reads + 1 if step.action is Wait.STALE else 0
+    link.newest_seen = step.at if step.believes and step.action is not Wait.STALE else later(link.newest_seen, step.at)
+    link.merged_through = step.at if whole and step.is_whole else link.merged_through
     cured = {*settled, *step.cured}
     link.blocks = {**{c: why for c, why in link.blocks.items() if c not in cured}, **step.blocks}
-    if step.has_checked_unseen and link.unseen == step.pair.link.unseen:
-        link.unseen = {}
+    if step.has_checked_blind_pushes and link.blind_pushes == step.pair.link.blind_pushes:
+        link.blind_pushes = {}
     if step.pair.contact is not None:
         link.former |= step.pair.contact.addresses_beside
     link.detached = link.detached and not step.reattaches

@@ -113,7 +113,7 @@ def drop_placeholder(
     link = tables.owner(contact)
     if link is None or link.uuid == owner or link.alive is not None or link.uuid in tables.customers:
         return
-    if not link.unseen or link.uuid == looked_at:
+    if not link.blind_pushes or link.uuid == looked_at:
         del tables.links[link.uuid]
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from reconciler.core.blocks import Block, waiting_for
 from reconciler.core.brake import Need
 from reconciler.core.contact import (
+    BlindPush,
     Contact,
     ContactId,
     Customer,
@@ -19,7 +20,6 @@ from reconciler.core.contact import (
     IntentKind,
     Late,
     Link,
-    Unseen,
 )
 from reconciler.core.errors import RowRefused, Transient
 from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
@@ -108,12 +108,12 @@ class LinkRow:
     base: dict[str, Value] = field(default_factory=dict)
     base_at: dict[str, int] = field(default_factory=dict)
     alive: bool | None = None
-    seen: datetime | None = None
-    read: datetime | None = None
-    looks: int = 0
+    newest_seen: datetime | None = None
+    merged_through: datetime | None = None
+    stale_reads: int = 0
     edited: dict[str, datetime] = field(default_factory=dict)
     blocks: dict[str, Block] = field(default_factory=dict)
-    unseen: dict[str, Unseen] = field(default_factory=dict)
+    blind_pushes: dict[str, BlindPush] = field(default_factory=dict)
     late: list["LateRow"] = field(default_factory=list)
     former: set[str] = field(default_factory=set)
     detached: bool = False
@@ -130,12 +130,12 @@ class LinkRow:
             contact_id=self.contact,
             base=dict(self.base),
             alive=self.alive,
-            seen=self.seen,
-            read=self.read,
-            looks=self.looks,
+            newest_seen=self.newest_seen,
+            merged_through=self.merged_through,
+            stale_reads=self.stale_reads,
             edited=dict(self.edited),
             blocks=dict(self.blocks),
-            unseen=dict(self.unseen),
+            blind_pushes=dict(self.blind_pushes),
             late=tuple(each.value_in(self) for each in self.late),
             is_detached=self.detached,
             privacy=self.privacy,
@@ -358,7 +358,8 @@ class Tables:
         if self.aliases.get(contact.id, (None, "former"))[1] != "former":
             return False
         link = self.owner(contact.id)
-        if link is None or link.read is None or link.read < contact.updated_at or link.alive is not True:
+        at = None if link is None else link.merged_through
+        if link is None or at is None or at < contact.updated_at or link.alive is not True:
             return True
         return any(why.reason is Reason.HELD_MISSING for why in link.blocks.values())
 

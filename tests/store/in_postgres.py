@@ -133,13 +133,13 @@ class InPostgres(Store):
                 contact=row["contact"],
                 base=row["base"],
                 alive=row["alive"],
-                seen=row["seen"],
-                read=row["read"],
-                looks=row["looks"],
+                newest_seen=row["newest_seen"],
+                merged_through=row["merged_through"],
+                stale_reads=row["stale_reads"],
                 blocks={column: why["reason"] for column, why in row["blocks"].items()},
-                unseen={
+                blind_pushes={
                     column: (_time(push["since"]), push["base"], tuple(push["sent"]))
-                    for column, push in row["unseen"].items()
+                    for column, push in row["blind_pushes"].items()
                 },
                 edited=frozenset(row["edited"]),
                 is_detached=row["detached"],

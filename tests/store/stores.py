@@ -27,11 +27,11 @@ class LinkState:
     contact: int | None
     base: Mapping[str, Value]
     alive: bool | None
-    seen: datetime | None
-    read: datetime | None
-    looks: int
+    newest_seen: datetime | None
+    merged_through: datetime | None
+    stale_reads: int
     blocks: Mapping[str, str]
-    unseen: Mapping[str, tuple[datetime | None, Value, tuple[Value, ...]]]
+    blind_pushes: Mapping[str, tuple[datetime | None, Value, tuple[Value, ...]]]
     edited: frozenset[str]
     is_detached: bool
     privacy: bool

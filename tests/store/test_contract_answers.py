@@ -48,7 +48,7 @@ def test_a_push_moves_the_base_to_what_hubspot_answered(store: Store) -> None:
     store.outbox.settle([(push, answered(1, later(5), phone="+1"))])
     link = store.links()[ada]
     assert link.base["phone"] == "+1"
-    assert (link.seen, link.read) == (later(5), NINE)
+    assert (link.newest_seen, link.merged_through) == (later(5), NINE)
     assert store.has(ada, "phone") == "+1", "the row takes the answered value"
     assert not store.intents()
 
@@ -91,7 +91,7 @@ def test_the_base_follows_the_order_of_hubspots_time(store: Store) -> None:
     store.outbox.settle([(second, answered(1, later(6), phone="2"))])
     store.outbox.settle([(first, answered(1, later(5), phone="1"))])
     link = store.links()[ada]
-    assert (link.base["phone"], link.seen) == ("2", later(6))
+    assert (link.base["phone"], link.newest_seen) == ("2", later(6))
     assert store.has(ada, "phone") == "2"
     assert not store.intents()
 
@@ -130,7 +130,7 @@ def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
     store.outbox.settle([(push, refused)])
     link = store.links()[ada]
     assert link.blocks == {"phone": "invalid_value"}
-    assert (link.base["phone"], link.seen) == ("0", NINE)
+    assert (link.base["phone"], link.newest_seen) == ("0", NINE)
     assert not store.intents()
 
 
@@ -222,7 +222,7 @@ def test_an_archive_deletes_the_customer_and_agrees_on_that(store: Store) -> Non
     archive = sent(store, mine, IntentKind.ARCHIVE, hubspot_first=True)
     store.outbox.settle([(archive, archived(1))])
     link = store.links()[ada]
-    assert (link.alive, link.contact, link.seen, link.base) == (False, 1, NINE, {"email": "ada@x.org"})
+    assert (link.alive, link.contact, link.newest_seen, link.base) == (False, 1, NINE, {"email": "ada@x.org"})
     assert store.customer(ada).is_deleted
     assert not store.intents()
 

@@ -16,7 +16,7 @@ def test_an_unknown_contact_becomes_a_customer(store: Store) -> None:
     assert (kai.values["email"], kai.values["phone"]) == ("kai@x.org", None)
     assert (kai.contact_id, kai.remote_created_at, kai.remote_updated_at) == (7, NINE, later(5))
     link = store.links()[mine.uuid]
-    assert (link.alive, link.read, link.base) == (True, later(5), {"email": "kai@x.org", "firstname": "Kai"})
+    assert (link.alive, link.merged_through, link.base) == (True, later(5), {"email": "kai@x.org", "firstname": "Kai"})
 
 
 def test_a_contact_whose_address_somebody_has_by_now_is_not_inserted(store: Store) -> None:
@@ -26,7 +26,7 @@ def test_a_contact_whose_address_somebody_has_by_now_is_not_inserted(store: Stor
     assert store.pairs.merge([step]) == {mine.uuid}
     assert not store.customer_store.by_uuid([mine.uuid])
     link = store.links()[mine.uuid]
-    assert (link.alive, link.read, link.base) == (None, None, {})
+    assert (link.alive, link.merged_through, link.base) == (None, None, {})
 
 
 def test_an_erased_address_never_comes_back(store: Store) -> None:
@@ -52,7 +52,7 @@ def test_an_archived_contacts_customer_is_deleted_softly(store: Store) -> None:
     assert not store.pairs.merge([Step(pair=mine, action=Delete())])
     assert store.customer(ada).is_deleted
     link = store.links()[ada]
-    assert (link.alive, link.contact, link.read) == (False, 1, NINE)
+    assert (link.alive, link.contact, link.merged_through) == (False, 1, NINE)
 
 
 def test_a_customer_restored_meanwhile_is_left_out_of_a_delete(store: Store) -> None:
@@ -63,7 +63,7 @@ def test_a_customer_restored_meanwhile_is_left_out_of_a_delete(store: Store) -> 
     step = Step(pair=mine, action=Revive({"phone": "1"}))
     assert store.pairs.merge([step]) == {ada}
     assert not store.customer(ada).is_deleted
-    assert store.links()[ada].read == NINE
+    assert store.links()[ada].merged_through == NINE
 
 
 def test_a_restored_contact_revives_the_same_customer(store: Store) -> None:

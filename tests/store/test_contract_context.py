@@ -211,7 +211,7 @@ def test_a_pair_is_loaded_with_both_what_is_here_and_what_is_open(store: Store) 
     assert mine.customer.stored["email"] == " Ada@X.org "
     assert mine.customer.stored["phone"] == ""
     assert (mine.customer.values["email"], mine.customer.values["phone"]) == ("ada@x.org", None)
-    assert (mine.link.contact_id, mine.link.alive, mine.link.read) == (1, True, NINE)
+    assert (mine.link.contact_id, mine.link.alive, mine.link.merged_through) == (1, True, NINE)
     assert [intent.id for intent in mine.intents] == [first.intent, second.intent]
     assert [intent.hubspot_first for intent in mine.intents] == [False, True]
     assert mine.fence == claim.fence

@@ -144,13 +144,13 @@ def test_an_api_write_is_remembered_until_its_history_was_looked_at(store: Store
         push = sent(store, pair(store, ada), values={"phone": value}, hubspot_first=True)
         store.outbox.settle([(push, answered(1, later(number), phone=value))])
         store.pass_time(60)
-    assert store.links()[ada].unseen == {"phone": (NINE, "0", ("1", "2"))}
+    assert store.links()[ada].blind_pushes == {"phone": (NINE, "0", ("1", "2"))}
 
 
 def test_the_reconcilers_own_push_was_read_before_and_is_not_unseen(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     sent(store, pair(store, ada), values={"phone": "1"})
-    assert not store.links()[ada].unseen
+    assert not store.links()[ada].blind_pushes
 
 
 def test_what_was_sent_unseen_is_settled_by_a_read_with_history(store: Store) -> None:
@@ -161,7 +161,7 @@ def test_what_was_sent_unseen_is_settled_by_a_read_with_history(store: Store) ->
     entries = (Entry(value="1", at=later(1)), Entry(value="0", at=NINE))
     read = with_history(contact(1, later(1), email="ada@x.org", phone="1"), phone=entries)
     assert not store.pairs.merge([Step(pair=loaded(store, claim, read))])
-    assert not store.links()[ada].unseen
+    assert not store.links()[ada].blind_pushes
 
 
 def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(store: Store) -> None:
@@ -172,7 +172,7 @@ def test_what_is_on_its_way_while_the_history_is_read_stays_to_be_looked_at(stor
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="0")))
     store.pairs.merge([Step(pair=looked)])
     store.outbox.settle([(push, answered(1, later(2), phone="1"))])
-    assert store.links()[ada].unseen.keys() == {"phone"}
+    assert store.links()[ada].blind_pushes.keys() == {"phone"}
 
 
 def test_what_was_sent_unseen_meanwhile_stays_to_be_looked_at(store: Store) -> None:
@@ -182,7 +182,7 @@ def test_what_was_sent_unseen_meanwhile_stays_to_be_looked_at(store: Store) -> N
     looked = loaded(store, claim, with_history(contact(1, later(1), email="ada@x.org", phone="1")))
     sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     store.pairs.merge([Step(pair=looked)])
-    assert set(store.links()[ada].unseen["phone"][2]) == {"1", "2"}
+    assert set(store.links()[ada].blind_pushes["phone"][2]) == {"1", "2"}
 
 
 def test_a_new_contact_for_a_restored_customer_makes_the_old_one_former(store: Store) -> None:
@@ -190,7 +190,7 @@ def test_a_new_contact_for_a_restored_customer_makes_the_old_one_former(store: S
     archived_and_back(store, ada)
     sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
     link = store.links()[ada]
-    assert (link.contact, link.base, link.read, link.seen) == (None, {}, None, None)
+    assert (link.contact, link.base, link.merged_through, link.newest_seen) == (None, {}, None, None)
     assert store.aliases() == {1: (ada, "former")}
 
 
@@ -199,9 +199,9 @@ def test_what_went_to_a_former_contact_counts_for_the_new_one_no_more(store: Sto
     sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
     store.pass_time(60)
     archived_and_back(store, ada)
-    assert store.links()[ada].unseen
+    assert store.links()[ada].blind_pushes
     sent(store, pair(store, ada), IntentKind.CREATE, values={"email": "ada@x.org"})
-    assert not store.links()[ada].unseen
+    assert not store.links()[ada].blind_pushes
 
 
 def test_whoever_lost_his_claim_makes_no_contact_former(store: Store) -> None:

@@ -28,7 +28,7 @@ def test_a_merged_contacts_link_goes_on_with_the_survivor(store: Store) -> None:
     attached(store, ada, 3)
     link = store.links()[ada]
     assert (link.contact, link.base, link.alive) == (3, {"email": "ada@x.org"}, True)
-    assert (link.seen, link.read, link.looks) == (None, None, 0)
+    assert (link.newest_seen, link.merged_through, link.stale_reads) == (None, None, 0)
     assert store.customer(ada).contact_id == 3
     assert store.aliases() == {1: (ada, "merged")}
 
@@ -71,8 +71,8 @@ def test_what_was_pushed_unseen_to_a_contact_goes_with_it(store: Store) -> None:
     store.remove(ada)
     kai = store.insert(email="ada@x.org")
     attached(store, kai, 1, former=ada)
-    assert store.links()[kai].unseen == {"phone": (NINE, "0", ("1",))}
-    assert not store.links()[ada].unseen
+    assert store.links()[kai].blind_pushes == {"phone": (NINE, "0", ("1",))}
+    assert not store.links()[ada].blind_pushes
     assert [(intent.uuid, intent.values) for intent in store.intents()] == [(kai, {"phone": "1"})]
 
 
@@ -117,7 +117,7 @@ def test_a_customer_without_a_contact_adopts_the_one_with_his_address(store: Sto
     store.pairs.rearrange([Step(pair=mine, action=Adopt(owner=ada, contact_id=ContactId(7)))])
     assert store.links().keys() == {ada}
     link = store.links()[ada]
-    assert (link.contact, link.alive, link.read) == (7, True, None)
+    assert (link.contact, link.alive, link.merged_through) == (7, True, None)
     assert store.customer(ada).contact_id == 7
     assert store.marked()[f"u:{ada}"].is_due
 
@@ -164,7 +164,7 @@ def test_a_contact_is_adopted_from_a_customer_that_has_gone_although_an_api_writ
     known = replace(pair(store, 7), customer=mine.customer)
     write = sent(store, known, values={"phone": "1"}, hubspot_first=True)
     store.outbox.settle([(write, answered(7, later(5), phone="1"))])
-    assert store.links()[ada].unseen
+    assert store.links()[ada].blind_pushes
     store.pass_time(60)
     gone = pair(store, 7, contact(7, email="bob@x.org"))
     store.pairs.rearrange([Step(pair=gone, action=Adopt(owner=bob, contact_id=ContactId(7)))])
@@ -175,7 +175,7 @@ def test_two_linked_contacts_merged_leave_one_link(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     absorbed(store, ada, bob, 3)
     winner, loser = store.links()[ada], store.links()[bob]
-    assert (winner.contact, winner.read, winner.seen, winner.looks) == (3, None, None, 0)
+    assert (winner.contact, winner.merged_through, winner.newest_seen, winner.stale_reads) == (3, None, None, 0)
     assert (loser.contact, loser.alive, loser.base) == (None, False, {})
     assert (store.customer(ada).contact_id, store.customer(bob).contact_id) == (3, None)
     assert (store.customer(bob).is_deleted, store.customer(bob).merged_into) == (True, ada)
@@ -304,7 +304,7 @@ def test_what_is_on_its_way_to_a_losers_contact_reaches_the_survivor(store: Stor
     sent(store, pair(store, bob), values={"phone": "1"}, hubspot_first=True)
     absorbed(store, ada, bob, 3)
     assert [(intent.uuid, intent.values) for intent in store.intents()] == [(ada, {"phone": "1"})]
-    assert store.links()[ada].unseen == {"phone": (NINE, None, ("1",))}
+    assert store.links()[ada].blind_pushes == {"phone": (NINE, None, ("1",))}
 
 
 def test_a_losers_archive_ends_with_its_link(store: Store) -> None:

@@ -105,7 +105,7 @@ def test_a_subject_without_a_mark_cannot_be_claimed(store: Store) -> None:
 def test_an_unknown_contact_gets_a_link_that_knows_nothing_yet(store: Store) -> None:
     claim = claimed(store, 7)
     link = store.links()[claim.uuid]
-    assert (link.contact, link.base, link.alive, link.read) == (7, {}, None, None)
+    assert (link.contact, link.base, link.alive, link.merged_through) == (7, {}, None, None)
     mine = loaded(store, claim)
     assert mine.customer is None
     assert mine.fence == claim.fence

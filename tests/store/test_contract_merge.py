@@ -25,7 +25,7 @@ def test_a_contacts_new_value_comes_into_the_row_and_the_base(store: Store) -> N
     assert store.has(ada, "phone") == "1"
     link = store.links()[ada]
     assert link.base == {"email": "ada@x.org", "phone": "1"}
-    assert (link.read, link.seen) == (later(5), later(5))
+    assert (link.merged_through, link.newest_seen) == (later(5), later(5))
 
 
 def test_the_syncs_own_writes_are_no_news(store: Store) -> None:
@@ -53,8 +53,8 @@ def test_a_column_changed_meanwhile_is_left_out_and_the_others_are_written(store
     assert (store.has(ada, "phone"), store.has(ada, "company")) == ("9", "B")
     link = store.links()[ada]
     assert (link.base["phone"], link.base["company"]) == ("0", "B")
-    assert link.read == NINE, "what was left out must be met again by poll and sweep"
-    assert link.seen == later(5)
+    assert link.merged_through == NINE, "what was left out must be met again by poll and sweep"
+    assert link.newest_seen == later(5)
 
 
 def test_empty_text_and_null_are_two_stored_values_for_compare_and_set(store: Store) -> None:
@@ -88,10 +88,10 @@ def test_whoever_lost_his_claim_merges_nothing(store: Store) -> None:
 def test_a_snapshot_older_than_what_was_seen_is_left_out(store: Store) -> None:
     ada = linked(store, 1, later(10), email="ada@x.org", phone="0")
     mine = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
-    early = replace(mine, link=replace(mine.link, seen=later(1)))
+    early = replace(mine, link=replace(mine.link, newest_seen=later(1)))
     assert store.pairs.merge([Step(pair=early, action=Merge(pull={"phone": "1"}))]) == {ada}
     assert store.has(ada, "phone") == "0"
-    assert store.links()[ada].seen == later(10)
+    assert store.links()[ada].newest_seen == later(10)
 
 
 def test_a_stale_look_is_counted_and_nothing_else(store: Store) -> None:
@@ -99,7 +99,7 @@ def test_a_stale_look_is_counted_and_nothing_else(store: Store) -> None:
     mine = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
     assert not store.pairs.merge([Step(pair=mine, action=Wait.STALE, again=1.0)])
     link = store.links()[ada]
-    assert (link.looks, link.seen, link.read) == (1, later(10), later(10))
+    assert (link.stale_reads, link.newest_seen, link.merged_through) == (1, later(10), later(10))
 
 
 def test_a_snapshot_that_stays_old_is_believed_and_sets_what_was_seen_back(store: Store) -> None:
@@ -108,7 +108,7 @@ def test_a_snapshot_that_stays_old_is_believed_and_sets_what_was_seen_back(store
     assert not store.pairs.merge([Step(pair=mine, action=Merge(pull={"phone": "1"}))])
     link = store.links()[ada]
     assert store.has(ada, "phone") == "1"
-    assert (link.looks, link.seen, link.read) == (0, later(5), later(5))
+    assert (link.stale_reads, link.newest_seen, link.merged_through) == (0, later(5), later(5))
 
 
 def test_an_address_that_another_holds_by_now_is_left_out(store: Store) -> None:
@@ -190,7 +190,7 @@ def test_a_read_in_which_something_is_held_back_is_not_remembered(store: Store) 
     step = Step(pair=mine, action=Merge(pull={"phone": "1"}), blocks={"email": taken("bob@x.org")})
     assert not store.pairs.merge([step])
     link = store.links()[ada]
-    assert (link.read, link.seen, link.blocks) == (NINE, later(5), {"email": "address_taken"})
+    assert (link.merged_through, link.newest_seen, link.blocks) == (NINE, later(5), {"email": "address_taken"})
 
 
 def test_what_moves_is_cured_of_its_trouble(store: Store) -> None:

@@ -114,7 +114,7 @@ def test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen(store: 
     store.update(ada, phone="1")
     push = sent(store, pair(store, ada), values={"phone": "1"})
     store.outbox.settle([(push, answered(1, later(5), phone="1"))])
-    assert store.links()[ada].seen == later(5)
+    assert store.links()[ada].newest_seen == later(5)
     assert met(store, contact(1, later(5))) == {1}
 
 

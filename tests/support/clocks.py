@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg import Connection
 
-HUBSPOTS_OWN = ["seen", "read"]
+HUBSPOTS_OWN = ["newest_seen", "merged_through"]
 """Times of HubSpot's clock, which does not move."""
 
 LOGS = ["history", "conflict", "tombstone", "quarantine", "dirty"]

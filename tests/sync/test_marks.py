@@ -214,13 +214,13 @@ def test_an_older_answer_does_not_turn_the_base_back(world: World, kai: Person) 
 def test_a_contact_that_always_reads_older_than_it_was_seen_is_believed_at_last(world: World, kai: Person) -> None:
     uuid, contact = kai
     world.portal.edit(contact, {"company": "b"})
-    world.sql("update sync.link set seen = now() + interval '1 hour'")
+    world.sql("update sync.link set newest_seen = now() + interval '1 hour'")
     world.event(contact)
     world.parts.reconciler.drain()
     assert row(world, uuid)["company"] == "a"
     world.quiet()
     assert row(world, uuid)["company"] == "b"
-    assert count(world, "sync.link where seen < now()") == 1
+    assert count(world, "sync.link where newest_seen < now()") == 1
     world.portal.edit(contact, {"company": "c"})
     world.event(contact)
     world.parts.reconciler.drain()

@@ -195,7 +195,7 @@ def test_a_restore_that_nobody_told_of_is_found_by_the_sweep(world: World, kai: 
     world.event(contact)
     world.quiet()
     world.portal.restore(contact)
-    world.sql("update sync.link set seen = now(), read = now()")
+    world.sql("update sync.link set newest_seen = now(), merged_through = now()")
     world.sweep()
     assert row(world, uuid)["deletedat"] is None
     world.assert_equal()

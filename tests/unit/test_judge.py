@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from reconciler.core.contact import Contact, ContactId, CustomerId, Entry, Link, Pair, Snapshot, Unseen
-from reconciler.core.judge import overwritten_unseen
+from reconciler.core.contact import BlindPush, Contact, ContactId, CustomerId, Entry, Link, Pair, Snapshot
+from reconciler.core.judge import overwritten_blindly
 
 NINE = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -19,9 +19,9 @@ def lost(since: datetime | None, *entries: tuple[str, float]) -> list[str | None
         updated_at=written[-1].at,
         history={"phone": written[::-1]},
     )
-    unseen = {"phone": Unseen(since=since, base="base", sent=("ours",))}
-    pair = Pair(link=Link(uuid=CustomerId(uuid4()), unseen=unseen), remote=Snapshot(contact=contact))
-    return [conflict.lost for conflict in overwritten_unseen(pair)]
+    pushes = {"phone": BlindPush(since=since, base="base", sent=("ours",))}
+    pair = Pair(link=Link(uuid=CustomerId(uuid4()), blind_pushes=pushes), remote=Snapshot(contact=contact))
+    return [conflict.lost for conflict in overwritten_blindly(pair)]
 
 
 def test_what_was_written_since_the_base_is_lost() -> None:
@@ -36,7 +36,7 @@ def test_a_person_may_write_what_the_base_was() -> None:
     assert lost(NINE, ("base", 0), ("theirs", 1), ("base", 2)) == ["base", "theirs"]
 
 
-def test_where_nothing_was_agreed_everything_was_unseen() -> None:
+def test_where_nothing_was_agreed_everything_was_overwritten() -> None:
     assert lost(None, ("older", -1), ("theirs", 1)) == ["theirs", "older"]
 
 

@@ -68,7 +68,15 @@ def contact(number: ContactId = SEVEN, **values: str) -> Contact:
 
 def link(alive: bool | None = True, contact_id: ContactId | None = SEVEN) -> Link:
     base = {} if alive is None else {"email": "ada@x.org"}
-    return Link(uuid=ADA, contact_id=contact_id, base=base, alive=alive, read=NOW, seen=NOW, is_deletion_seen=True)
+    return Link(
+        uuid=ADA,
+        contact_id=contact_id,
+        base=base,
+        alive=alive,
+        merged_through=NOW,
+        newest_seen=NOW,
+        is_deletion_seen=True,
+    )
 
 
 def pair(alive: bool | None, here: str, there: str) -> Pair:
@@ -139,9 +147,10 @@ def test_a_row_that_may_be_hidden_is_waited_for() -> None:
 
 
 def test_a_read_older_than_what_was_seen_is_looked_at_again_and_believed_in_the_end() -> None:
-    later = replace(link(), seen=NOW + timedelta(seconds=1))
+    later = replace(link(), newest_seen=NOW + timedelta(seconds=1))
     steps = [
-        decide(replace(pair(True, "alive", "alive"), link=replace(later, looks=n)), Context(), RULES) for n in (0, 3)
+        decide(replace(pair(True, "alive", "alive"), link=replace(later, stale_reads=n)), Context(), RULES)
+        for n in (0, 3)
     ]
     assert [(step.action, step.again) for step in steps] == [(Wait.STALE, STALE_LOOKS[0]), (Merge(), None)]
 

@@ -22,12 +22,12 @@ with old as (
 update sync.link l set
     contact = null,
     alive = false,
-    seen = null,
-    read = null,
-    looks = 0,
+    newest_seen = null,
+    merged_through = null,
+    stale_reads = 0,
     base = '{}',
     base_at = '{}',
-    unseen = '{}',
+    blind_pushes = '{}',
     late = '[]'
 from old
 where l.uuid = old.uuid
@@ -48,42 +48,11 @@ with write as (
             when w.fence is null then l.lease_until
             else greatest(l.lease_until, now() + %(lease)s * interval '1 second')
         end,
-        unseen = case
-            when w.kind = 'update' then l.unseen || (
-                select coalesce(
-                    jsonb_object_agg(
-                        v.key,
-                        coalesce(
-                            l.unseen -> v.key,
-                            jsonb_build_object(
-                                -- The history counts from the last read or answer on. Of what is
-                                -- blocked no read counts: it was read, and never agreed nor logged.
-                                'since', greatest(
-                                    case when not l.blocks ?| array[v.key, '*'] then l.read end,
-                                    to_timestamp((l.base_at ->> v.key)::float8 / 1000)
-                                ),
-                                'base', l.base ->> v.key
-                            )
-                        ) || jsonb_build_object(
-                            -- Ours in the history: what was sent before, is sent now, or is open.
-                            'sent', coalesce(l.unseen -> v.key -> 'sent', '[]')
-                                || jsonb_build_array(v.value)
-                                || coalesce(
-                                    (
-                                        select jsonb_agg(i.vals -> v.key)
-                                        from sync.intent i
-                                        where i.uuid = l.uuid and i.vals ? v.key
-                                    ),
-                                    '[]'
-                                )
-                        )
-                    ),
-                    '{}'
-                )
-                from jsonb_each(w.vals) v
-                where w.hubspot_first or l.unseen ? v.key
-            )
-            else l.unseen
+        blind_pushes = case
+            when w.kind = 'update'
+                and (w.hubspot_first or l.blind_pushes <> '{}')
+                then sync.with_push(l, w.vals, w.hubspot_first)
+            else l.blind_pushes
         end
     from write w
     where l.uuid = w.uuid
@@ -130,7 +99,7 @@ where contact = %(contact)s
 and uuid <> %(owner)s
 and alive is null
 and (
-    unseen = '{}'
+    blind_pushes = '{}'
     or uuid = %(looked_at)s
 )
 and not exists (select from customer c where c.uuid = sync.link.uuid)
@@ -184,44 +153,19 @@ for update of l
 -- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whichever worker
 --   holds the claim; a refusal only parks
 update sync.link l set
-    -- Of what was answered, the columns of which no later answer is known.
-    base = jsonb_strip_nulls(
-        l.base || coalesce(
-            (
-                select jsonb_object_agg(key, value)
-                from jsonb_each(a.pushed)
-                where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms
-            ),
-            '{}'
-        )
+    base = jsonb_strip_nulls(l.base || sync.not_outdated(l, a.pushed, a.ms)),
+    base_at = l.base_at || (
+        select coalesce(jsonb_object_agg(key, a.ms), '{}')
+        from jsonb_object_keys(sync.not_outdated(l, a.pushed, a.ms)) key
     ),
-    base_at = l.base_at || coalesce(
-        (
-            select jsonb_object_agg(key, a.ms)
-            from jsonb_each(a.pushed)
-            where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms
-        ),
-        '{}'
-    ),
-    seen = greatest(l.seen, a.at),
+    newest_seen = greatest(l.newest_seen, a.at),
     alive = coalesce(a.alive, l.alive),
     contact = coalesce(l.contact, a.contact),
     blocks = (l.blocks - a.cured) || a.blocks,
-    -- HubSpot may have stored a value in a form of its own: in the history that is ours, too.
-    unseen = l.unseen || (
-        select coalesce(
-            jsonb_object_agg(
-                key,
-                u.value || jsonb_build_object(
-                    'sent', (u.value -> 'sent') || jsonb_build_array(p.value)
-                )
-            ),
-            '{}'
-        )
-        from jsonb_each(a.pushed) p
-        join jsonb_each(l.unseen) u using (key)
-        where not u.value -> 'sent' @> jsonb_build_array(p.value)
-    )
+    blind_pushes = case
+        when l.blind_pushes = '{}' then l.blind_pushes
+        else sync.with_answer(l, a.pushed)
+    end
 from jsonb_to_recordset(%(answers)s::jsonb) as a(
     uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[],
     blocks jsonb
@@ -255,14 +199,7 @@ from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
 join customer c using (uuid)
 cross join lateral jsonb_each_text(w.vals) v
 where c.deletedat is null
-and nullif(
-    -- What the row holds in canonical form: an address in its one form, and null for "".
-    case
-        when v.key = 'email' then sync.address(c.email)
-        else to_jsonb(c.*) ->> v.key
-    end,
-    ''
-) is distinct from v.value
+and sync.values_of(c.*) ->> v.key is distinct from v.value
 having count(*) > 0
 
 -- put_back: mark customers whose row was refused here after HubSpot had taken the write: the next

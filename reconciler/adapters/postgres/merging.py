@@ -116,20 +116,20 @@ def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
 
 
 def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    looks = step.pair.link.looks + 1 if step.action is Wait.STALE else 0
+    stale_reads = step.pair.link.stale_reads + 1 if step.action is Wait.STALE else 0
     settled = {**step.agree, **written}
     return {
         "uuid": step.pair.uuid,
         "base": settled,
         "alive": step.alive if whole else None,
-        "looks": looks,
+        "stale_reads": stale_reads,
         "at": step.at,
         "believe": step.believes and step.action is not Wait.STALE,
         "whole": whole and step.is_whole,
         "cured": [*settled, *step.cured],
         "blocks": blocks_json(step.blocks),
-        "checked": step.has_checked_unseen,
-        "unseen": {column: push.sent for column, push in step.pair.link.unseen.items()},
+        "checked": step.has_checked_blind_pushes,
+        "blind_pushes": {column: push.sent for column, push in step.pair.link.blind_pushes.items()},
         "privacy": step.pair.privacy,
         "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
         "attached": step.reattaches,

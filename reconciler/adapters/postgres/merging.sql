@@ -169,26 +169,26 @@ and c.email is null
 update sync.link l set
     base = jsonb_strip_nulls(l.base || s.base),
     alive = coalesce(s.alive, l.alive),
-    looks = s.looks,
+    stale_reads = s.stale_reads,
     -- A read that is older than what was seen, and believed all the same, takes its place.
-    seen = case
+    newest_seen = case
         when s.believe then s.at
-        else greatest(l.seen, s.at)
+        else greatest(l.newest_seen, s.at)
     end,
-    read = case
+    merged_through = case
         when s.whole then s.at
-        else l.read
+        else l.merged_through
     end,
     blocks = (l.blocks - s.cured) || s.blocks,
     -- The history was looked at, and nothing was pushed without a read since the pair was loaded.
-    unseen = case
+    blind_pushes = case
         when s.checked
-            and s.unseen = (
+            and s.blind_pushes = (
                 select coalesce(jsonb_object_agg(key, value -> 'sent'), '{}')
-                from jsonb_each(l.unseen)
+                from jsonb_each(l.blind_pushes)
             )
             then '{}'
-        else l.unseen
+        else l.blind_pushes
     end,
     late = case
         when s.whole then (
@@ -209,8 +209,8 @@ update sync.link l set
     end,
     privacy = l.privacy or s.privacy
 from jsonb_to_recordset(%(steps)s::jsonb) as s(
-    privacy boolean, uuid uuid, base jsonb, alive boolean, looks smallint, believe boolean,
-    at timestamptz, whole boolean, cured text[], blocks jsonb, checked boolean, unseen jsonb,
+    privacy boolean, uuid uuid, base jsonb, alive boolean, stale_reads smallint, believe boolean,
+    at timestamptz, whole boolean, cured text[], blocks jsonb, checked boolean, blind_pushes jsonb,
     attached boolean, beside text[]
 )
 where l.uuid = s.uuid

@@ -1,7 +1,8 @@
 -- load: the claimed pairs: link with base, customer and open intents
 select
-    l.uuid as link_uuid, l.contact, l.base, l.alive, l.seen, l.read, l.looks, l.edited, l.blocks,
-    l.unseen, l.late, l.base_at, l.detached, l.privacy, l.fence, l.erase_due,
+    l.uuid as link_uuid, l.contact, l.base, l.base_at, l.alive, l.edited, l.blocks, l.late,
+    l.newest_seen, l.merged_through, l.stale_reads, l.blind_pushes,
+    l.detached, l.privacy, l.fence, l.erase_due,
     -- Either the link knows that the trigger saw the row go, or what it noted is not folded yet.
     l.deleted
         or c.uuid is null
@@ -89,7 +90,7 @@ select
     -- Made by a claim of an unknown contact: no customer, nothing agreed, nothing sent.
     c.uuid is null
         and l.alive is null
-        and l.unseen = '{}'
+        and l.blind_pushes = '{}'
         and not exists (select from sync.intent i where i.uuid = l.uuid)
         as placeholder,
     l.blocks ?| '{email,*}' as blocked
@@ -199,10 +200,10 @@ with step as materialized (
     where l.fence = s.fence
     and (
         s.at is null
-        or l.seen is null
+        or l.newest_seen is null
         -- An older read is believed when it was looked at often enough.
         or s.believe
-        or l.seen <= s.at
+        or l.newest_seen <= s.at
     )
     order by l.uuid
     for update of l

@@ -7,13 +7,13 @@ update sync.link set
     alive = false,
     base = '{}',
     base_at = '{}',
-    seen = null,
-    read = null
+    newest_seen = null,
+    merged_through = null
 where uuid = %(former)s
 and contact = %(contact)s
 returning uuid
 
--- inherit: updates on their way to a contact, and what was pushed to it unseen or may land late, go
+-- inherit: updates on their way to a contact, and what was pushed to it blindly or may land late, go
 --   with it to its next link
 with moved as (
     -- Updates whose answers are about the heir's contact from now on.
@@ -22,40 +22,15 @@ with moved as (
 ), given as (
     -- The giver keeps nothing of that.
     update sync.link set
-        unseen = '{}',
+        blind_pushes = '{}',
         late = '[]'
     where uuid = %(giver)s
 )
 update sync.link heir set
     late = heir.late || (select late from sync.link where uuid = %(giver)s),
-    unseen = coalesce(
-        (
-            select jsonb_object_agg(
-                key,
-                case
-                    when h.value is null or g.value is null then coalesce(h.value, g.value)
-                    -- Pushed to under both: the earlier time counts; null (never agreed) is first.
-                    else h.value || jsonb_build_object(
-                        'since', case
-                            when h.value ->> 'since' is not null
-                                and g.value ->> 'since' is not null
-                                then least(
-                                    (h.value ->> 'since')::timestamptz,
-                                    (g.value ->> 'since')::timestamptz
-                                )
-                        end,
-                        'sent', (h.value -> 'sent') || (g.value -> 'sent')
-                    )
-                end
-            )
-            from jsonb_each(heir.unseen) h
-            full join (
-                select u.*
-                from sync.link l, jsonb_each(l.unseen) u
-                where l.uuid = %(giver)s
-            ) g using (key)
-        ),
-        '{}'
+    blind_pushes = sync.pushes_of_both(
+        heir.blind_pushes,
+        (select blind_pushes from sync.link where uuid = %(giver)s)
     )
 where heir.uuid = %(heir)s
 
@@ -92,9 +67,9 @@ with moved as (
 )
 update sync.link l set
     contact = m.contact,
-    seen = null,
-    read = null,
-    looks = 0,
+    newest_seen = null,
+    merged_through = null,
+    stale_reads = 0,
     alive = case
         when exists (select from customer c where c.uuid = l.uuid and c.deletedat is null)
             then coalesce(l.alive, true)
@@ -134,8 +109,8 @@ and not exists (
 --   decides without the contact
 update sync.link set
     contact = %(contact)s,
-    seen = null,
-    read = null,
+    newest_seen = null,
+    merged_through = null,
     fence = nextval('sync.number'),
     lease_until = null,
     -- Where the customer is deleted nothing is agreed: the next look archives the contact.
@@ -189,19 +164,10 @@ on conflict (contact) do update set
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select l.uuid, v.key, 'hubspot', null, v.value
 from sync.link l
-join customer c using (uuid),
-    jsonb_each_text(jsonb_build_object(
-        'email', sync.address(c.email),
-        'firstname', c.firstname,
-        'lastname', c.lastname,
-        'phone', c.phone,
-        'company', c.company,
-        'website', c.website,
-        'lifecyclestage', c.lifecyclestage
-    )) v
+join customer c using (uuid)
+cross join lateral jsonb_each_text(sync.values_of(c.*)) v
 where l.uuid = %(loser)s
 and v.value is distinct from l.base ->> v.key
-and v.value <> ''
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
     where resolved is null
     do nothing
@@ -229,9 +195,9 @@ or mergedinto = %(loser)s
 -- absorb_winner: the winner has the contact that survived; a claim on its link is void, too
 update sync.link set
     contact = %(contact)s,
-    seen = null,
-    read = null,
-    looks = 0,
+    newest_seen = null,
+    merged_through = null,
+    stale_reads = 0,
     fence = nextval('sync.number'),
     lease_until = null
 where uuid = %(winner)s

@@ -71,7 +71,7 @@ on conflict (name) do update set value = excluded.value, at = now()
 --   word
 with page as (
     -- The next customers.
-    select * from customer
+    select uuid from customer
     where uuid > %(after)s and uuid <= %(upto)s
     order by uuid
     limit %(limit)s
@@ -81,8 +81,9 @@ with page as (
 ), drifted as (
     -- Customers that are not as was agreed, or whose block may be over; links without a customer.
     select c.uuid
-    from page c
-    left join sync.link l on l.uuid = c.uuid
+    from page
+    join customer c using (uuid)
+    left join sync.link l using (uuid)
     where c.mergedinto is null
     and c.erasedat is null
     and (
@@ -107,15 +108,7 @@ with page as (
             and (
                 (c.deletedat is null) is distinct from coalesce(l.alive, true)
                 or c.deletedat is null
-                    and jsonb_strip_nulls(jsonb_build_object(
-                        'email', sync.address(c.email),
-                        'firstname', nullif(c.firstname, ''),
-                        'lastname', nullif(c.lastname, ''),
-                        'phone', nullif(c.phone, ''),
-                        'company', nullif(c.company, ''),
-                        'website', nullif(c.website, ''),
-                        'lifecyclestage', nullif(c.lifecyclestage, '')
-                    )) is distinct from l.base
+                    and sync.values_of(c.*) is distinct from l.base
             )
     )
     union all
@@ -178,7 +171,7 @@ with allowed as (
         end + excluded.count
 ), held as (
     -- Links of which the brake holds something of this kind, in the order they are let go.
-    select uuid, row_number() over (order by read nulls last, uuid) as place
+    select uuid, row_number() over (order by merged_through nulls last, uuid) as place
     from sync.link
     where blocks <> '{}'
     and exists (select from jsonb_each(blocks) b where b.value ->> 'reason' = %(reason)s)

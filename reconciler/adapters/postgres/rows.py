@@ -7,6 +7,7 @@ from typing import Any
 from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.core.blocks import Block, Blocks, waiting_for
 from reconciler.core.contact import (
+    BlindPush,
     Contact,
     ContactId,
     Customer,
@@ -17,7 +18,6 @@ from reconciler.core.contact import (
     Late,
     Link,
     Pair,
-    Unseen,
 )
 from reconciler.core.context import OtherLink
 from reconciler.core.fields import COLUMNS, Value, Values, normalised
@@ -53,12 +53,12 @@ def link_of(row: Mapping[str, Any]) -> Link:
         contact_id=row["contact"],
         base=row["base"],
         alive=row["alive"],
-        seen=row["seen"],
-        read=row["read"],
-        looks=row["looks"],
+        newest_seen=row["newest_seen"],
+        merged_through=row["merged_through"],
+        stale_reads=row["stale_reads"],
         edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
         blocks={column: _block(each) for column, each in row["blocks"].items()},
-        unseen={column: _unseen(push) for column, push in row["unseen"].items()},
+        blind_pushes={column: _unseen(push) for column, push in row["blind_pushes"].items()},
         late=tuple(_late(each, row) for each in row["late"]),
         is_detached=row["detached"],
         privacy=row["privacy"],
@@ -81,10 +81,10 @@ def _is_overtaken(column: str, before: Sequence[Any] | None, row: Mapping[str, A
     return before is not None and list(before) != [row["base"].get(column), row["base_at"].get(column)]
 
 
-def _unseen(push: Json) -> Unseen:
+def _unseen(push: Json) -> BlindPush:
     since = push["since"]
     at = None if since is None else datetime.fromisoformat(since)
-    return Unseen(since=at, base=push["base"], sent=tuple(push["sent"]))
+    return BlindPush(since=at, base=push["base"], sent=tuple(push["sent"]))
 
 
 def _block(each: Json) -> Block:

@@ -55,7 +55,10 @@ select
         and f.winner is null
         and f.resolved is null
     ) as undecided,
-    exists (select from sync.mark m where m.subject in (sync.of_customer(p.uuid), sync.of_contact(l.contact)))
+    exists (
+        select from sync.mark m
+        where m.subject in (sync.of_customer(p.uuid), sync.of_contact(l.contact))
+    )
         or exists (select from sync.intent i where i.uuid = l.uuid)
         or exists (select from sync.dirty d where d.uuid = p.uuid)
         or coalesce(l.lease_until > now(), false) as pending

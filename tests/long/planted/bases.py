@@ -48,9 +48,9 @@ BASES: tuple[Fault, ...] = (
         "an older answer turns the base back (SQL)",
         "pushes move the base in the order of HubSpot's time",
         Edit(
-            QUERIES,
-            "value) from jsonb_each(a.pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= a.ms)",
-            "value) from jsonb_each(a.pushed))",
+            SCHEMA,
+            "from jsonb_each(pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= ms",
+            "from jsonb_each(pushed)",
         ),
         tests=(f"{CONTRACT}_answers.py::test_the_base_follows_the_order_of_hubspots_time",),
     ),
@@ -74,7 +74,7 @@ BASES: tuple[Fault, ...] = (
         "a snapshot older than seen is stale (checked in the writing transaction)",
         Edit(
             PAIRS,
-            "return step.at is None or link.seen is None or step.believes or link.seen <= step.at",
+            "return step.at is None or link.newest_seen is None or step.believes or link.newest_seen <= step.at",
             "return True",
         ),
         tests=(f"{CONTRACT}_merge.py::test_a_snapshot_older_than_what_was_seen_is_left_out",),
@@ -82,7 +82,7 @@ BASES: tuple[Fault, ...] = (
     real(
         "a snapshot that grew old is written (SQL)",
         "a snapshot older than seen is stale (checked in the writing transaction)",
-        Edit(QUERIES, "and (s.at is null or l.seen is null or s.believe or l.seen <= s.at)\n", "\n"),
+        Edit(QUERIES, "and (s.at is null or l.newest_seen is null or s.believe or l.newest_seen <= s.at)\n", "\n"),
         tests=(f"{RULES}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
     ),
     simulated(
@@ -90,15 +90,19 @@ BASES: tuple[Fault, ...] = (
         "poll and sweep may skip only what is not newer than read",
         Edit(
             TABLES,
-            "link is None or link.read is None or link.read < contact.updated_at or",
-            "link is None or link.seen is None or link.seen < contact.updated_at or",
+            "at = None if link is None else link.merged_through",
+            "at = None if link is None else link.newest_seen",
         ),
         tests=(f"{CONTRACT}_records.py::test_what_is_newer_than_the_last_full_read_is_news_whatever_was_seen",),
     ),
     real(
         "poll and sweep skip by seen (SQL)",
         "poll and sweep may skip only what is not newer than read",
-        Edit(SCHEMA, "l.read is null or l.read < p.updated or", "l.seen is null or l.seen < p.updated or"),
+        Edit(
+            SCHEMA,
+            "l.merged_through is null or l.merged_through < p.updated or",
+            "l.newest_seen is null or l.newest_seen < p.updated or",
+        ),
         tests=(f"{MARKS}::test_an_edit_behind_our_own_write_is_found_without_its_event",),
     ),
 )

@@ -102,7 +102,7 @@ BEINGS: tuple[Fault, ...] = (
     simulated(
         "a stale snapshot is believed at once",
         "a snapshot older than seen is stale: look again, then believe it",
-        Edit(PLAN, "return is_older and pair.link.looks < len(STALE_LOOKS)", "return False"),
+        Edit(PLAN, "return is_older and pair.link.stale_reads < len(STALE_LOOKS)", "return False"),
         tests=(MARKS,),
     ),
     simulated(

@@ -70,7 +70,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "what a PUT overwrote unseen is not looked up",
         "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
-        Edit(PLAN, "if not pair.link.unseen or pair.contact is None:", "if True:"),
+        Edit(PLAN, "if not pair.link.blind_pushes or pair.contact is None:", "if True:"),
         tests=(THROUGH,),
     ),
     simulated(
