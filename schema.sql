@@ -448,9 +448,9 @@ alter table sync.idempotency
 create table if not exists sync.heartbeat (
     job   text primary key,
     at    timestamptz not null default '-infinity',  -- last success
-    taken timestamptz not null default '-infinity',  -- when a process last said it is at it
-    note  jsonb not null default '{}'
+    taken timestamptz not null default '-infinity'  -- when a process last said it is at it
 );
+alter table sync.heartbeat drop column if exists note;
 
 -- Events by kind, the unknown and foreign ones too; `refused:<reason>`: deliveries of HubSpot's
 -- that were not taken, `stray:<reason>`: requests that were no deliveries, `unreadable`: bodies in

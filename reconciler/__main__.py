@@ -118,7 +118,7 @@ def status() -> None:
         except CopiedDatabase as error:
             print(f"{'copied_database':>14}  {error}")
         for row in database.rows("blocks"):
-            print(f"{row['code']:>14}  {row['property']}: {row['count']}")
+            print(f"{row['code']:>14}  {row['property']}: {row['count']} ({row['sentence']})")
 
 
 @app.command()

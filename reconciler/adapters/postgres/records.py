@@ -87,9 +87,9 @@ class PostgresRecords:
         finally:
             self._database.run("end_allowance", kinds=names)
 
-    def beat(self, job: str, **note: Any) -> None:
+    def beat(self, job: str) -> None:
         """Note that a job succeeded."""
-        self._database.run("beat", job=job, note=to_json(note))
+        self._database.run("beat", job=job)
 
     def take(self, job: str, *, every: float, stale: float) -> bool:
         """Whether this process shall run the job: it is due, and no other process is at it. Times in seconds."""

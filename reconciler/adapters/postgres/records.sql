@@ -9,8 +9,8 @@ returning job
 update sync.heartbeat set taken = now() where job = %(job)s
 
 -- beat: a job succeeded
-insert into sync.heartbeat (job, at, note) values (%(job)s, now(), %(note)s::jsonb)
-on conflict (job) do update set at = now(), note = excluded.note
+insert into sync.heartbeat (job, at) values (%(job)s, now())
+on conflict (job) do update set at = now()
 
 -- leave_job: this process is not at the job any more: its next turn may come at once
 update sync.heartbeat set taken = '-infinity' where job = %(job)s

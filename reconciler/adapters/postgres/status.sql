@@ -5,7 +5,7 @@ select * from sync.status
 select cause, since, reason from sync.causes
 
 -- blocks: what does not move, by reason and property
-select code, property, count(*) as count
+select code, property, min(sentence) as sentence, count(*) as count
 from sync.parked
 group by code, property
 order by 3 desc
