@@ -231,6 +231,9 @@ BACK_OFF = 2.0
 """Base of the delay after a failed look, in seconds."""
 
 
+NO_CLAIMS: Mapping[CustomerId, Claim] = {}
+
+
 class Pairs(Protocol):
     """Customers, links and what is remembered about them."""
 
@@ -245,10 +248,11 @@ class Pairs(Protocol):
     def join(self, steps: Sequence[Step]) -> list[Claim]:
         """Lease the holders of addresses that these steps want, to decide about them together."""
 
-    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+    def merge(self, steps: Sequence[Step], ending: Mapping[CustomerId, Claim] = NO_CLAIMS) -> set[CustomerId]:
         """Commit the local part of the steps, each column only if it still holds what was read.
 
-        Returns the uuids of which something was left out and that want another look.
+        Returns the uuids of which something was left out and that want another look. With the others, the claims of
+        those in `ending` end, and their marks are cleared.
         """
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:

@@ -290,6 +290,12 @@ class Step:
         return had if is_given_up else None
 
     @property
+    def ends(self) -> bool:
+        """Whether nothing is left to do once it is committed here: no call of HubSpot, no other look."""
+        calls = isinstance(self.action, Archive | Create) or bool(self.push)
+        return self.again is None and not calls and not isinstance(self.action, Wait)
+
+    @property
     def writes(self) -> bool:
         """Whether the step changes a customer or a contact (and not just what the sync remembers)."""
         match self.action:

@@ -159,7 +159,8 @@ class Reconciler:
             # A batch tells nothing of which of its records it was: each is claimed alone until one shows.
             is_alone = len(endings) == 1
             endings = {u: replace(e, again=BUG_DELAY, spend=is_alone, delayed=True) for u, e in endings.items()}
-        self._marks.finish(list(endings.values()))
+        if endings:
+            self._marks.finish(list(endings.values()))
 
     def _decided(
         self, claims: Sequence[Claim], endings: dict[CustomerId, Ending], known: Mapping[ContactId, Contact]
@@ -248,8 +249,12 @@ class Reconciler:
         rearranging = [s for s in steps if isinstance(s.action, Rearranging) and s not in purging]
         merging = [s for s in steps if not isinstance(s.action, Rearranging)]
         self._purge(purging, endings)
-        for uuid in self._pairs.rearrange(rearranging) | self._pairs.merge(merging):
+        ending = {s.pair.uuid: endings[s.pair.uuid].claim for s in merging if s.ends and s.changes_anything}
+        left_out = self._pairs.rearrange(rearranging) | self._pairs.merge(merging, ending)
+        for uuid in left_out:
             leave_out(endings, uuid)
+        for uuid in ending.keys() - left_out:
+            del endings[uuid]
         # Deletes before updates before creates: each may free an address that the next one wants.
         self._archive([s for s in merging if isinstance(s.action, Archive)], endings)
         self._update([s for s in merging if isinstance(s.action, Merge) and s.push], endings)

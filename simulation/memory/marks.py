@@ -160,12 +160,12 @@ class MemoryMarks:
         return taken
 
     def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
-        self._clear([(Subject.address(address).key, generation) for address, generation in taken])
+        self._tables.clear_marks([(Subject.address(address).key, generation) for address, generation in taken])
 
     def finish(self, endings: Sequence[Ending]) -> None:
         endings = [ending for ending in endings if self._holds(ending.claim)]
         self._put_off([e for e in endings if e.again is not None and not e.is_exhausted])
-        self._clear([m for e in endings if e.again is None or e.is_exhausted for m in e.claim.marks])
+        self._tables.clear_marks([m for e in endings if e.again is None or e.is_exhausted for m in e.claim.marks])
         for ending in endings:
             link = self._tables.links.get(ending.claim.uuid)
             if link is not None:
@@ -194,11 +194,3 @@ class MemoryMarks:
                 subject = Subject.customer(ending.claim.uuid).key
                 mark = self._tables.marks.setdefault(subject, MarkRow(next(self._tables.numbers), due))
                 mark.due = min(mark.due, due)
-
-    def _clear(self, marks: Sequence[tuple[str, int]]) -> None:
-        for subject, generation in marks:
-            mark = self._tables.marks.get(subject)
-            if mark is not None and mark.generation == generation:
-                del self._tables.marks[subject]
-            elif mark is not None:
-                mark.crashes = 0

@@ -1,6 +1,6 @@
 """Customers and links in memory: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import RowRefused
 from reconciler.core.fields import COLUMNS, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
-from reconciler.core.ports import LEASE, Claim, Subject
+from reconciler.core.ports import LEASE, NO_CLAIMS, Claim, Subject
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, LinkRow, Rule, Tables, later
@@ -112,7 +112,7 @@ class MemoryPairs:
     def know_addresses(self, uuid: CustomerId, addresses: Collection[str]) -> None:
         self._tables.links[uuid].former |= set(addresses)
 
-    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+    def merge(self, steps: Sequence[Step], ending: Mapping[CustomerId, Claim] = NO_CLAIMS) -> set[CustomerId]:
         rule = self._tables.rule
         if rule is not None:
             steps = [
@@ -125,7 +125,11 @@ class MemoryPairs:
         self._tables.refuse_erased(
             [s.pull.get("email") for s in ours if isinstance(s.action, Insert) or s.touches_customer]
         )
-        return left_out | self._merge(ours)
+        left_out |= self._merge(ours)
+        for uuid in ending.keys() - left_out:
+            self._tables.links[uuid].lease_until, self._tables.links[uuid].fence = None, next(self._tables.numbers)
+            self._tables.clear_marks(ending[uuid].marks)
+        return left_out
 
     def _is_ours(self, step: Step) -> bool:
         link = self._tables.links.get(step.pair.uuid)

@@ -402,6 +402,15 @@ class Tables:
         """Yield the open intents of a link."""
         return (intent for intent in self.intents.values() if intent.uuid == uuid)
 
+    def clear_marks(self, marks: Sequence[tuple[str, int]]) -> None:
+        """Clear settled marks; one that was made again meanwhile stays."""
+        for subject, generation in marks:
+            mark = self.marks.get(subject)
+            if mark is not None and mark.generation == generation:
+                del self.marks[subject]
+            elif mark is not None:
+                mark.crashes = 0
+
     def wake_waiting(self, freed: Collection[Value]) -> None:
         """Look again at the links that want an address that its contact has given up."""
         keys = {key for address in freed if address is not None for key in waiting_for(address)}

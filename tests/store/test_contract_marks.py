@@ -2,12 +2,12 @@
 
 from uuid import uuid4
 
-from scenes import claimed, contact, done, due_claims, ended_claim, linked, loaded
+from scenes import claimed, contact, done, due_claims, ended_claim, later, linked, loaded
 from stores import Store
 
 from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.ports import ATTEMPTS, LEASE, Ending, Lane, Subject
-from reconciler.core.step import Absorb, Attach, Ignore, Step
+from reconciler.core.step import Absorb, Attach, Ignore, Merge, Step
 
 HUNDRED = range(100, 200)
 
@@ -29,6 +29,40 @@ def test_the_most_urgent_lane_with_due_marks_is_named(store: Store) -> None:
     store.marks.mark([Subject.contact(2)], lane=Lane.FRESH)
     assert store.marks.next_lane(list(Lane)) is Lane.FRESH
     assert store.marks.next_lane([Lane.INTERACTIVE]) is None
+
+
+def test_a_merge_that_leaves_nothing_to_do_ends_its_claim(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
+    (claim,) = store.marks.claim(10, only=[Subject.contact(1)])
+    seen = loaded(store, claim, contact(1, later(5), email="ada@x.org", phone="1"))
+    assert not store.pairs.merge([Step(pair=seen, action=Merge(pull={"phone": "1"}))], {ada: claim})
+    assert (store.links()[ada].is_leased, store.marked()) == (False, {})
+    # Whoever was about to end it has nothing to say any more.
+    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
+    store.marks.finish([Ending(claim=claim, again=600.0)])
+    assert store.marked()["c:1"].due_in == 0
+
+
+def test_what_a_merge_leaves_out_keeps_its_claim_and_its_marks(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org", phone="0")
+    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
+    (claim,) = store.marks.claim(10, only=[Subject.contact(1)])
+    seen = loaded(store, claim, contact(1, later(5), email="ada@x.org", phone="1"))
+    store.update(ada, phone="2")
+    assert store.pairs.merge([Step(pair=seen, action=Merge(pull={"phone": "1"}))], {ada: claim}) == {ada}
+    assert store.links()[ada].is_leased
+    assert "c:1" in store.marked()
+
+
+def test_a_mark_made_while_its_subject_is_merged_outlives_the_claim(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
+    (claim,) = store.marks.claim(10, only=[Subject.contact(1)])
+    seen = loaded(store, claim, contact(1, later(5), email="ada@x.org", phone="1"))
+    store.marks.mark([Subject.contact(1)], lane=Lane.FRESH)
+    store.pairs.merge([Step(pair=seen, action=Merge(pull={"phone": "1"}))], {ada: claim})
+    assert (store.links()[ada].is_leased, store.marked()["c:1"].due_in) == (False, 0)
 
 
 def test_only_the_lanes_that_are_asked_for_are_claimed(store: Store) -> None:

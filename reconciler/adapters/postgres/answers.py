@@ -23,8 +23,13 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     """
     writes = [(sent.write, answer.contact.id) for sent, answer in answered if isinstance(answer, Written)]
     found = settlement.settle(answered, _facts(work, writes), mirrors=mirrors)
-    if moves := found.moves:
-        work.run("move_pushed", answers=to_json([_move(each) for each in moves]))
+    if found.moves or found.ended:
+        work.run(
+            "move_pushed",
+            answers=to_json([_move(each) for each in found.moves]),
+            history=to_json([_history(each) for each in found.taken]),
+            ended=found.ended,
+        )
     _log_otherwise(work, found.taken)
     wake_waiting(work, [each.freed_address for each in found.taken])
     for column, reason in found.suspends.items():
@@ -34,8 +39,6 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     else:
         _put_back(work, found.taken)
     _close(work, found)
-    if found.taken:
-        work.run("log_history", rows=to_json([_history(each) for each in found.taken]))
     for lane, subjects in sorted(_by_lane(found.marks).items()):
         work.run("mark", subjects=subjects, lane=lane, privacy=False)
     return found
@@ -197,8 +200,6 @@ def _close(work: Work, found: Settlement) -> None:
         lost = [each.uuid for each in found.lost]
         work.run("drop_intents", uuids=lost)
         work.run("drop_links", uuids=lost)
-    if found.ended:
-        work.run("close_intents", ids=found.ended)
     if found.given_up:
         work.run("close_unanswered", ids=found.given_up, landing=LANDING)
     if found.partly:

@@ -151,7 +151,18 @@ order by l.uuid
 for update of l
 
 -- move_pushed: the base takes HubSpot's answers in the order of HubSpot's time, whichever worker
---   holds the claim; a refusal only parks
+--   holds the claim; a refusal only blocks. What was answered is over, and logged
+with logged as (
+    -- What was written into which contact.
+    insert into sync.history (uuid, side, action, changes)
+    select uuid, side, action, changes
+    from jsonb_to_recordset(%(history)s::jsonb) as h(
+        uuid uuid, side text, action text, changes jsonb
+    )
+), closed as (
+    -- The intents of what was answered as a whole, was refused, or is about another contact by now.
+    delete from sync.intent where id = any(%(ended)s::bigint[])
+)
 update sync.link l set
     base = jsonb_strip_nulls(l.base || sync.not_outdated(l, a.pushed, a.ms)),
     base_at = l.base_at || (

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from reconciler.adapters.postgres.database import Database, Work, to_json
-from reconciler.adapters.postgres.rows import blocks_json, claim_of, page_of
+from reconciler.adapters.postgres.database import Database, to_json
+from reconciler.adapters.postgres.rows import Json, blocks_json, claim_of, mark_json, page_of
 from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.contact import Contact, CustomerId
 from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
@@ -48,41 +48,36 @@ class PostgresMarks:
         return [(row["address"], row["generation"]) for row in rows]
 
     def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
-        marks = [_mark(Subject.address(address).key, generation) for address, generation in taken]
-        self._database.run("finish", marks=to_json(marks))
+        marks = [mark_json((Subject.address(address).key, generation)) for address, generation in taken]
+        self._database.run("clear_marks", marks=to_json(marks))
 
     def finish(self, endings: Sequence[Ending]) -> None:
         with self._database.own() as work:
-            claims = to_json([_claimed(each.claim) for each in endings])
-            lost = {row["uuid"] for row in work.rows("end_leases", claims=claims)}
-            # A lost claim has nothing to say about the marks: another worker has them.
-            endings = [ending for ending in endings if ending.claim.uuid not in lost]
-            exhausted = [e for e in endings if e.is_exhausted]
-            settled = [e for e in endings if e.again is None or e.is_exhausted]
-            self._put_off(work, [e for e in endings if e.again is not None and not e.is_exhausted])
-            marks = [_mark(s, g) for e in settled for s, g in e.claim.marks]
-            if marks:
-                work.run("finish", marks=to_json(marks))
-            if exhausted:
-                why = blocks_json(blocked(Reason.EXHAUSTED, RECORD, None))
-                work.run("block", uuids=[e.claim.uuid for e in exhausted], blocks=to_json(why))
-
-    def _put_off(self, work: Work, late: Sequence[Ending]) -> None:
-        if not late:
-            return
-        marks = [
-            _mark(s, g, delay=e.delay, spent=int(e.spend), delays=e.delays) for e in late for s, g in e.claim.marks
-        ]
-        work.run("put_off", marks=to_json(marks))
-        unmarked = [e for e in late if not e.claim.marks]
-        if unmarked:
-            subjects = [{"subject": Subject.customer(e.claim.uuid).key, "delay": e.delay} for e in unmarked]
-            work.run("mark_later", marks=to_json(subjects))
+            work.run(
+                "finish",
+                claims=to_json([_ended(each) for each in endings]),
+                marks=to_json([mark for each in endings for mark in _marks(each)]),
+                why=to_json(blocks_json(blocked(Reason.EXHAUSTED, RECORD, None))),
+            )
 
 
-def _claimed(claim: Claim) -> dict[str, Any]:
-    return {"uuid": claim.uuid, "fence": claim.fence, "subjects": [subject for subject, _ in claim.marks]}
+def _ended(ending: Ending) -> dict[str, Any]:
+    claim = ending.claim
+    is_put_off = ending.again is not None and not ending.is_exhausted
+    return {
+        "uuid": claim.uuid,
+        "fence": claim.fence,
+        "subjects": [subject for subject, _ in claim.marks],
+        "exhausted": ending.is_exhausted,
+        # Another look at what no mark led to.
+        "delay": ending.delay if is_put_off and not claim.marks else None,
+    }
 
 
-def _mark(subject: str, generation: int, **more: Any) -> dict[str, Any]:
-    return {"subject": subject, "generation": generation, **more}
+def _marks(ending: Ending) -> list[dict[str, Any]]:
+    """Return the marks of a claim: settled, or with the delay after which they are due."""
+    uuid: Json = {"uuid": ending.claim.uuid}
+    if ending.again is None or ending.is_exhausted:
+        return [mark_json(mark, **uuid) for mark in ending.claim.marks]
+    late: Json = {"delay": ending.delay, "spent": int(ending.spend), "delays": ending.delays, **uuid}
+    return [mark_json(mark, **late) for mark in ending.claim.marks]

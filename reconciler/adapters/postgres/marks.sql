@@ -53,50 +53,78 @@ from sync.claim_page(
     %(read_at)s::bigint
 )
 
--- end_leases: end the leases of claims; returns the pairs whose claim was lost (not those whose
---   link is gone, unless their marks lead to another link by now)
-with claimed as (
+-- finish: end claims. Those that still hold leave their link free; their settled marks go, others
+--   are due later
+with claimed as materialized (
     -- The claims that end, with the subjects of the marks that led to them.
     select *
-    from jsonb_to_recordset(%(claims)s::jsonb) as c(uuid uuid, fence bigint, subjects text[])
+    from jsonb_to_recordset(%(claims)s::jsonb) as c(
+        uuid uuid, fence bigint, subjects text[], exhausted boolean, delay double precision
+    )
 ), held as (
     -- Claims that still hold. The new fence tells a sweep that the pair was worked on meanwhile.
-    update sync.link l set lease_until = null, fence = nextval('sync.number')
+    update sync.link l set
+        lease_until = null,
+        fence = nextval('sync.number'),
+        blocks = case
+            when c.exhausted then l.blocks || %(why)s::jsonb
+            else l.blocks
+        end
     from claimed c
     where l.uuid = c.uuid and l.fence = c.fence
     returning l.uuid
+), ended as materialized (
+    -- They, and claims whose link is gone, unless their marks lead to another link by now: another
+    -- worker has those, and a lost claim has nothing to say about them.
+    select c.uuid, c.delay from claimed c
+    where c.uuid in (select uuid from held)
+    or not exists (select from sync.link l where l.uuid = c.uuid)
+        and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
+), mark as materialized (
+    -- The marks that led to them; with a delay where they are not settled.
+    select m.*
+    from jsonb_to_recordset(%(marks)s::jsonb) as m(
+        uuid uuid, subject text, generation bigint, delay double precision, spent smallint,
+        delays smallint
+    )
+    where m.uuid in (select uuid from ended)
+), cleared as (
+    -- Settled marks.
+    delete from sync.mark m using mark
+    where m.subject = mark.subject and m.generation = mark.generation and mark.delay is null
+), again as (
+    -- Marks made again meanwhile: they stay, and their worker came back, so no crash is counted.
+    update sync.mark m set crashes = 0
+    from mark
+    where m.subject = mark.subject
+    and m.generation <> mark.generation
+    and mark.delay is null
+    and m.crashes > 0
+), late as (
+    -- Marks that are put off.
+    update sync.mark m set
+        due = case
+            when m.generation = mark.generation
+                then clock_timestamp() + mark.delay * interval '1 second'
+            -- One that was made again meanwhile is due at once.
+            else least(m.due, clock_timestamp())
+        end,
+        crashes = 0,
+        attempts = m.attempts + mark.spent,
+        delays = mark.delays
+    from mark
+    where m.subject = mark.subject and mark.delay is not null
 )
-select c.uuid from claimed c
-where c.uuid not in (select uuid from held)
-and (
-    exists (select from sync.link l where l.uuid = c.uuid)
-    or exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
-)
-
--- put_off: make marks due later; their worker came back, so no crash is counted
-update sync.mark m set
-    due = case
-        when m.generation = late.generation
-            then clock_timestamp() + late.delay * interval '1 second'
-        -- One that was made again meanwhile is due at once.
-        else least(m.due, clock_timestamp())
-    end,
-    crashes = 0,
-    attempts = m.attempts + late.spent,
-    delays = late.delays
-from jsonb_to_recordset(%(marks)s::jsonb) as late(
-    subject text, generation bigint, delay double precision, spent smallint, delays smallint
-)
-where m.subject = late.subject
-
--- mark_later: another look, later, at pairs that no mark led to
 insert into sync.mark (subject, due)
-select subject, now() + delay * interval '1 second'
-from jsonb_to_recordset(%(marks)s::jsonb) as later(subject text, delay double precision)
-order by subject
+-- Another look, later, at pairs that no mark led to.
+select sync.of_customer(uuid), now() + delay * interval '1 second'
+from ended
+where delay is not null
+order by 1
 on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
 
--- finish: clear settled marks; one that was made again meanwhile stays, and its worker came back
+-- clear_marks: clear settled marks; one that was made again meanwhile stays, and its worker came
+--   back
 with done as (
     -- The settled marks, each with the generation that was claimed.
     select * from jsonb_to_recordset(%(marks)s::jsonb) as d(subject text, generation bigint)

@@ -1,42 +1,56 @@
 """Commits what was decided about columns and being alive: rows by compare-and-set, the base only with what took."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
-from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
+from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, mark_json, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId
 from reconciler.core.fields import Values, normalised
-from reconciler.core.ports import LANDING
+from reconciler.core.ports import LANDING, Claim
 from reconciler.core.step import Insert, Merge, Step, Wait
 
 
-def merge(work: Work, steps: Sequence[Step], *, watched: bool) -> set[CustomerId]:
+def merge(
+    work: Work,
+    steps: Sequence[Step],
+    *,
+    busy: Collection[CustomerId],
+    ending: Mapping[CustomerId, Claim],
+    watched: bool,
+) -> set[CustomerId]:
     """Commit the steps, whose links are locked; return those of which something was left out.
 
-    `watched`: a trigger of the owner's may make something else of a row.
+    Others have locked the rows of the `busy` ones. The claims of those in `ending` end with it. `watched`: a trigger of
+    the owner's may make something else of a row.
     """
     losers = [row for step in steps for row in conflict_rows(step.pair.uuid, step.conflicts)]
     if losers:
         work.run("log_conflicts", conflicts=to_json(losers))
     inserted, changed = _insert(work, [step for step in steps if isinstance(step.action, Insert)], watched=watched)
     touched = [step for step in steps if step.touches_customer]
-    written, lived, also_changed = _update(work, touched, watched=watched)
+    writable = [step for step in touched if step.pair.uuid not in busy]
+    written, lived, also_changed = _update(work, writable, watched=watched)
     written |= inserted
     # What a trigger of the owner's made of a row is the owner's edit: the next look brings it to HubSpot.
     left_out = {*changed, *also_changed}
     left_out |= {s.pair.uuid for s in steps if set(s.pull) - set(written.get(s.pair.uuid, {}))}
     left_out |= {step.pair.uuid for step in touched if not lived.get(step.pair.uuid, False)}
-    moves = [_move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out) for step in steps]
-    work.run("move_links", steps=to_json(moves))
+    ended = ending.keys() - left_out
+    moves = [
+        _move(step, written.get(step.pair.uuid, {}), whole=step.pair.uuid not in left_out, ends=step.pair.uuid in ended)
+        for step in steps
+    ]
+    history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
+    work.run("move_links", steps=to_json(moves), history=to_json(history))
+    marks = [mark_json(mark) for step in steps if step.pair.uuid in ended for mark in ending[step.pair.uuid].marks]
+    if marks:
+        work.run("clear_marks", marks=to_json(marks))
     wake_waiting(work, [step.freed_address for step in steps])
     closes = [intent for step in steps for intent in step.closes]
     if closes:
         work.run("close_unanswered", ids=closes, landing=LANDING)
-    history = [_history(step, written) for step in steps if step.pair.uuid in written and step.writes]
-    if history:
-        work.run("log_history", rows=to_json(history))
     return left_out
 
 
@@ -64,8 +78,6 @@ def _update(
     """Write rows; return what took, whether being alive did, and the ones that a trigger made something else of."""
     if not steps:
         return {}, {}, set()
-    busy = {row["uuid"] for row in work.rows("lock_customers", uuids=[step.pair.uuid for step in steps])}
-    steps = [step for step in steps if step.pair.uuid not in busy]
     addresses = [address for step in steps if (address := step.pull.get("email")) is not None]
     if addresses:
         work.run("refuse_erased", addresses=addresses)
@@ -115,7 +127,7 @@ def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
     return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": step.becomes_alive}
 
 
-def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+def _move(step: Step, written: dict[str, Any], *, whole: bool, ends: bool) -> dict[str, Any]:
     stale_reads = step.pair.link.stale_reads + 1 if step.action is Wait.STALE else 0
     settled = {**step.agree, **written}
     return {
@@ -133,6 +145,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool) -> dict[str, Any]
         "privacy": step.pair.privacy,
         "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
         "attached": step.reattaches,
+        "ends": ends,
     }
 
 

@@ -165,8 +165,19 @@ where c.uuid = w.uuid
 and c.email is null
 
 -- move_links: the base follows what was agreed, written or inserted; the read is remembered when
---   nothing was left out
+--   nothing was left out; where nothing is left to do, the claim ends. What was written is logged
+with logged as (
+    -- What was written into which row.
+    insert into sync.history (uuid, side, action, changes)
+    select uuid, side, action, changes
+    from jsonb_to_recordset(%(history)s::jsonb) as h(
+        uuid uuid, side text, action text, changes jsonb
+    )
+)
 update sync.link l set
+    lease_until = case when not s.ends then l.lease_until end,
+    -- The new fence tells a sweep that the pair was worked on meanwhile.
+    fence = case when s.ends then nextval('sync.number') else l.fence end,
     base = jsonb_strip_nulls(l.base || s.base),
     alive = coalesce(s.alive, l.alive),
     stale_reads = s.stale_reads,
@@ -211,7 +222,7 @@ update sync.link l set
 from jsonb_to_recordset(%(steps)s::jsonb) as s(
     privacy boolean, uuid uuid, base jsonb, alive boolean, stale_reads smallint, believe boolean,
     at timestamptz, whole boolean, cured text[], blocks jsonb, checked boolean, blind_pushes jsonb,
-    attached boolean, beside text[]
+    attached boolean, ends boolean, beside text[]
 )
 where l.uuid = s.uuid
 
@@ -235,8 +246,3 @@ with waiting as (
 select sync.mark(array_agg(sync.of_customer(uuid)), 1)
 from woken
 having count(*) > 0
-
--- log_history: what was written where
-insert into sync.history (uuid, side, action, changes)
-select uuid, side, action, changes
-from jsonb_to_recordset(%(rows)s::jsonb) as h(uuid uuid, side text, action text, changes jsonb)

@@ -1,6 +1,6 @@
 """Customers and links in Postgres: what is known about a pair, and every change to it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from reconciler.core.blocking import blocked_row
 from reconciler.core.contact import ContactId, CustomerId, Pair
 from reconciler.core.context import Context
 from reconciler.core.errors import Busy, RowRefused
-from reconciler.core.ports import LEASE, Claim
+from reconciler.core.ports import LEASE, NO_CLAIMS, Claim
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Erase, Step
 
@@ -66,12 +66,12 @@ class PostgresPairs:
         if addresses:
             self._database.run("know_addresses", uuid=uuid, addresses=sorted(addresses))
 
-    def merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+    def merge(self, steps: Sequence[Step], ending: Mapping[CustomerId, Claim] = NO_CLAIMS) -> set[CustomerId]:
         changing = [step for step in steps if step.changes_anything]
         if not changing:
             return set()
         try:
-            return self._merge(changing)
+            return self._merge(changing, ending)
         except RowRefused as error:
             if len(changing) == 1:
                 (step,) = changing
@@ -79,17 +79,19 @@ class PostgresPairs:
                 log.warning(
                     "row.refused", customer=str(step.pair.uuid), rule=refused.rule, columns=sorted(refused.columns)
                 )
-                return self.merge([blocked_row(step, refused)])
+                return self.merge([blocked_row(step, refused)], ending)
         # One row must not keep its neighbours back.
         middle = len(changing) // 2
-        return self.merge(changing[:middle]) | self.merge(changing[middle:])
+        return self.merge(changing[:middle], ending) | self.merge(changing[middle:], ending)
 
-    def _merge(self, steps: Sequence[Step]) -> set[CustomerId]:
+    def _merge(self, steps: Sequence[Step], ending: Mapping[CustomerId, Claim]) -> set[CustomerId]:
         watched = self._table.changes_rows
         with self._database.own() as work:
-            outdated = {row["uuid"] for row in work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))}
+            exceptions = work.rows("lock_steps", steps=to_json([_lock(step) for step in steps]))
+            outdated = {row["uuid"] for row in exceptions if row["outdated"]}
+            busy = {row["uuid"] for row in exceptions} - outdated
             current = [step for step in steps if step.pair.uuid not in outdated]
-            return outdated | merging.merge(work, current, watched=watched)
+            return outdated | merging.merge(work, current, busy=busy, ending=ending, watched=watched)
 
     def rearrange(self, steps: Sequence[Step]) -> set[CustomerId]:
         return {step.pair.uuid for step in steps if not self._is_rearranged(step)}
@@ -120,4 +122,10 @@ class PostgresPairs:
 
 
 def _lock(step: Step) -> dict[str, Any]:
-    return {"uuid": step.pair.uuid, "fence": step.pair.fence, "at": step.at, "believe": step.believes}
+    return {
+        "uuid": step.pair.uuid,
+        "fence": step.pair.fence,
+        "at": step.at,
+        "believe": step.believes,
+        "touches": step.touches_customer,
+    }

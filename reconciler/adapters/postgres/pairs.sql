@@ -185,16 +185,17 @@ where uuid = %(uuid)s
 and fence = %(fence)s
 for update
 
--- lock_steps: lock the links of these steps; returns the steps whose claim or read is out of date
+-- lock_steps: lock the links of these steps, and the rows that they write; returns the steps whose
+--   claim or read is out of date, and those whose row another transaction has locked
 with step as materialized (
     -- What each step was decided by: a claim, and HubSpot's time of the contact that was read.
     select *
     from jsonb_to_recordset(%(steps)s::jsonb) as s(
-        uuid uuid, fence bigint, at timestamptz, believe boolean
+        uuid uuid, fence bigint, at timestamptz, believe boolean, touches boolean
     )
 ), locked as materialized (
     -- Links with that claim still, of whose contact no answer is newer than the read.
-    select l.uuid
+    select l.uuid, s.touches
     from sync.link l
     join step s using (uuid)
     where l.fence = s.fence
@@ -207,10 +208,22 @@ with step as materialized (
     )
     order by l.uuid
     for update of l
+), loose as materialized (
+    -- Of the rows to be written those that no other transaction has locked.
+    select uuid
+    from customer
+    where uuid = any(array(select uuid from locked where touches order by uuid))
+    order by uuid
+    for no key update skip locked
 )
-select uuid
+select uuid, true as outdated
 from step
 where uuid not in (select uuid from locked)
+union all
+select uuid, false
+from customer
+where uuid = any(array(select uuid from locked where touches))
+and uuid not in (select uuid from loose)
 
 -- lock_customers: lock the rows about to be written; returns the ones that another transaction has
 --   locked

@@ -13,8 +13,8 @@ where uuid = %(former)s
 and contact = %(contact)s
 returning uuid
 
--- inherit: updates on their way to a contact, and what was pushed to it blindly or may land late, go
---   with it to its next link
+-- inherit: updates on their way to a contact, and what was pushed to it blindly or may land late,
+--   go with it to its next link
 with moved as (
     -- Updates whose answers are about the heir's contact from now on.
     update sync.intent set uuid = %(heir)s

@@ -149,6 +149,11 @@ def page_of(contacts: Sequence[Contact]) -> str:
     return to_json([{"contact": contact.id, "updated": contact.updated_at} for contact in contacts])
 
 
+def mark_json(mark: tuple[str, int], **more: Any) -> Json:
+    """Return a claimed mark, a subject with its generation, as the statements take it."""
+    return {"subject": mark[0], "generation": mark[1], **more}
+
+
 def blocks_json(blocks: Blocks) -> Json:
     """Return blocks as the link row keeps them."""
     return {

@@ -161,8 +161,8 @@ FINDING: tuple[Fault, ...] = (
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             QUERIES,
-            "set lease_until = null, fence = nextval('sync.number')\n    from claimed",
-            "set lease_until = null\n    from claimed",
+            "set lease_until = null, fence = nextval('sync.number'), blocks = case when c.exhausted",
+            "set lease_until = null, blocks = case when c.exhausted",
         ),
         tests=(PAGES,),
     ),

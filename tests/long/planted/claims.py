@@ -46,9 +46,9 @@ CLAIMS: tuple[Fault, ...] = (
         "who lost the claim clears the marks (SQL)",
         "fences are checked when marks are cleared",
         Edit(
-            "reconciler/adapters/postgres/marks.py",
-            "endings = [ending for ending in endings if ending.claim.uuid not in lost]",
-            "endings = list(endings)",
+            QUERIES,
+            "where m.uuid in (select uuid from ended)",
+            "",
         ),
         tests=(f"{RULES}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),
     ),
@@ -56,7 +56,7 @@ CLAIMS: tuple[Fault, ...] = (
         "marks are cleared whatever their generation (memory)",
         "clearing compares the claimed generation",
         Edit(
-            "simulation/memory/marks.py",
+            TABLES,
             "            if mark is not None and mark.generation == generation:\n",
             "            if mark is not None:\n",
         ),
