@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum, auto
 from math import inf
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
@@ -99,6 +99,13 @@ class Ending:
         return self.claim.delays + 1 if self.delayed else 0
 
 
+class Due(NamedTuple):
+    """The lane of what is due, and whether any mark about an address is."""
+
+    lane: Lane
+    has_addresses: bool
+
+
 Progress = Callable[[int], None]
 """Hears at each page of a walk how many records it met."""
 
@@ -109,7 +116,7 @@ class Marks(Protocol):
     def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
         """Mark the subjects due now."""
 
-    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
+    def next_lane(self, lanes: Sequence[Lane]) -> Due | None:
         """Return the first of these lanes that has due marks."""
 
     def claim(

@@ -107,12 +107,14 @@ class Reconciler:
         # Every so often the least urgent goes first: a constant load of the others must not starve it.
         self._turn += 1
         urgent = sorted(lanes, reverse=self._turn % FLOOR_TURN == 0)
-        lane = self._marks.next_lane(urgent)
-        if lane is None:
+        due = self._marks.next_lane(urgent)
+        if due is None:
             return 0
+        lane = due.lane
         try:
             with self._budget.reserve(lane, CALLS_PER_PASS) as is_probe:
-                self._look_up(self._marks.addresses(BATCH), lane)
+                if due.has_addresses:
+                    self._look_up(self._marks.addresses(BATCH), lane)
                 claims = self._marks.claim(1 if is_probe else BATCH, lanes=[lane])
                 self.reconcile(claims)
         except NotNow as error:

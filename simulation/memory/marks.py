@@ -7,7 +7,7 @@ from uuid import UUID
 from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.fields import normalise_email
-from reconciler.core.ports import DELAYS, LEASE, Claim, Ending, Lane, Subject
+from reconciler.core.ports import DELAYS, LEASE, Claim, Due, Ending, Lane, Subject
 from reconciler.core.reasons import Reason, Wake
 from simulation.memory.tables import LinkRow, MarkRow, Tables
 
@@ -24,11 +24,12 @@ class MemoryMarks:
     def mark(self, subjects: Collection[Subject], *, lane: Lane, privacy: bool = False) -> None:
         self._tables.mark({subject.key for subject in subjects}, int(lane), privacy=privacy)
 
-    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
+    def next_lane(self, lanes: Sequence[Lane]) -> Due | None:
         self._fold()
-        now = self._tables.now()
-        due = {mark.lane for mark in self._tables.marks.values() if mark.due <= now}
-        return next((lane for lane in lanes if int(lane) in due), None)
+        due = {subject: mark for subject, mark in self._tables.marks.items() if mark.due <= self._tables.now()}
+        has_addresses = any(subject.startswith("e:") for subject in due)
+        waiting = {mark.lane for mark in due.values()}
+        return next((Due(lane, has_addresses) for lane in lanes if int(lane) in waiting), None)
 
     def _fold(self) -> None:
         """Turn what the triggers captured, and intents whose answer never came, into marks."""

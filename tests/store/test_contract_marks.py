@@ -25,10 +25,12 @@ def test_what_somebody_writes_in_sql_is_due_at_the_next_look(store: Store) -> No
 def test_the_most_urgent_lane_with_due_marks_is_named(store: Store) -> None:
     assert store.marks.next_lane(list(Lane)) is None
     store.marks.mark([Subject.contact(1)], lane=Lane.AUDIT)
-    assert store.marks.next_lane(list(Lane)) is Lane.AUDIT
+    assert store.marks.next_lane(list(Lane)) == (Lane.AUDIT, False)
     store.marks.mark([Subject.contact(2)], lane=Lane.FRESH)
-    assert store.marks.next_lane(list(Lane)) is Lane.FRESH
+    assert store.marks.next_lane(list(Lane)) == (Lane.FRESH, False)
     assert store.marks.next_lane([Lane.INTERACTIVE]) is None
+    store.marks.mark([Subject.address("kai@x.org")], lane=Lane.FRESH)
+    assert store.marks.next_lane(list(Lane)) == (Lane.FRESH, True)
 
 
 def test_a_merge_that_leaves_nothing_to_do_ends_its_claim(store: Store) -> None:

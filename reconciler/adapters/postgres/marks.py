@@ -7,7 +7,7 @@ from reconciler.adapters.postgres.database import Database, to_json
 from reconciler.adapters.postgres.rows import Json, blocks_json, claim_of, mark_json, page_of
 from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.contact import Contact, CustomerId
-from reconciler.core.ports import LEASE, Claim, Ending, Lane, Subject
+from reconciler.core.ports import LEASE, Claim, Due, Ending, Lane, Subject
 from reconciler.core.reasons import Reason
 
 
@@ -22,9 +22,9 @@ class PostgresMarks:
             keys = [subject.key for subject in subjects]
             self._database.run("mark", subjects=keys, lane=int(lane), privacy=privacy)
 
-    def next_lane(self, lanes: Sequence[Lane]) -> Lane | None:
+    def next_lane(self, lanes: Sequence[Lane]) -> Due | None:
         (row,) = self._database.rows("next_lane", lanes=[int(lane) for lane in lanes])
-        return None if row["lane"] is None else Lane(row["lane"])
+        return None if row["lane"] is None else Due(Lane(row["lane"]), row["has_addresses"])
 
     def claim(
         self,

@@ -8,8 +8,11 @@ union all
 (select from sync.suspended where woken is not null limit 1)
 
 -- next_lane: the first of these lanes that has due marks, once captured SQL writes, overdue intents
---   and pairs that waited for a column that is back are marked
-select sync.next_lane(%(lanes)s::integer[]) as lane
+--   and pairs that waited for a column that is back are marked; and whether marks about addresses
+--   are due
+select
+    sync.next_lane(%(lanes)s::integer[]) as lane,
+    exists (select from sync.mark where due <= now() and subject like 'e:%%') as has_addresses
 
 -- take_addresses: take the due marks about addresses for a while; a living customer that has one of
 --   the addresses by now is marked, too
