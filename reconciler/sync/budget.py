@@ -97,7 +97,7 @@ class SharedBudget:
         self._permit: ContextVar[_Permit | None] = ContextVar("permit", default=None)
         self._turns = {(kind, lane): Lock() for kind in WINDOWS for lane in Lane}
         # Another process may have failed before, or shut a door: the first good answers say that it is over.
-        self._has_failed = True
+        self._suspect = set(Door)
         self._shut: dict[Door, tuple[float, str]] = dict.fromkeys(Door, (float("-inf"), ""))
         self._hears_again = float("-inf")
         self._blocked = dict.fromkeys(WINDOWS, float("-inf"))
@@ -187,16 +187,16 @@ class SharedBudget:
             self._outage.shut(door, error)
             return
         is_certain = error.is_systemic or error.delay > PROBE_PAUSE
-        self._has_failed = True
+        self._suspect = set(Door)
         self._outage.fail(error, after=1 if is_certain else FAILURES, pause=max(error.delay, PROBE_PAUSE))
 
     def answered(self, door: Door = Door.READ) -> None:
         """Note that HubSpot answered a call as agreed."""
         if self._shut.pop(door, None) is not None:
             self._outage.open(door)
-        if self._has_failed:
+        if door in self._suspect:
             # Only a read says that all is well again.
-            self._has_failed = door is not Door.READ
+            self._suspect -= set(Door) if door is Door.READ else {door}
             self._outage.recover(door)
             if door is Door.SEARCH:
                 # The poll's search took the look, and says nothing of reads: another call may look at once.
@@ -249,7 +249,7 @@ class SharedBudget:
             return False
         if pause.seconds > 0:
             raise NotNow(pause.reason, delay=pause.seconds)
-        self._has_failed = True
+        self._suspect = set(Door)
         return True
 
     def _count_day(self, lane: Lane) -> None:

@@ -41,7 +41,7 @@ def test_no_statement_is_compiled(database: Database) -> None:
 
 EVERY_MOMENT = """
     lease load holders owners set_apart join intend lock_steps lock_customers release_addresses write_customers
-    insert_customers move_links links_now move_pushed move_pulled mark_overtaken close_intents answer_intents
+    insert_customers move_links links_now move_pushed mark_overtaken close_intents answer_intents
     finish clear_marks audit_customers mark_changed mark_missing mark_drifted customers_by_address
     customers_by_uuid receive log_rewritten log_unsent
     """

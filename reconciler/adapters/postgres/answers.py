@@ -1,6 +1,7 @@
 """Commits HubSpot's answers: what was pushed moves the base in the order of HubSpot's time, whatever claim is held."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
@@ -15,6 +16,14 @@ from reconciler.core.ports import LANDING, Answer, Lane, Sent, Subject, Write, W
 from reconciler.core.settlement import Facts, LinkNow, Move, Settlement
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What answers have changed in rows: the columns that took, by customer, and which customers live."""
+
+    written: Mapping[CustomerId, Values] = field(default_factory=dict)
+    living: frozenset[CustomerId] = frozenset()
+
+
 def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool = True) -> Settlement:
     """Commit the answers of one call in one transaction, but for those whose row is held by a transaction or hidden.
 
@@ -23,10 +32,11 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     """
     writes = [(sent.write, answer.contact.id) for sent, answer in answered if isinstance(answer, Written)]
     found = settlement.settle(answered, _facts(work, writes), mirrors=mirrors)
+    rows = _write_rows(work, found.taken) if mirrors else Rows()
     if found.moves or found.ended:
         work.run(
             "move_pushed",
-            answers=to_json([_move(each) for each in found.moves]),
+            answers=to_json([_move(each, rows.written.get(each.uuid, {})) for each in found.moves]),
             history=to_json([_history(each) for each in found.taken]),
             ended=found.ended,
         )
@@ -35,7 +45,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     for column, reason in found.suspends.items():
         work.run("suspend", columns=[column], reason=reason)
     if mirrors:
-        _mirror(work, found.taken)
+        _look_after(work, found.taken, rows)
     else:
         _put_back(work, found.taken)
     _close(work, found)
@@ -104,10 +114,11 @@ def _put_back(work: Work, taken: Sequence[Accepted]) -> None:
     work.run("put_back", uuids=[each.uuid for each in taken], orphans=orphans)
 
 
-def _move(move: Move) -> dict[str, Any]:
+def _move(move: Move, written: Values) -> dict[str, Any]:
     return {
         "uuid": move.uuid,
         "pushed": dict(move.pushed),
+        "pulled": dict(written),
         "ms": 0 if move.at is None else int(move.at.timestamp() * 1000),
         "at": move.seen,
         "alive": move.alive,
@@ -117,26 +128,37 @@ def _move(move: Move) -> dict[str, Any]:
     }
 
 
-def _mirror(work: Work, taken: Sequence[Accepted]) -> None:
+def _write_rows(work: Work, taken: Sequence[Accepted]) -> Rows:
     """Bring what HubSpot answered into the rows that still hold what was sent."""
     # A row that was deleted while its contact was written to has nothing to mirror; only a reservation has no row yet.
-    _insert(work, [each for each in taken if each.is_new and each.write.pair.customer is None])
+    written = _insert(work, [each for each in taken if each.is_new and each.write.pair.customer is None])
     kept = [each for each in taken if each.write.pair.customer is not None]
-    if kept:
-        written = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]), watched=False)
-        require_all(written)
-        pulled = [{"uuid": row["uuid"], "vals": row["written"]} for row in written if row["written"]]
-        work.run("move_pulled", rows=to_json(pulled))
-        columns = {row["uuid"]: row["written"] for row in written}
-        _log_left_out(work, kept, columns)
-        _block_turned_back(work, kept, columns)
-        _look_again(work, kept, {row["uuid"] for row in written if row["alive"]})
-        carried = [{"uuid": each.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
-        if carried:
-            work.run("mark_overtaken", rows=to_json(carried))
+    if not kept:
+        return Rows(written)
+    rows = work.rows("write_customers", rows=to_json([_update_row(each) for each in kept]), watched=False)
+    require_all(rows)
+    written |= {row["uuid"]: row["written"] for row in rows}
+    return Rows(written, frozenset(row["uuid"] for row in rows if row["alive"]))
 
 
-def _look_again(work: Work, kept: Sequence[Accepted], living: set[CustomerId]) -> None:
+def _look_after(work: Work, taken: Sequence[Accepted], rows: Rows) -> None:
+    """See to what the rows did not follow, or hold otherwise by now."""
+    orphans = [each for each in taken if each.write.pair.customer is None and each.uuid not in rows.written]
+    if orphans:
+        # Another customer took the address meanwhile: it adopts the contact at its next look.
+        work.run("drop_links", uuids=[each.uuid for each in orphans])
+        subjects = [Subject.contact(each.contact.id).key for each in orphans]
+        work.run("mark", subjects=subjects, lane=Lane.INTERACTIVE, privacy=False)
+    kept = [each for each in taken if each.write.pair.customer is not None]
+    _log_left_out(work, kept, rows.written)
+    _block_turned_back(work, kept, rows.written)
+    _look_again(work, kept, rows.living)
+    carried = [{"uuid": each.uuid, "vals": dict(each.carried)} for each in kept if each.carried]
+    if carried:
+        work.run("mark_overtaken", rows=to_json(carried))
+
+
+def _look_again(work: Work, kept: Sequence[Accepted], living: Collection[CustomerId]) -> None:
     """A contact that was made for a customer who was deleted meanwhile is to be archived."""
     creates = [each.uuid for each in kept if each.is_new]
     dead = [Subject.customer(uuid).key for uuid in creates if uuid not in living]
@@ -154,27 +176,17 @@ def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[Custome
                 work.run("mark", subjects=[Subject.customer(uuid).key], lane=Lane.FRESH, privacy=False)
 
 
-def _insert(work: Work, fresh: Sequence[Accepted]) -> None:
-    """Give API creates their customer. One that took the address meanwhile adopts the contact at its next look."""
+def _insert(work: Work, fresh: Sequence[Accepted]) -> dict[CustomerId, Values]:
+    """Give API creates their customer; return what was inserted."""
     if not fresh:
-        return
+        return {}
     addresses = [address for each in fresh if (address := each.contact.values.get("email")) is not None]
     work.run("refuse_erased", addresses=addresses)
     rows = [_row(each, each.contact.values) for each in fresh]
     inserted = work.rows("insert_customers", rows=to_json(rows), watched=False)
     require_all(inserted)
     done = {row["uuid"] for row in inserted}
-    based = [{"uuid": e.uuid, "vals": dict(e.contact.values)} for e in fresh if e.uuid in done]
-    work.run("move_pulled", rows=to_json(based))
-    orphans = [each for each in fresh if each.uuid not in done]
-    if orphans:
-        work.run("drop_links", uuids=[each.uuid for each in orphans])
-        work.run(
-            "mark",
-            subjects=[Subject.contact(each.contact.id).key for each in orphans],
-            lane=Lane.INTERACTIVE,
-            privacy=False,
-        )
+    return {each.uuid: each.contact.values for each in fresh if each.uuid in done}
 
 
 def _row(each: Accepted, values: Values) -> dict[str, Any]:

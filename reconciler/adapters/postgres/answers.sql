@@ -164,7 +164,8 @@ with logged as (
     delete from sync.intent where id = any(%(ended)s::bigint[])
 )
 update sync.link l set
-    base = jsonb_strip_nulls(l.base || sync.not_outdated(l, a.pushed, a.ms)),
+    -- The columns that the row took were agreed with it, whichever answer they are of.
+    base = jsonb_strip_nulls(l.base || sync.not_outdated(l, a.pushed, a.ms) || a.pulled),
     base_at = l.base_at || (
         select coalesce(jsonb_object_agg(key, a.ms), '{}')
         from jsonb_object_keys(sync.not_outdated(l, a.pushed, a.ms)) key
@@ -178,8 +179,8 @@ update sync.link l set
         else sync.with_answer(l, a.pushed)
     end
 from jsonb_to_recordset(%(answers)s::jsonb) as a(
-    uuid uuid, pushed jsonb, ms bigint, at timestamptz, alive boolean, contact bigint, cured text[],
-    blocks jsonb
+    uuid uuid, pushed jsonb, pulled jsonb, ms bigint, at timestamptz, alive boolean,
+    contact bigint, cured text[], blocks jsonb
 )
 where l.uuid = a.uuid
 
@@ -197,11 +198,6 @@ where not exists (
     and o.kept is not distinct from c.kept
     and o.lost is not distinct from c.lost
 )
-
--- move_pulled: the base takes the columns that an answer really changed here
-update sync.link l set base = jsonb_strip_nulls(l.base || w.vals)
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
-where l.uuid = w.uuid
 
 -- mark_overtaken: mark living rows that do not hold what HubSpot has of them now: they were written
 --   between read and answer
