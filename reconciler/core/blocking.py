@@ -9,7 +9,7 @@ from reconciler.core.step import Merge, Rest, Step, without_columns
 
 
 def without_effect(step: Step, blocks: Blocks) -> Step:
-    """Return the step that does nothing but say so; what the history told of values overwritten unseen is kept."""
+    """Return the step that does nothing but say so; what the history told of overwritten values is kept."""
     contact = step.pair.contact
     losers = overwritten_blindly(step.pair) if contact is not None and contact.history else ()
     return Step(pair=step.pair, action=Rest(), blocks=blocks, closes=step.closes, conflicts=losers)

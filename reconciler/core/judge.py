@@ -48,12 +48,12 @@ def overwritten_blindly(pair: Pair) -> tuple[Conflict, ...]:
     found = []
     for column, push in pair.link.blind_pushes.items():
         kept = pair.contact.values.get(column)
-        lost = [entry.value for entry in pair.contact.history.get(column, ())[1:] if _is_unseen(entry, push)]
+        lost = [entry.value for entry in pair.contact.history.get(column, ())[1:] if _is_unknown(entry, push)]
         found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)
 
 
-def _is_unseen(entry: Entry, push: BlindPush) -> bool:
+def _is_unknown(entry: Entry, push: BlindPush) -> bool:
     """Whether the entry was not known here; a person may write in the very millisecond of the base."""
     if entry.value in push.sent:
         return False

@@ -55,7 +55,7 @@ class Accepted:
     @property
     def carried(self) -> Values:
         """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now is to
-        be looked at again. An API call that HubSpot had before has written it, or the look that found it had parked it.
+        be looked at again. An API call that HubSpot had before has written it, or its look has blocked it.
 
         A create says of the empty columns, too, that they are empty.
         """

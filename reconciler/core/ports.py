@@ -78,8 +78,13 @@ class Ending:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether this was the last attempt: the record is parked."""
+        """Whether this was the last attempt: the record is blocked."""
         return self.spend and self.claim.attempts + 1 >= ATTEMPTS
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether there is to be another look."""
+        return self.again is not None and not self.is_exhausted
 
     @property
     def delay(self) -> float:
@@ -223,7 +228,7 @@ LEASE = 45.0
 """Seconds a claim lasts; longer than the total deadline of any HubSpot call, and prolonged before each."""
 
 ATTEMPTS = 8
-"""Looks that may fail for a reason of the record's own before it is parked."""
+"""Looks that may fail for a reason of the record's own before it is blocked."""
 
 DELAYS = 3
 """Looks in a row that a call failed, after which a record is looked at alone."""

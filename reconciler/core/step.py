@@ -179,7 +179,10 @@ class Step:
     def alive(self) -> bool | None:
         """The base of being alive that it leaves; None: as it is."""
         match self.action:
-            case Merge() | Insert() | Revive():
+            case Merge():
+                # Where it is agreed already, another worker's answer may say otherwise by now.
+                return None if self.pair.link.alive else True
+            case Insert() | Revive():
                 return True
             case Delete() | Agree():
                 return False

@@ -106,5 +106,5 @@ def _outcome(
     owner = owners.get(contact)
     if owner is not None and owner.uuid in customers:
         return Done(customers[owner.uuid])
-    # It is parked, or went away; else it could not be read, or another worker is still at it.
+    # It is blocked, or went away; else it could not be read, or another worker is still at it.
     return AddressHeld(contact) if owner is None or owner.is_blocked else Creating()

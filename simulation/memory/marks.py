@@ -165,8 +165,8 @@ class MemoryMarks:
 
     def finish(self, endings: Sequence[Ending]) -> None:
         endings = [ending for ending in endings if self._holds(ending.claim)]
-        self._put_off([e for e in endings if e.again is not None and not e.is_exhausted])
-        self._tables.clear_marks([m for e in endings if e.again is None or e.is_exhausted for m in e.claim.marks])
+        self._put_off([e for e in endings if e.is_put_off])
+        self._tables.clear_marks([m for e in endings if not e.is_put_off for m in e.claim.marks])
         for ending in endings:
             link = self._tables.links.get(ending.claim.uuid)
             if link is not None:

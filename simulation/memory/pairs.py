@@ -291,7 +291,7 @@ def lease(tables: Tables, link: LinkRow) -> Claim:
 
 
 def _inherit(tables: Tables, heir: LinkRow, giver: LinkRow) -> None:
-    """Give what is on its way to a contact, and what was pushed to it unseen, to its next link."""
+    """Give what is on its way to a contact, and what was pushed to it blindly, to its next link."""
     for intent in tables.intents_of(giver.uuid):
         if intent.kind is IntentKind.UPDATE:
             intent.uuid = heir.uuid

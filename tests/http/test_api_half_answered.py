@@ -132,7 +132,7 @@ def test_an_item_that_cannot_be_read_back_fails_alone_and_a_database_that_is_awa
 def test_a_write_that_is_done_is_told_although_its_claim_cannot_be_ended(
     api: ApiInProcess, pool: DisturbedPool, error: psycopg.Error, logged: Any
 ) -> None:
-    pool.before["finish"] = raising(error)
+    pool.before["end_claims"] = raising(error)
     assert api.admin("POST", "/", person(0)).status == 201
     api.world.sql("update sync.link set lease_until = null")
     assert api.admin("PUT", f"/{person(0)['email']}", {"phone": "1"}).status == 200

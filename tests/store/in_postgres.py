@@ -53,7 +53,7 @@ class InPostgres(Store):
         """Forget everybody, and all that happened; the salt stays."""
         tables = self.sql(
             "select string_agg('sync.' || tablename, ', ') as names from pg_tables "
-            "where schemaname = 'sync' and tablename not in ('secret', 'lane', 'outage')"
+            "where schemaname = 'sync' and tablename not in ('setting', 'lane', 'outage')"
         )
         with self.connection.transaction():
             # No trigger may see it: TRUNCATE is refused, and nobody's edit is meant.

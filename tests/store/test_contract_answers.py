@@ -23,9 +23,9 @@ from stores import Store
 from reconciler.core.blocks import Block, fingerprint, waiting_for
 from reconciler.core.contact import ContactId, CustomerId, IntentKind, Pair
 from reconciler.core.errors import Refused
-from reconciler.core.ports import Lane, Sent, Subject, Unanswered
+from reconciler.core.ports import LEASE, Lane, Sent, Subject, Unanswered
 from reconciler.core.reasons import Reason
-from reconciler.core.step import Absorb, Attach, Erase, Step
+from reconciler.core.step import Absorb, Attach, Erase, Insert, Merge, Step
 
 
 def pushed(store: Store, who: CustomerId, **values: str | None) -> Sent:
@@ -286,3 +286,23 @@ def test_a_claim_made_anew_sees_what_was_settled(store: Store) -> None:
     assert [intent.id for intent in loaded(store, new).intents] == [push.intent]
     store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     assert not loaded(store, new).intents
+
+
+def test_a_customer_deleted_in_sql_keeps_its_link_when_its_contact_is_archived(store: Store) -> None:
+    """It came from HubSpot and was never edited here: nothing else remembers it."""
+    kai = pair(store, 7, contact(7, later(5), email="kai@x.org"))
+    store.pairs.merge([Step(pair=kai, action=Insert({"email": "kai@x.org"}))])
+    store.pass_time(LEASE + 1)
+    store.delete(kai.uuid)
+    push = sent(store, pair(store, kai.uuid, contact(7, later(5), email="kai@x.org")), IntentKind.ARCHIVE)
+    store.outbox.settle([(push, archived(7))])
+    assert store.links()[kai.uuid].alive is False
+
+
+def test_a_merge_does_not_take_back_that_an_api_write_ended_both(store: Store) -> None:
+    ada = linked(store, 1, email="ada@x.org")
+    mine = pair(store, ada, contact(1, later(5), email="ada@x.org", phone="1"))
+    delete = sent(store, replace(mine, fence=0), IntentKind.ARCHIVE, hubspot_first=True)
+    store.outbox.settle([(delete, archived(1))])
+    store.pairs.merge([Step(pair=mine, action=Merge(pull={"phone": "1"}))])
+    assert store.links()[ada].alive is False

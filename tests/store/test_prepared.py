@@ -42,7 +42,7 @@ def test_no_statement_is_compiled(database: Database) -> None:
 EVERY_MOMENT = """
     lease load holders owners set_apart join intend lock_steps lock_customers release_addresses write_customers
     insert_customers move_links links_now move_pushed mark_overtaken close_intents answer_intents
-    finish clear_marks audit_customers mark_changed mark_missing mark_drifted customers_by_address
+    end_claims settle_marks audit_customers mark_changed mark_missing mark_drifted customers_by_address
     customers_by_uuid receive log_rewritten log_unsent
     """
 

@@ -288,3 +288,16 @@ def test_a_batch_that_names_one_customer_often_runs_in_order(world: World) -> No
     assert [each.email for each in world.portal.contacts] == ["kay@example.com"]
     world.assert_equal()
     world.assert_fixpoint()
+
+
+def test_a_customer_from_hubspot_deleted_in_sql_comes_back_as_itself(world: World) -> None:
+    contact = int(world.portal.create({"email": "kai@example.com", "firstname": "Kai"}).id)
+    world.event(contact)
+    world.quiet()
+    before = world.sql("select uuid from customer")
+    world.sql("delete from customer")
+    world.quiet()
+    world.portal.restore(contact)
+    world.event(contact)
+    world.quiet()
+    assert world.sql("select uuid from customer") == before

@@ -1,5 +1,8 @@
 """Marks, claims and looks: nothing is lost, nothing runs for ever, nobody waits for somebody else's record."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 from histories import (
     CREATE,
@@ -23,7 +26,7 @@ from histories import (
     there,
     worker,
 )
-from world import World
+from world import World, until
 
 from reconciler.core.ports import Ending, Lane, Subject
 from reconciler.core.reasons import Reason
@@ -402,3 +405,18 @@ def test_a_row_that_is_there_again_before_its_deletion_was_folded_was_not_delete
     world.sql("insert into customer (uuid, email) values (%s, 'kai@example.com')", uuid)
     world.sql("select sync.fold()")
     assert not link(world, uuid)["deleted"]
+
+
+def test_a_mark_made_while_the_end_of_a_claim_waits_counts_no_crash(world: World, kai: Person) -> None:
+    uuid, _ = kai
+    world.parts.marks.mark([Subject.customer(uuid)], lane=Lane.FRESH)
+    (claim,) = world.parts.marks.claim(1, only=[Subject.customer(uuid)])
+    with psycopg.connect(world.dsn) as other:
+        other.execute("update sync.link set edited = edited where uuid = %s", [uuid])
+        with ThreadPoolExecutor(1) as threads:
+            ending = threads.submit(world.parts.marks.finish, [Ending(claim=claim)])
+            until(lambda: world.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"))
+            other.execute("select sync.mark(array[sync.of_customer(%s)], 1)", [uuid])
+            other.commit()
+            ending.result()
+    assert world.sql("select subject, crashes from sync.mark") == [{"subject": f"u:{uuid}", "crashes": 0}]

@@ -33,7 +33,7 @@ def refused_in(reply: Reply) -> Refused:
     try:
         body = json_of(reply)
     except Malformed:
-        body = {}
+        return refusal_of({})
     return refusal_of({**body, "category": "FORBIDDEN"} if reply.status == 403 else body)
 
 

@@ -33,6 +33,7 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
     writes = [(sent.write, answer.contact.id) for sent, answer in answered if isinstance(answer, Written)]
     found = settlement.settle(answered, _facts(work, writes), mirrors=mirrors)
     rows = _write_rows(work, found.taken) if mirrors else Rows()
+    wake_waiting(work, [each.freed_address for each in found.taken])
     if found.moves or found.ended:
         work.run(
             "move_pushed",
@@ -41,7 +42,6 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
             ended=found.ended,
         )
     _log_otherwise(work, found.taken)
-    wake_waiting(work, [each.freed_address for each in found.taken])
     for column, reason in found.suspends.items():
         work.run("suspend", columns=[column], reason=reason)
     if mirrors:
@@ -143,7 +143,8 @@ def _write_rows(work: Work, taken: Sequence[Accepted]) -> Rows:
 
 def _look_after(work: Work, taken: Sequence[Accepted], rows: Rows) -> None:
     """See to what the rows did not follow, or hold otherwise by now."""
-    orphans = [each for each in taken if each.write.pair.customer is None and each.uuid not in rows.written]
+    created = [each for each in taken if each.is_new and each.write.pair.customer is None]
+    orphans = [each for each in created if each.uuid not in rows.written]
     if orphans:
         # Another customer took the address meanwhile: it adopts the contact at its next look.
         work.run("drop_links", uuids=[each.uuid for each in orphans])

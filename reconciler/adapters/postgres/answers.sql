@@ -220,8 +220,7 @@ with orphaned as (
 )
 select sync.mark(array(select sync.of_customer(uuid) from unnest(%(uuids)s::uuid[]) uuid), 0)
 
--- close_intents: these intents are over: answered as a whole, refused, certainly not sent, or about
---   a contact that is not the link's (any more)
+-- close_intents: these intents are over: their writes were certainly not sent
 delete from sync.intent where id = any(%(ids)s::bigint[])
 
 -- close_unanswered: these intents are given up without an answer; what an update sent may land yet

@@ -1,7 +1,6 @@
 """Marks and leases in Postgres."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from reconciler.adapters.postgres.database import Database, to_json
 from reconciler.adapters.postgres.rows import Json, blocks_json, claim_of, mark_json, page_of
@@ -49,35 +48,32 @@ class PostgresMarks:
 
     def looked_up(self, taken: Sequence[tuple[str, int]]) -> None:
         marks = [mark_json((Subject.address(address).key, generation)) for address, generation in taken]
-        self._database.run("clear_marks", marks=to_json(marks))
+        self._database.run("settle_marks", marks=to_json(marks), later="[]")
 
     def finish(self, endings: Sequence[Ending]) -> None:
+        why = blocks_json(blocked(Reason.EXHAUSTED, RECORD, None))
         with self._database.own() as work:
-            work.run(
-                "finish",
-                claims=to_json([_ended(each) for each in endings]),
-                marks=to_json([mark for each in endings for mark in _marks(each)]),
-                why=to_json(blocks_json(blocked(Reason.EXHAUSTED, RECORD, None))),
-            )
+            claims = to_json([_ended(each) for each in endings])
+            lost = {row["uuid"] for row in work.rows("end_claims", claims=claims, why=to_json(why))}
+            # A lost claim has nothing to say about the marks: another worker has them.
+            ended = [each for each in endings if each.claim.uuid not in lost]
+            marks = [mark for each in ended for mark in _marks(each)]
+            later = [_later(each) for each in ended if not each.claim.marks and each.is_put_off]
+            if marks or later:
+                work.run("settle_marks", marks=to_json(marks), later=to_json(later))
 
 
-def _ended(ending: Ending) -> dict[str, Any]:
-    claim = ending.claim
-    is_put_off = ending.again is not None and not ending.is_exhausted
-    return {
-        "uuid": claim.uuid,
-        "fence": claim.fence,
-        "subjects": [subject for subject, _ in claim.marks],
-        "exhausted": ending.is_exhausted,
-        # Another look at what no mark led to.
-        "delay": ending.delay if is_put_off and not claim.marks else None,
-    }
+def _ended(ending: Ending) -> Json:
+    subjects = [subject for subject, _ in ending.claim.marks]
+    claim = {"uuid": ending.claim.uuid, "fence": ending.claim.fence}
+    return {**claim, "subjects": subjects, "exhausted": ending.is_exhausted}
 
 
-def _marks(ending: Ending) -> list[dict[str, Any]]:
+def _marks(ending: Ending) -> list[Json]:
     """Return the marks of a claim: settled, or with the delay after which they are due."""
-    uuid: Json = {"uuid": ending.claim.uuid}
-    if ending.again is None or ending.is_exhausted:
-        return [mark_json(mark, **uuid) for mark in ending.claim.marks]
-    late: Json = {"delay": ending.delay, "spent": int(ending.spend), "delays": ending.delays, **uuid}
-    return [mark_json(mark, **late) for mark in ending.claim.marks]
+    late: Json = {"delay": ending.delay, "spent": int(ending.spend), "delays": ending.delays}
+    return [mark_json(mark, **(late if ending.is_put_off else {})) for mark in ending.claim.marks]
+
+
+def _later(ending: Ending) -> Json:
+    return {"subject": Subject.customer(ending.claim.uuid).key, "delay": ending.delay}

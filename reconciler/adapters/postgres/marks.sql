@@ -56,13 +56,13 @@ from sync.claim_page(
     %(read_at)s::bigint
 )
 
--- finish: end claims. Those that still hold leave their link free; their settled marks go, others
---   are due later
-with claimed as materialized (
+-- end_claims: end claims, and leave their links free; returns the pairs whose claim was lost (not
+--   those whose link is gone, unless their marks lead to another link by now)
+with claimed as (
     -- The claims that end, with the subjects of the marks that led to them.
     select *
     from jsonb_to_recordset(%(claims)s::jsonb) as c(
-        uuid uuid, fence bigint, subjects text[], exhausted boolean, delay double precision
+        uuid uuid, fence bigint, subjects text[], exhausted boolean
     )
 ), held as (
     -- Claims that still hold. The new fence tells a sweep that the pair was worked on meanwhile.
@@ -76,21 +76,22 @@ with claimed as materialized (
     from claimed c
     where l.uuid = c.uuid and l.fence = c.fence
     returning l.uuid
-), ended as materialized (
-    -- They, and claims whose link is gone, unless their marks lead to another link by now: another
-    -- worker has those, and a lost claim has nothing to say about them.
-    select c.uuid, c.delay from claimed c
-    where c.uuid in (select uuid from held)
-    or not exists (select from sync.link l where l.uuid = c.uuid)
-        and not exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
-), mark as materialized (
-    -- The marks that led to them; with a delay where they are not settled.
-    select m.*
+)
+select c.uuid from claimed c
+where c.uuid not in (select uuid from held)
+and (
+    exists (select from sync.link l where l.uuid = c.uuid)
+    or exists (select from sync.resolved(c.subjects) r where r.uuid is not null)
+)
+
+-- settle_marks: the marks of claims that have ended: settled ones go (one made again stays), others
+--   are due later. (For itself: what is marked while the links are waited for is to be seen.)
+with mark as materialized (
+    -- Each mark with the generation that was claimed, and with a delay where it is not settled.
+    select *
     from jsonb_to_recordset(%(marks)s::jsonb) as m(
-        uuid uuid, subject text, generation bigint, delay double precision, spent smallint,
-        delays smallint
+        subject text, generation bigint, delay double precision, spent smallint, delays smallint
     )
-    where m.uuid in (select uuid from ended)
 ), cleared as (
     -- Settled marks.
     delete from sync.mark m using mark
@@ -120,27 +121,10 @@ with claimed as materialized (
 )
 insert into sync.mark (subject, due)
 -- Another look, later, at pairs that no mark led to.
-select sync.of_customer(uuid), now() + delay * interval '1 second'
-from ended
-where delay is not null
+select subject, now() + delay * interval '1 second'
+from jsonb_to_recordset(%(later)s::jsonb) as l(subject text, delay double precision)
 order by 1
 on conflict (subject) do update set due = least(sync.mark.due, excluded.due)
-
--- clear_marks: clear settled marks; one that was made again meanwhile stays, and its worker came
---   back
-with done as (
-    -- The settled marks, each with the generation that was claimed.
-    select * from jsonb_to_recordset(%(marks)s::jsonb) as d(subject text, generation bigint)
-), again as (
-    -- Marks made again meanwhile: they stay, and their worker came back, so no crash is counted.
-    update sync.mark m set crashes = 0
-    from done
-    where m.subject = done.subject
-    and m.generation <> done.generation
-    and m.crashes > 0
-)
-delete from sync.mark m using done
-where m.subject = done.subject and m.generation = done.generation
 
 -- block: let records, or properties of theirs, not move
 update sync.link set blocks = blocks || %(blocks)s::jsonb

@@ -46,7 +46,7 @@ def merge(
     work.run("move_links", steps=to_json(moves), history=to_json(history))
     marks = [mark_json(mark) for step in steps if step.pair.uuid in ended for mark in ending[step.pair.uuid].marks]
     if marks:
-        work.run("clear_marks", marks=to_json(marks))
+        work.run("settle_marks", marks=to_json(marks), later="[]")
     wake_waiting(work, [step.freed_address for step in steps])
     closes = [intent for step in steps for intent in step.closes]
     if closes:

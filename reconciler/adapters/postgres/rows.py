@@ -58,7 +58,7 @@ def link_of(row: Mapping[str, Any]) -> Link:
         stale_reads=row["stale_reads"],
         edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
         blocks={column: _block(each) for column, each in row["blocks"].items()},
-        blind_pushes={column: _unseen(push) for column, push in row["blind_pushes"].items()},
+        blind_pushes={column: _blind_push(push) for column, push in row["blind_pushes"].items()},
         late=tuple(_late(each, row) for each in row["late"]),
         is_detached=row["detached"],
         privacy=row["privacy"],
@@ -81,7 +81,7 @@ def _is_overtaken(column: str, before: Sequence[Any] | None, row: Mapping[str, A
     return before is not None and list(before) != [row["base"].get(column), row["base_at"].get(column)]
 
 
-def _unseen(push: Json) -> BlindPush:
+def _blind_push(push: Json) -> BlindPush:
     since = push["since"]
     at = None if since is None else datetime.fromisoformat(since)
     return BlindPush(since=at, base=push["base"], sent=tuple(push["sent"]))

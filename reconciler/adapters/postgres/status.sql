@@ -8,7 +8,7 @@ select cause, since, reason from sync.causes
 select code, property, min(sentence) as sentence, count(*) as count
 from sync.parked
 group by code, property
-order by 3 desc
+order by count(*) desc
 
 -- budget: the HubSpot calls of the current windows
 select kind, calls, used, today from sync.budget

@@ -46,9 +46,9 @@ CLAIMS: tuple[Fault, ...] = (
         "who lost the claim clears the marks (SQL)",
         "fences are checked when marks are cleared",
         Edit(
-            QUERIES,
-            "where m.uuid in (select uuid from ended)",
-            "",
+            "reconciler/adapters/postgres/marks.py",
+            "ended = [each for each in endings if each.claim.uuid not in lost]",
+            "ended = list(endings)",
         ),
         tests=(f"{RULES}::test_who_has_lost_his_claim_does_nothing_to_the_marks",),
     ),
@@ -66,8 +66,8 @@ CLAIMS: tuple[Fault, ...] = (
         "clearing compares the claimed generation",
         Edit(
             QUERIES,
-            "delete from sync.mark m using done where m.subject = done.subject and m.generation = done.generation",
-            "delete from sync.mark m using done where m.subject = done.subject",
+            "using mark where m.subject = mark.subject and m.generation = mark.generation",
+            "using mark where m.subject = mark.subject",
         ),
         tests=(f"{MARKS}::test_a_mark_made_while_its_subject_is_worked_on_survives",),
     ),
