@@ -149,9 +149,6 @@ begin
         alter table sync.mapping rename to suspended;
         alter table sync.suspended rename column code to reason;
     end if;
-    if to_regclass('sync.secret') is not null then
-        alter table sync.secret rename to setting;
-    end if;
     if to_regclass('sync.link_in_trouble') is not null then
         alter table sync.link rename column trouble to blocks;
         alter index sync.link_in_trouble rename to link_blocked;
@@ -279,17 +276,6 @@ create table if not exists sync.mark (
 create index if not exists mark_due on sync.mark (lane, due);
 create index if not exists mark_addresses on sync.mark (due) where subject like 'e:%';
 
--- What the trigger appends: no unique key, so no writer ever waits for another here.
-create table if not exists sync.dirty (
-    uuid   uuid not null,
-    edited text[] not null default '{}',  -- the mapped columns that changed
-    at     timestamptz not null default clock_timestamp()
-);
--- Whether the row was deleted.
-alter table sync.dirty add column if not exists deleted boolean not null default false;
--- So that its rows can be deleted where a publication has all tables.
-alter table sync.dirty replica identity full;
-
 -- Where a walk or a poll stands, and other things that are remembered by name.
 create table if not exists sync.cursor (
     name  text primary key,
@@ -325,25 +311,6 @@ create index if not exists conflict_uuid on sync.conflict (uuid);
 create unique index if not exists conflict_is_logged_once
     on sync.conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
     where resolved is null;
-
--- Erased stays erased: salted hashes of addresses. (The contact ids are aliases of kind 'ignored'.)
-create table if not exists sync.tombstone (
-    hash    text primary key,
-    at      timestamptz not null default now()
-);
--- Inserts of transactions that noted this era or an earlier one (`sync.note_era`) may not know of
--- the tombstone; null: not known yet, and any that are open may not.
-alter table sync.tombstone add column if not exists era bigint;
-create sequence if not exists sync.era;
--- Only a sequence that was asked says by last_value what it gave.
-select setval('sync.era', last_value) from sync.era where not is_called;
--- By name: the `salt` of the hashes, the HubSpot account (`portal`, `time_zone`) that this database
--- is linked with, and the place (`home`) where it was linked.
--- The salt is made with the first hash: a dump of another database finds no other one here.
-create table if not exists sync.setting (
-    name  text primary key,
-    value text not null
-);
 
 -- One row per call that may be made in a window: a call takes the row unused for longest, if that
 -- is a window ago.
@@ -471,6 +438,47 @@ create table if not exists sync.quarantine (
     size   integer not null,
     hash   text not null
 );
+
+-- What the triggers touch comes last, in the order in which they touch it: an insert that has one
+-- of these and this section that has another would wait for each other.
+
+-- Erased stays erased: salted hashes of addresses. (The contact ids are aliases of kind 'ignored'.)
+create table if not exists sync.tombstone (
+    hash    text primary key,
+    at      timestamptz not null default now()
+);
+-- Inserts of transactions that noted this era or an earlier one (`sync.note_era`) may not know of
+-- the tombstone; null: not known yet, and any that are open may not.
+alter table sync.tombstone add column if not exists era bigint;
+create sequence if not exists sync.era;
+-- Only a sequence that was asked says by last_value what it gave.
+select setval('sync.era', last_value) from sync.era where not is_called;
+
+do $$
+begin
+    -- What 0.1.0 called otherwise.
+    if to_regclass('sync.secret') is not null then
+        alter table sync.secret rename to setting;
+    end if;
+end $$;
+-- By name: the `salt` of the hashes, the HubSpot account (`portal`, `time_zone`) that this database
+-- is linked with, and the place (`home`) where it was linked.
+-- The salt is made with the first hash: a dump of another database finds no other one here.
+create table if not exists sync.setting (
+    name  text primary key,
+    value text not null
+);
+
+-- What the trigger appends: no unique key, so no writer ever waits for another here.
+create table if not exists sync.dirty (
+    uuid   uuid not null,
+    edited text[] not null default '{}',  -- the mapped columns that changed
+    at     timestamptz not null default clock_timestamp()
+);
+-- Whether the row was deleted.
+alter table sync.dirty add column if not exists deleted boolean not null default false;
+-- So that its rows can be deleted where a publication has all tables.
+alter table sync.dirty replica identity full;
 
 -- Addresses ---------------------------------------------------------------------------------------
 
@@ -691,15 +699,15 @@ create or replace view sync.reason (code, fault, wake, sentence) as values
     ('attempts_exhausted', 'sync', 'edit',
         'it failed too often'),
     ('held_delete', 'sync', 'allowance',
-        'more was deleted than may pass in an hour'),
+        'more was deleted than may pass in an hour: python -m reconciler allow delete N'),
     ('held_blank', 'sync', 'allowance',
-        'more values were emptied than may pass in an hour'),
+        'more values were emptied than may pass in an hour: python -m reconciler allow blank N'),
     ('held_create', 'sync', 'allowance',
-        'more records were made than may pass in an hour'),
+        'more records were made than may pass in an hour: python -m reconciler allow create N'),
     ('held_rewrite', 'sync', 'allowance',
-        'more values were replaced than may pass in an hour'),
+        'more values were replaced than may pass in an hour: python -m reconciler allow rewrite N'),
     ('held_missing', 'sync', 'allowance',
-        'one side is absent, and nothing saw it go');
+        'one side is absent, and nothing saw it go: python -m reconciler allow missing N');
 
 -- The keys of those blocks that end so (`wake` in sync.reason).
 create or replace function sync.ended_by(blocks jsonb, wake text) returns text[]
@@ -1595,7 +1603,9 @@ create or replace view sync.parked as
     where s.woken is null;
 
 -- The day of HubSpot's account, which begins at midnight of its time zone.
+-- (For whoever reads the views: the other settings are not to be read.)
 create or replace function sync.account_zone() returns text language sql stable parallel safe
+security definer set search_path = pg_catalog, pg_temp
     return coalesce((select value from sync.setting where name = 'time_zone'), 'UTC');
 create or replace function sync.account_day() returns date language sql stable parallel safe
     return (now() at time zone sync.account_zone())::date;
@@ -1698,12 +1708,23 @@ create or replace view sync.causes as
         'rows_hidden',
         null,
         'the table hides rows from this role: row level security is on, and it is not the owner'
+    -- Of another role that reads this, it would say nothing of the sync's.
     where row_security_active('customer')
+    and has_table_privilege('sync.link', 'update')
     union all
     select 'privilege', null, 'the sync''s role lacks a privilege on the table'
-    where not has_table_privilege('customer', 'select')
-    or not has_table_privilege('customer', 'insert')
-    or not has_table_privilege('customer', 'update')
+    from (
+        -- The role that reads this, if it could be the sync's; else the owner of schema sync.
+        select case
+            when has_table_privilege('sync.link', 'update') then current_user::regrole::oid
+            else relowner
+        end as role
+        from pg_class
+        where oid = to_regclass('sync.link')
+    ) syncs
+    where not has_table_privilege(role, 'customer', 'select')
+    or not has_table_privilege(role, 'customer', 'insert')
+    or not has_table_privilege(role, 'customer', 'update')
     union all
     select
         'schema',
@@ -1724,9 +1745,12 @@ create or replace view sync.causes as
     select 'read_only', null, 'the database takes no writes'
     where current_setting('transaction_read_only') = 'on';
 
+-- (The functions for people run as the owner of this schema: EXECUTE is all that a role needs.)
+
 -- Look again at one record (contact id, customer uuid or address), whatever blocks it. An address
 -- that no living customer has becomes a mark of its own: HubSpot is asked for its contact.
-create or replace function sync.retry(subject text) returns void language plpgsql as $$
+create or replace function sync.retry(subject text) returns void language plpgsql
+security definer set search_path from current as $$
 declare
     key text := case
         when subject ~ '^[0-9]+$' then sync.of_contact(subject::bigint)
@@ -1753,7 +1777,7 @@ end $$;
 -- End a conflict by writing `choice` ('kept' or 'lost', as the log has them) to the customer; it is
 -- then pushed as any SQL write.
 create or replace function sync.resolve(conflict bigint, choice text) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path from current as $$
 declare
     c sync.conflict;
     l sync.link;
@@ -1778,7 +1802,7 @@ end $$;
 
 -- Let an erased address be used again (new consent). Logged without the address.
 create or replace function sync.forget_tombstone(address text) returns boolean
-language plpgsql as $$
+language plpgsql security definer set search_path from current as $$
 begin
     delete from sync.tombstone where hash = sync.hash_of(address);
     if found then
@@ -2191,6 +2215,8 @@ end $$;
 -- their own rights.
 revoke execute on all functions in schema sync from public;
 grant execute on function sync.address(text), sync.lower_letters(text) to public;
+-- And the views of the budget, what the time is in HubSpot's account.
+grant execute on function sync.account_zone(), sync.account_day() to public;
 
 -- No other role reads the salt, also where default privileges gave it away.
 do $$

@@ -54,7 +54,7 @@ def _drained(rig: Rig, hosts: int) -> float:
             # Ended before its namespace: that would live on with it, and keep its address.
             stack.callback(end, rig.start(["-m", "reconciler"], environment, host=host))
         until(
-            lambda: len(rig.sql("select 1 from pg_stat_activity where query like 'select from sync.dirty%'")) >= hosts
+            lambda: len(rig.sql("select 1 from pg_stat_activity where query like '%from sync.dirty limit 1%'")) >= hosts
         )
         system.rest()
         sandbox.set(latency_ms=LATENCY)

@@ -139,7 +139,7 @@ def healthy() -> None:
 
 
 @app.command()
-def allow(kind: Danger, count: int) -> None:
+def allow(kind: Danger, count: Annotated[int, typer.Argument(min=1)]) -> None:
     """Let COUNT more changes of KIND pass the brake within a day."""
     with open_database(_settings(Database, "allow")) as database:
         woken, held = PostgresRecords(database).allow(kind, count)

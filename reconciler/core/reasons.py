@@ -98,9 +98,25 @@ ABOUT = {
     Reason.ROW: About(Fault.TABLE, Wake.RULES, "a rule of the table's owner refuses the row"),
     Reason.COERCED: About(Fault.TABLE, Wake.VALUE, "a trigger of the table's owner undoes the value as HubSpot has it"),
     Reason.EXHAUSTED: About(Fault.SYNC, Wake.EDIT, "it failed too often"),
-    Reason.HELD_DELETE: About(Fault.SYNC, Wake.ALLOWANCE, "more was deleted than may pass in an hour"),
-    Reason.HELD_BLANK: About(Fault.SYNC, Wake.ALLOWANCE, "more values were emptied than may pass in an hour"),
-    Reason.HELD_CREATE: About(Fault.SYNC, Wake.ALLOWANCE, "more records were made than may pass in an hour"),
-    Reason.HELD_REWRITE: About(Fault.SYNC, Wake.ALLOWANCE, "more values were replaced than may pass in an hour"),
-    Reason.HELD_MISSING: About(Fault.SYNC, Wake.ALLOWANCE, "one side is absent, and nothing saw it go"),
+    Reason.HELD_DELETE: About(
+        Fault.SYNC, Wake.ALLOWANCE, "more was deleted than may pass in an hour: python -m reconciler allow delete N"
+    ),
+    Reason.HELD_BLANK: About(
+        Fault.SYNC,
+        Wake.ALLOWANCE,
+        "more values were emptied than may pass in an hour: python -m reconciler allow blank N",
+    ),
+    Reason.HELD_CREATE: About(
+        Fault.SYNC,
+        Wake.ALLOWANCE,
+        "more records were made than may pass in an hour: python -m reconciler allow create N",
+    ),
+    Reason.HELD_REWRITE: About(
+        Fault.SYNC,
+        Wake.ALLOWANCE,
+        "more values were replaced than may pass in an hour: python -m reconciler allow rewrite N",
+    ),
+    Reason.HELD_MISSING: About(
+        Fault.SYNC, Wake.ALLOWANCE, "one side is absent, and nothing saw it go: python -m reconciler allow missing N"
+    ),
 }

@@ -165,3 +165,42 @@ def test_what_is_the_syncs_is_refused_and_what_changed_is_noted_in_one_row_or_ma
     world.sql("update customer set deletedat = now()")
     noted = world.sql("select edited, count(*) as n from sync.dirty group by 1 order by 1")
     assert noted == [{"edited": [], "n": len(names)}, {"edited": ["phone", "company"], "n": len(names)}]
+
+
+VIEWS = ("status", "budget", "today", "pending", "conflicts", "parked", "causes", "reason")
+
+
+def test_a_role_that_may_read_the_views_reads_them_all_and_no_untrue_cause(
+    world: World, role: str, app: "psycopg.Connection[tuple[Any, ...]]"
+) -> None:
+    world.sql(f"grant usage on schema sync to {role}")
+    world.sql("; ".join(f"grant select on sync.{view} to {role}" for view in VIEWS))
+    world.sql(f"revoke all on customer from {role}")
+    for view in VIEWS:
+        app.execute(f"select * from sync.{view}")
+    assert app.execute("select * from sync.causes").fetchall() == []
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute("select * from sync.setting")
+
+
+def test_execute_is_all_that_a_role_needs_for_the_functions_for_people(
+    world: World, role: str, app: "psycopg.Connection[tuple[Any, ...]]"
+) -> None:
+    uuid = world.insert(email="kai@example.com")
+    world.quiet()
+    world.sql(
+        "insert into sync.conflict (uuid, property, winner, kept, lost) values (%s, 'phone', 'hubspot', null, '1')",
+        uuid,
+    )
+    (conflict,) = world.sql("select id from sync.conflicts")
+    world.sql(f"grant usage on schema sync to {role}")
+    for function in ("retry(text)", "resolve(bigint, text)", "forget_tombstone(text)"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(f"select sync.{function.partition('(')[0]}({'1, null' if ',' in function else 'null'})")
+        world.sql(f"grant execute on function sync.{function} to {role}")
+    app.execute("select sync.retry('kai@example.com')")
+    app.execute("select sync.resolve(%s, 'lost')", [conflict["id"]])
+    app.execute("select sync.forget_tombstone('uwe@example.com')")
+    assert world.sql("select phone from customer") == [{"phone": "1"}]
+    world.quiet()
+    world.assert_fixpoint()

@@ -1,11 +1,13 @@
 """A database of a released version becomes one of today in place, with its data."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from statements import rows
+from world import until
 
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore, Turn
 from reconciler.adapters.postgres.database import Database, open_pool
@@ -102,3 +104,26 @@ def test_a_key_of_a_release_before_keys_had_fences_is_taken_over_and_answered(em
         assert turn.lease is not None
         customer_store.end(turn.lease, status=204, body=None)
     assert rows(empty, "select status, fence from sync.idempotency") == [(204, turn.lease.fence)]
+
+
+def test_the_schema_takes_its_locks_in_the_order_in_which_inserts_do() -> None:
+    """Else an insert that has one of these tables and the upgrade that has another would wait for each other."""
+    first = [SCHEMA.index(f"create table if not exists sync.{name} ") for name in ("tombstone", "setting", "dirty")]
+    assert first == sorted(first)
+    renamed, altered = SCHEMA.index("alter table sync.secret"), SCHEMA.index("alter table sync.tombstone")
+    assert altered < renamed < SCHEMA.index("alter table sync.dirty")
+
+
+def test_an_insert_under_way_and_an_upgrade_do_not_wait_for_each_other(released: str) -> None:
+    with psycopg.connect(released) as inserting:
+        inserting.execute("insert into sync.tombstone (hash) values ('h')")
+        inserting.commit()
+        inserting.execute("select from sync.tombstone limit 1")
+        with ThreadPoolExecutor(1) as threads:
+            upgrade = threads.submit(rows, released, SCHEMA)
+            with psycopg.connect(released, autocommit=True) as other:
+                until(lambda: other.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'").fetchall())
+            inserting.execute("insert into customer (email) values ('vera@example.com')")
+            inserting.commit()
+            upgrade.result()
+    assert rows(released, "select count(*) from customer") == [(2,)]

@@ -16,7 +16,7 @@ on conflict (job) do update set at = now()
 update sync.heartbeat set taken = '-infinity' where job = %(job)s
 
 -- beats: when the jobs last succeeded
-select job, at, extract(epoch from now() - at)::float8 as age, note
+select job, at, extract(epoch from now() - at)::float8 as age
 from sync.heartbeat
 where at > '-infinity'
 

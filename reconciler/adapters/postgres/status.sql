@@ -16,11 +16,13 @@ select kind, calls, used, today from sync.budget
 -- events: what came to the webhook receiver, and how often
 select kind, count from sync.event order by kind
 
--- count_unlinked: live customers without a contact
+-- count_unlinked: live customers without a contact that nothing keeps from getting one
 select count(*) as count
 from customer c
 left join sync.link l on l.uuid = c.uuid
-where c.deletedat is null and l.contact is null
+where c.deletedat is null
+and l.contact is null
+and coalesce(l.blocks, '{}') = '{}'
 
 -- audit_customers: the next customers and links side by side, and what may be under way with them
 with page as (
