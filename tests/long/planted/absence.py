@@ -21,40 +21,51 @@ AROUND: tuple[Fault, ...] = (
         PROOF,
         Edit(
             CALLS,
+            "_of_status",
             "case status if status in _UNROUTED and not is_of_contract(reply):",
             "case status if status in (405, 410):",
         ),
-        Edit(CLIENT, "is_missing = error.reply.status == 404 and (", "is_missing = error.reply.status == 404 or ("),
+        Edit(
+            CLIENT,
+            "Gateway._read_one",
+            "is_missing = error.reply.status == 404 and (",
+            "is_missing = error.reply.status == 404 or (",
+        ),
         tests=(FORMS, ABSENCE),
     ),
     real(
         "any refused read says that a contact is gone",
         PROOF,
-        Edit(CLIENT, "                if not is_missing:\n", "                if False:\n"),
+        Edit(CLIENT, "Gateway._read_one", "                if not is_missing:\n", "                if False:\n"),
         tests=(FORMS, ABSENCE),
     ),
     simulated(
         "a contact counts as gone without a look whether the account is ours",
         PROOF,
-        Edit("reconciler/sync/witness.py", "        self._require_account()\n", ""),
+        Edit("reconciler/sync/witness.py", "Witness.examined", "        self._require_account()\n", ""),
         tests=(ABSENCE,),
     ),
     simulated(
         "a contact counts as gone although no other reads well",
         PROOF,
-        Edit("reconciler/sync/witness.py", "if self._has_living(pairs, gone):", "if True:"),
+        Edit("reconciler/sync/witness.py", "Witness.examined", "if self._has_living(pairs, gone):", "if True:"),
         tests=(ABSENCE,),
     ),
     simulated(
         "a row that is not there was deleted, seen or not",
         PROOF,
-        Edit(STEP, "self.pair.is_row_missing or self.pair.is_contact_missing", "self.pair.is_contact_missing"),
+        Edit(
+            STEP,
+            "Step.is_missing",
+            "self.pair.is_row_missing or self.pair.is_contact_missing",
+            "self.pair.is_contact_missing",
+        ),
         tests=(ABSENCE,),
     ),
     simulated(
         "a row that this role may not see was deleted",
         PROOF,
-        Edit(PLAN, "    if pair.is_hidden:\n", "    if False:\n"),
+        Edit(PLAN, "decide", "    if pair.is_hidden:\n", "    if False:\n"),
         tests=(ABSENCE,),
     ),
     real(
@@ -62,6 +73,7 @@ AROUND: tuple[Fault, ...] = (
         PROOF,
         Edit(
             SCHEMA,
+            "on_delete",
             "insert into sync.dirty (uuid, deleted) select uuid, true from old_rows;",
             "insert into sync.dirty (uuid) select uuid from old_rows;",
         ),
@@ -70,7 +82,12 @@ AROUND: tuple[Fault, ...] = (
     real(
         "a row that came back and went unseen counts as deleted with the trigger",
         PROOF,
-        Edit(SCHEMA, "\n                and not exists (select from customer c where c.uuid = excluded.uuid),", ","),
+        Edit(
+            SCHEMA,
+            "fold",
+            "\n                and not exists (select from customer c where c.uuid = excluded.uuid),",
+            ",",
+        ),
         tests=(ABSENCE,),
     ),
     real(
@@ -78,6 +95,7 @@ AROUND: tuple[Fault, ...] = (
         PROOF,
         Edit(
             QUERIES,
+            "mark_drifted",
             "and not exists (select from customer c where c.uuid = l.uuid) and not row_security_active('customer')",
             "and false",
         ),
@@ -86,19 +104,29 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "what is missing passes the brake",
         PROOF,
-        Edit("reconciler/core/brake.py", "Danger.MISSING: Limit(number=0),", "Danger.MISSING: Limit(number=100),"),
+        Edit(
+            "reconciler/core/brake.py",
+            "LIMITS",
+            "Danger.MISSING: Limit(number=0),",
+            "Danger.MISSING: Limit(number=100),",
+        ),
         tests=(BRAKE, ABSENCE),
     ),
     simulated(
         "a held record whose cause is gone stays held",
         "what is blocked wakes when that which blocked it is gone",
-        Edit(STEP, "sorted(held - self.blocks.keys())", "[]"),
+        Edit(STEP, "Step.lifted", "sorted(held - self.blocks.keys())", "[]"),
         tests=(ABSENCE,),
     ),
     real(
         "an erase on request is forgotten when HubSpot does not confirm it",
         "an erase stays due until HubSpot has confirmed it",
-        Edit(RECONCILE, "                again(endings, step.pair.uuid, error.delay)\n                continue\n", ""),
+        Edit(
+            RECONCILE,
+            "Reconciler._purge",
+            "                again(endings, step.pair.uuid, error.delay)\n                continue\n",
+            "",
+        ),
         tests=(ABSENCE,),
     ),
     real(
@@ -106,6 +134,7 @@ AROUND: tuple[Fault, ...] = (
         OWNED,
         Edit(
             REAL_PAIRS,
+            "PostgresPairs.merge",
             "            if len(changing) == 1:\n                (step,) = changing\n",
             "            if True:\n                step = changing[0]\n",
         ),
@@ -116,6 +145,7 @@ AROUND: tuple[Fault, ...] = (
         OWNED,
         Edit(
             PLAN,
+            "_insert",
             "action = Rest() if is_row_blocked(pair) else Insert(",
             "action = Insert(",
         ),
@@ -124,7 +154,12 @@ AROUND: tuple[Fault, ...] = (
     real(
         "a trigger swallows a row, and the base says that it took",
         OWNED,
-        Edit("reconciler/adapters/postgres/table.py", 'if any(row["swallowed"] for row in rows):', "if False:"),
+        Edit(
+            "reconciler/adapters/postgres/table.py",
+            "require_all",
+            'if any(row["swallowed"] for row in rows):',
+            "if False:",
+        ),
         tests=(RULED, API_RULED),
     ),
     real(
@@ -132,6 +167,7 @@ AROUND: tuple[Fault, ...] = (
         "a refusal leaves both as they were",
         Edit(
             "reconciler/adapters/postgres/answers.py",
+            "_put_back",
             '    work.run("put_back", uuids',
             '    "put_back".format(uuids',
         ),
@@ -140,13 +176,18 @@ AROUND: tuple[Fault, ...] = (
     simulated(
         "a cause of the system lets records be looked at alone",
         NAMED,
-        Edit(RECONCILE, "is_delayed = not error.is_systemic", "is_delayed = True"),
+        Edit(RECONCILE, "Reconciler.reconcile", "is_delayed = not error.is_systemic", "is_delayed = True"),
         tests=(ABSENCE, CAUSES),
     ),
     real(
         "an answer is settled although its row is hidden",
         "the base moves with what it describes",
-        Edit(QUERIES, "or r.known and row_security_active('customer') and not l.deleted", "or false and not l.deleted"),
+        Edit(
+            QUERIES,
+            "links_now",
+            "or r.known and row_security_active('customer') and not l.deleted",
+            "or false and not l.deleted",
+        ),
         tests=("tests/store/test_contract_held.py",),
     ),
     simulated(
@@ -154,6 +195,7 @@ AROUND: tuple[Fault, ...] = (
         OWNED,
         Edit(
             "reconciler/sync/sender.py",
+            "Sender.update",
             "nameless = [write for write, answer in results if _is_nameless(write, answer)]",
             "nameless: list[Write] = []",
         ),
@@ -164,6 +206,7 @@ AROUND: tuple[Fault, ...] = (
         "an allowance is used up by what passes because of it",
         Edit(
             SCHEMA,
+            "grant_danger",
             "select least(need.needed - usual, a.count) into extra",
             "select least(need.needed, a.count) into extra",
         ),

@@ -9,6 +9,7 @@ BASES: tuple[Fault, ...] = (
         "the base moves column by column, never the whole object at once",
         Edit(
             PAIRS,
+            "_move",
             "    settled = {**step.agree, **written}\n",
             "    settled = {**(step.pair.contact.values if step.pair.contact else {}), **step.agree, **written}\n",
         ),
@@ -18,6 +19,7 @@ BASES: tuple[Fault, ...] = (
         "the base moves column by column, never the whole object at once",
         Edit(
             MERGING,
+            "_move",
             "    settled = {**step.agree, **written}\n",
             "    settled = {**(step.pair.contact.values if step.pair.contact else {}), **step.agree, **written}\n",
         ),
@@ -26,12 +28,16 @@ BASES: tuple[Fault, ...] = (
     simulated(
         "the base moves on a pull that did not take (memory)",
         "a pull moves the base only with the column that it really changed",
-        Edit(PAIRS, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
+        Edit(
+            PAIRS, "_move", "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"
+        ),
     ),
     real(
         "the base moves on a pull that did not take (SQL)",
         "a pull moves the base only with the column that it really changed",
-        Edit(MERGING, "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"),
+        Edit(
+            MERGING, "_move", "    settled = {**step.agree, **written}\n", "    settled = {**step.agree, **step.pull}\n"
+        ),
         tests=(BASE,),
     ),
     simulated(
@@ -39,6 +45,7 @@ BASES: tuple[Fault, ...] = (
         "pushes move the base in the order of HubSpot's time",
         Edit(
             "simulation/memory/answers.py",
+            "_move",
             "{c: v for c, v in move.pushed.items() if link.base_at.get(c, 0) <= at}",
             "dict(move.pushed)",
         ),
@@ -49,6 +56,7 @@ BASES: tuple[Fault, ...] = (
         "pushes move the base in the order of HubSpot's time",
         Edit(
             SCHEMA,
+            "not_outdated",
             "from jsonb_each(pushed) where coalesce((l.base_at ->> key)::bigint, 0) <= ms",
             "from jsonb_each(pushed)",
         ),
@@ -57,13 +65,14 @@ BASES: tuple[Fault, ...] = (
     simulated(
         "a row is written without compare-and-set (memory)",
         "a column is written only if it still holds the gathered value",
-        Edit(ROWS, "if row.stored[column] == write.stored.get(column) and not (column", "if not (column"),
+        Edit(ROWS, "_passing", "if row.stored[column] == write.stored.get(column) and not (column", "if not (column"),
     ),
     real(
         "a row is written without compare-and-set (SQL)",
         "a column is written only if it still holds the gathered value",
         Edit(
             QUERIES,
+            "write_customers",
             "where h.here -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
             "where (v.key",
         ),
@@ -74,6 +83,7 @@ BASES: tuple[Fault, ...] = (
         "a snapshot older than seen is stale (checked in the writing transaction)",
         Edit(
             PAIRS,
+            "MemoryPairs._is_ours",
             "return step.at is None or link.newest_seen is None or step.believes or link.newest_seen <= step.at",
             "return True",
         ),
@@ -82,7 +92,12 @@ BASES: tuple[Fault, ...] = (
     real(
         "a snapshot that grew old is written (SQL)",
         "a snapshot older than seen is stale (checked in the writing transaction)",
-        Edit(QUERIES, "and (s.at is null or l.newest_seen is null or s.believe or l.newest_seen <= s.at)\n", "\n"),
+        Edit(
+            QUERIES,
+            "lock_steps",
+            "and (s.at is null or l.newest_seen is null or s.believe or l.newest_seen <= s.at)\n",
+            "\n",
+        ),
         tests=(f"{RULES}::test_a_snapshot_that_a_put_without_a_claim_overtook_is_not_written",),
     ),
     simulated(
@@ -90,6 +105,7 @@ BASES: tuple[Fault, ...] = (
         "poll and sweep may skip only what is not newer than read",
         Edit(
             TABLES,
+            "Tables._is_news",
             "at = None if link is None else link.merged_through",
             "at = None if link is None else link.newest_seen",
         ),
@@ -100,6 +116,7 @@ BASES: tuple[Fault, ...] = (
         "poll and sweep may skip only what is not newer than read",
         Edit(
             SCHEMA,
+            "news",
             "l.merged_through is null or l.merged_through < p.updated or",
             "l.newest_seen is null or l.newest_seen < p.updated or",
         ),

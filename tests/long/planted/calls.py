@@ -28,6 +28,7 @@ CALLS: tuple[Fault, ...] = (
         "an intent goes when the answer is committed",
         Edit(
             SENDER,
+            "Sender._commit",
             "        except OutcomeUnknown:\n            raise\n        except Transient:",
             "        except Transient:",
         ),
@@ -36,25 +37,25 @@ CALLS: tuple[Fault, ...] = (
     simulated(
         "an intent is closed by half an answer",
         "what was not answered stays open",
-        Edit(MIRROR, "return set(self.write.values) <= set(self.pushed)", "return True"),
+        Edit(MIRROR, "Accepted.is_whole", "return set(self.write.values) <= set(self.pushed)", "return True"),
         tests=(f"{RULES}::test_a_stage_that_was_sent_before_a_crash_is_no_persons_choice",),
     ),
     simulated(
         "the send window is ignored: a PATCH goes out late",
         "before each send the lease outlasts the call's total deadline",
-        Edit(SENDER, "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
+        Edit(SENDER, "Sender._commit", "answers = call(self._clock() + SEND_WINDOW)", 'answers = call(float("inf"))'),
         tests=(f"{RULES}::test_a_write_whose_time_is_over_is_not_sent",),
     ),
     simulated(
         "a create of a customer without an address is repeated",
         "never two contacts; an unknown outcome parks",
-        Edit(PLAN, 'if any(intent.values.get("email") is None for intent in creates):', "if False:"),
+        Edit(PLAN, "_unlinked", 'if any(intent.values.get("email") is None for intent in creates):', "if False:"),
         tests=(MARKS,),
     ),
     simulated(
         "a second create without asking for the first",
         "an unknown outcome is settled by the open intent, never two contacts",
-        Edit(PLAN, "if any(not intent.is_overdue for intent in creates):", "if False:"),
+        Edit(PLAN, "_unlinked", "if any(not intent.is_overdue for intent in creates):", "if False:"),
         tests=(f"{RULES}::test_a_create_is_not_repeated_under_another_address_while_the_first_is_open",),
     ),
     simulated(
@@ -62,6 +63,7 @@ CALLS: tuple[Fault, ...] = (
         "an unknown outcome is settled by the open intent, never two contacts",
         Edit(
             "reconciler/sync/write_through.py",
+            "WriteThrough._update",
             "{p.uuid: Creating() for p, _ in edited if _may_be_created_by_others(p)}",
             "{}",
         ),
@@ -70,38 +72,45 @@ CALLS: tuple[Fault, ...] = (
     simulated(
         "attempts are spent on HubSpot's own failures",
         "causes that are not the record's own never spend its attempts",
-        Edit(RECONCILE, "again=max(error.delay, e.again or 0),", "again=max(error.delay, e.again or 0), spend=True,"),
+        Edit(
+            RECONCILE,
+            "Reconciler.reconcile",
+            "again=max(error.delay, e.again or 0),",
+            "again=max(error.delay, e.again or 0), spend=True,",
+        ),
         tests=(f"{WEATHER}::test_a_token_that_is_refused_spends_no_records_attempts",),
     ),
     simulated(
         "a 429 blocks nobody",
         "all calls of all processes share one budget",
-        Edit(BUDGET, "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
+        Edit(BUDGET, "SharedBudget.block", "self._slots.block(kind, delay=delay, window=WINDOWS[kind])", "return"),
         tests=(f"{RULES}::test_a_429_stops_every_process",),
     ),
     simulated(
         "a backlog takes a window's calls in its first second",
         "interactive work finds a call",
-        Edit(BUDGET, "return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)", "return None"),
+        Edit(BUDGET, "pace", "return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)", "return None"),
         tests=(f"{SPENDING}::test_an_urgent_call_finds_one_free_beside_any_backlog",),
     ),
     simulated(
         "a limit that is less than ours is run into every second",
         "all calls of all processes share one budget",
-        Edit(BUDGET, "if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:", "if False:"),
+        Edit(
+            BUDGET, "SharedBudget.block", "if self._clock() - self._blocked[kind] < WINDOWS[kind] + delay:", "if False:"
+        ),
         tests=(f"{SPENDING}::test_a_second_429_within_a_window_costs_the_whole_window",),
     ),
     simulated(
         "a slot that waited for others is spent outside its window",
         "never more calls in any window than the budget",
-        Edit(BUDGET, "if self._clock() - since > GIVE_BACK:", "if False:"),
-        Edit(BUDGET, "return slots, since", "return slots, self._clock()"),
+        Edit(BUDGET, "SharedBudget._wait_for", "if self._clock() - since > GIVE_BACK:", "if False:"),
+        Edit(BUDGET, "SharedBudget._wait_for", "return slots, since", "return slots, self._clock()"),
         tests=(f"{SPENDING}::test_a_call_whose_slot_was_taken_long_before_the_rest_counts_from_when_it_is_made",),
     ),
     simulated(
         "calls are reserved and spent outside their window",
         "never more calls in any window than the budget",
-        Edit(BUDGET, "if slots and self._clock() - since > FRESH:", "if False:"),
+        Edit(BUDGET, "SharedBudget.spend", "if slots and self._clock() - since > FRESH:", "if False:"),
         tests=(f"{RULES}::test_a_window_begins_with_the_call_and_not_with_its_reservation",),
     ),
 )
@@ -112,6 +121,7 @@ FINDING: tuple[Fault, ...] = (
         "a mark is never lost (a page's marks and its cursor are one transaction)",
         Edit(
             POLL,
+            "Poll._walk",
             "marked += self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
             "self._records.save(name, state)\n"
             "            marked += self._records.meet(page.contacts, lane=Lane.FRESH, cursor=name, value=state)",
@@ -123,6 +133,7 @@ FINDING: tuple[Fault, ...] = (
         "the cursor is in HubSpot's time only, never now()",
         Edit(
             POLL,
+            "_advanced",
             'high = max(_time(state["high"]), began)',
             "high = datetime.now(UTC)",
         ),
@@ -133,6 +144,7 @@ FINDING: tuple[Fault, ...] = (
         "ties on the timestamp; the window stays while its pages are walked",
         Edit(
             POLL,
+            "Poll._walk",
             "            after = page.after\n",
             "            last = max((c.updated_at for c in page.contacts), default=since)\n"
             "            since = last + timedelta(milliseconds=1)\n"
@@ -145,6 +157,7 @@ FINDING: tuple[Fault, ...] = (
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             SCHEMA,
+            "claim_page",
             "where not exists (select from sync.mark m where m.subject = sync.of_contact(contact))\n    );",
             ");",
         ),
@@ -153,7 +166,7 @@ FINDING: tuple[Fault, ...] = (
     real(
         "a sweep believes its page of what others have worked on meanwhile",
         "a page counts only for what was not told of, and what no worker has had, since it was read",
-        Edit(SCHEMA, "and l.fence < read_at", ""),
+        Edit(SCHEMA, "claim_page", "and l.fence < read_at", ""),
         tests=(PAGES,),
     ),
     real(
@@ -161,6 +174,7 @@ FINDING: tuple[Fault, ...] = (
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             QUERIES,
+            "end_claims",
             "set lease_until = null, fence = nextval('sync.number'), blocks = case when c.exhausted",
             "set lease_until = null, blocks = case when c.exhausted",
         ),
@@ -171,6 +185,7 @@ FINDING: tuple[Fault, ...] = (
         "a page counts only for what was not told of, and what no worker has had, since it was read",
         Edit(
             "simulation/memory/marks.py",
+            "MemoryMarks.claim_page",
             "untold = [contact for contact in news if Subject.contact(contact).key not in tables.marks]",
             "untold = news",
         ),
@@ -179,7 +194,7 @@ FINDING: tuple[Fault, ...] = (
     real(
         "a record that ends its worker ends every sweep",
         "a mark that cost a worker its life is claimed alone",
-        Edit(SCHEMA, "and l.lease_until is null\n            and l.fence", "and l.fence"),
+        Edit(SCHEMA, "claim_page", "and l.lease_until is null\n            and l.fence", "and l.fence"),
         tests=(f"{CONTRACT}_records.py::test_a_pair_over_which_a_pages_worker_died_is_marked",),
     ),
     real(
@@ -187,6 +202,7 @@ FINDING: tuple[Fault, ...] = (
         "a cursor is saved with the marks of what it stands behind",
         Edit(
             SWEEP,
+            "_Walk._page",
             "            unread = without(self._unread, part)\n",
             "            unread = self._unread = without(self._unread, part)\n",
         ),
@@ -195,7 +211,7 @@ FINDING: tuple[Fault, ...] = (
     simulated(
         "an empty listing is believed",
         "an empty read is an error until proven otherwise",
-        Edit(SWEEP, "page.after is None and self._records.linked():", "page.after is None and False:"),
+        Edit(SWEEP, "Sweep.read", "page.after is None and self._records.linked():", "page.after is None and False:"),
         tests=(WEATHER,),
     ),
     simulated(
@@ -203,6 +219,7 @@ FINDING: tuple[Fault, ...] = (
         "duplicates, disorder, delay and loss of events change nothing but latency",
         Edit(
             "webhook/events.py",
+            "read",
             "    for event in events:\n",
             "    known = set()\n    for event in events:\n"
             '        if event.get("eventId") in known:\n            continue\n'
@@ -215,6 +232,7 @@ FINDING: tuple[Fault, ...] = (
         "a mark made while its subject is worked on survives",
         Edit(
             QUERIES,
+            "receive",
             "generation = nextval('sync.number'), due = least(sync.mark.due, now()), lane",
             "due = least(sync.mark.due, now()), lane",
         ),

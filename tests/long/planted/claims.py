@@ -9,6 +9,7 @@ CLAIMS: tuple[Fault, ...] = (
         "fences are checked when rows are written",
         Edit(
             PAIRS,
+            "MemoryPairs._is_ours",
             "if link is None or link.fence != step.pair.fence:\n            return False",
             "if link is None:\n            return False",
         ),
@@ -17,19 +18,19 @@ CLAIMS: tuple[Fault, ...] = (
     real(
         "no fence at the merge (SQL)",
         "fences are checked when rows are written",
-        Edit(QUERIES, "where l.fence = s.fence and (s.at is null", "where (s.at is null"),
+        Edit(QUERIES, "lock_steps", "where l.fence = s.fence and (s.at is null", "where (s.at is null"),
         tests=(f"{ENDS}::test_a_worker_that_wakes_after_its_claim_went_to_another_writes_no_row",),
     ),
     simulated(
         "no fence at the intent (memory)",
         "fences are checked when intents are stored",
-        Edit(OUTBOX, "link.fence != write.pair.fence or ", ""),
+        Edit(OUTBOX, "MemoryOutbox._intend", "link.fence != write.pair.fence or ", ""),
         tests=(f"{CONTRACT}_intents.py::test_nothing_is_sent_by_whoever_lost_his_claim",),
     ),
     real(
         "no fence at the intent (SQL)",
         "fences are checked when intents are stored",
-        Edit(QUERIES, "l.fence = w.fence and l.lease_until", "l.lease_until"),
+        Edit(QUERIES, "intend", "l.fence = w.fence and l.lease_until", "l.lease_until"),
         tests=(f"{RULES}::test_a_worker_who_loses_his_claim_between_merge_and_call_sends_nothing",),
     ),
     simulated(
@@ -37,6 +38,7 @@ CLAIMS: tuple[Fault, ...] = (
         "fences are checked when marks are cleared",
         Edit(
             "simulation/memory/marks.py",
+            "MemoryMarks.finish",
             "endings = [ending for ending in endings if self._holds(ending.claim)]",
             "endings = list(endings)",
         ),
@@ -47,6 +49,7 @@ CLAIMS: tuple[Fault, ...] = (
         "fences are checked when marks are cleared",
         Edit(
             "reconciler/adapters/postgres/marks.py",
+            "PostgresMarks.finish",
             "ended = [each for each in endings if each.claim.uuid not in lost]",
             "ended = list(endings)",
         ),
@@ -57,6 +60,7 @@ CLAIMS: tuple[Fault, ...] = (
         "clearing compares the claimed generation",
         Edit(
             TABLES,
+            "Tables.clear_marks",
             "            if mark is not None and mark.generation == generation:\n",
             "            if mark is not None:\n",
         ),
@@ -66,6 +70,7 @@ CLAIMS: tuple[Fault, ...] = (
         "clearing compares the claimed generation",
         Edit(
             QUERIES,
+            "settle_marks",
             "using mark where m.subject = mark.subject and m.generation = mark.generation",
             "using mark where m.subject = mark.subject",
         ),
@@ -74,13 +79,14 @@ CLAIMS: tuple[Fault, ...] = (
     simulated(
         "a mark made again keeps its generation (memory)",
         "a mark made while its subject is worked on survives",
-        Edit(TABLES, "                row.generation = next(self.numbers)\n", ""),
+        Edit(TABLES, "Tables.mark", "                row.generation = next(self.numbers)\n", ""),
     ),
     real(
         "a mark made again keeps its generation (SQL)",
         "a mark made while its subject is worked on survives",
         Edit(
             SCHEMA,
+            "mark",
             "generation = nextval('sync.number'), due = least(sync.mark.due, now()),"
             " lane = least(sync.mark.lane, excluded.lane), privacy",
             "due = least(sync.mark.due, now()), lane = least(sync.mark.lane, excluded.lane), privacy",
@@ -92,6 +98,7 @@ CLAIMS: tuple[Fault, ...] = (
         "one writer per pair",
         Edit(
             "simulation/memory/marks.py",
+            "MemoryMarks._is_free",
             "return link is not None and not self._tables.is_leased(link)",
             "return link is not None",
         ),
@@ -102,6 +109,7 @@ CLAIMS: tuple[Fault, ...] = (
         "one writer per pair",
         Edit(
             SCHEMA,
+            "claim",
             "where l.uuid = any(pairs) and (l.lease_until is null or l.lease_until < now())",
             "where l.uuid = any(pairs)",
         ),
@@ -112,6 +120,7 @@ CLAIMS: tuple[Fault, ...] = (
         "the fold works on the rows it sees",
         Edit(
             SCHEMA,
+            "fold",
             "    delete from sync.intent i where deadline < now()\n",
             "    delete from sync.dirty;\n    delete from sync.intent i where deadline < now()\n",
         ),
@@ -122,6 +131,7 @@ CLAIMS: tuple[Fault, ...] = (
         "the sync's own writes are not captured",
         Edit(
             SCHEMA,
+            "on_update",
             "    addresses    text[];\nbegin\n    if sync.is_own() then return null; end if;\n",
             "    addresses    text[];\nbegin\n    if sync.is_own() then\n"
             "        insert into sync.dirty (uuid) select uuid from new_rows;\n        return null;\n    end if;\n",
@@ -133,6 +143,7 @@ CLAIMS: tuple[Fault, ...] = (
         "the sync's own writes are not captured",
         Edit(
             ROWS,
+            "_write",
             "    row.stored.update(values)\n    may_turn",
             "    row.stored.update(values)\n"
             "    tables.dirty.append((row.uuid, list(values), tables.now()))\n    may_turn",

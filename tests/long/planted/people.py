@@ -9,6 +9,7 @@ PEOPLE: tuple[Fault, ...] = (
         "the loser has no link",
         Edit(
             PAIRS,
+            "MemoryPairs._absorb",
             "loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None",
             "loser.lease_until = None",
         ),
@@ -18,6 +19,7 @@ PEOPLE: tuple[Fault, ...] = (
         "the loser has no link",
         Edit(
             QUERIES,
+            "absorb_loser",
             "contact = null, fence = nextval('sync.number'), alive = false, base = '{}', base_at = '{}', blocks",
             "fence = nextval('sync.number'), blocks",
         ),
@@ -26,37 +28,45 @@ PEOPLE: tuple[Fault, ...] = (
     simulated(
         "what the loser of a merge had not sent is lost (memory)",
         "log the loser's unpushed local edits",
-        Edit(PAIRS, "tables.log(merged.loser, [] if row is None else _unsent(row, loser))", "pass"),
+        Edit(
+            PAIRS, "MemoryPairs._absorb", "tables.log(merged.loser, [] if row is None else _unsent(row, loser))", "pass"
+        ),
         tests=(f"{CONTRACT}_links.py::test_what_the_loser_had_not_sent_yet_is_logged",),
     ),
     real(
         "what the loser of a merge had not sent is lost (SQL)",
         "log the loser's unpushed local edits",
-        Edit(REARRANGING, '    work.run("log_unsent", loser=merged.loser)\n', ""),
+        Edit(REARRANGING, "_absorb", '    work.run("log_unsent", loser=merged.loser)\n', ""),
         tests=(MERGED,),
     ),
     simulated(
         "one busy address holds its whole batch up (memory)",
         "one bad record never harms its batch",
-        Edit(ROWS, ' and not (column == "email" and _is_held(tables, row, value))', ""),
+        Edit(ROWS, "_passing", ' and not (column == "email" and _is_held(tables, row, value))', ""),
         tests=(f"{CONTRACT}_merge.py::test_an_address_that_another_holds_by_now_is_left_out",),
     ),
     real(
         "one busy address holds its whole batch up (SQL)",
         "one bad record never harms its batch",
-        Edit(QUERIES, "and (v.key <> 'email' or v.value = 'null' or not exists (", "and (true or not exists ("),
+        Edit(
+            QUERIES,
+            "write_customers",
+            "and (v.key <> 'email' or v.value = 'null' or not exists (",
+            "and (true or not exists (",
+        ),
         tests=(f"{CONTRACT}_merge.py::test_an_address_that_another_holds_by_now_is_left_out",),
     ),
     simulated(
         "the privacy bit is dropped by a later mark (memory)",
         "one sticky bit: a privacy deletion was announced",
-        Edit(TABLES, "row.privacy = row.privacy or privacy", "row.privacy = privacy"),
+        Edit(TABLES, "Tables.mark", "row.privacy = row.privacy or privacy", "row.privacy = privacy"),
     ),
     real(
         "the privacy bit is dropped by a later mark (SQL)",
         "one sticky bit: a privacy deletion was announced",
         Edit(
             SCHEMA,
+            "mark",
             "        privacy = sync.mark.privacy or excluded.privacy;\n",
             "        privacy = excluded.privacy;\n",
         ),
@@ -65,13 +75,13 @@ PEOPLE: tuple[Fault, ...] = (
     simulated(
         "the privacy bit is not kept with the link (memory)",
         "one sticky bit: a privacy deletion was announced",
-        Edit(PAIRS, "    link.privacy = link.privacy or step.pair.privacy\n", ""),
+        Edit(PAIRS, "_move", "    link.privacy = link.privacy or step.pair.privacy\n", ""),
         tests=(f"{CONTRACT}_merge.py::test_an_announced_privacy_deletion_is_remembered",),
     ),
     real(
         "the privacy bit is not kept with the link (SQL)",
         "one sticky bit: a privacy deletion was announced",
-        Edit(QUERIES, "else l.detached end, privacy = l.privacy or s.privacy\n", "else l.detached end\n"),
+        Edit(QUERIES, "move_links", "else l.detached end, privacy = l.privacy or s.privacy\n", "else l.detached end\n"),
         tests=(ERASE, ENDS),
     ),
     simulated(
@@ -79,6 +89,7 @@ PEOPLE: tuple[Fault, ...] = (
         "erased stays erased, checked with every insert",
         Edit(
             TABLES,
+            "Tables.refuse_erased",
             "if self.tombstones.intersection(address for address in addresses if address is not None):",
             "if False:",
         ),
@@ -86,13 +97,18 @@ PEOPLE: tuple[Fault, ...] = (
     real(
         "the tombstone is skipped at the write (SQL)",
         "erased stays erased, checked with every insert",
-        Edit(SCHEMA, "    if exists (select from sync.tombstone) and exists (\n", "    if false and exists (\n"),
+        Edit(
+            SCHEMA,
+            "refuse_erased",
+            "    if exists (select from sync.tombstone) and exists (\n",
+            "    if false and exists (\n",
+        ),
         tests=(ERASE,),
     ),
     real(
         "an erase does not shut inserts out",
         "an erase waits for the inserts that may not know of it",
-        Edit(SCHEMA, "    perform sync.note_era();\n", ""),
+        Edit(SCHEMA, "refuse_erased", "    perform sync.note_era();\n", ""),
         tests=(
             ERASE,
             f"{RULES}::test_an_erase_does_not_pass_an_insert_under_way",
@@ -101,7 +117,7 @@ PEOPLE: tuple[Fault, ...] = (
     real(
         "an erase leaves the person's log",
         "an erase takes every row, base, intent, log and parked reason",
-        Edit(SCHEMA, "    delete from sync.history where uuid = any(people);\n", ""),
+        Edit(SCHEMA, "erase", "    delete from sync.history where uuid = any(people);\n", ""),
         tests=(ERASE,),
     ),
     real(
@@ -109,11 +125,13 @@ PEOPLE: tuple[Fault, ...] = (
         "the address is reserved locally before the call",
         Edit(
             SCHEMA,
+            "intent_reserves_address_once",
             "create unique index if not exists intent_reserves_address_once",
             "create index if not exists intent_reserves_address_once",
         ),
         Edit(
             QUERIES,
+            "intend",
             "\non conflict (reserved) where reserved is not null do nothing returning id, uuid",
             " returning id, uuid",
         ),
@@ -124,6 +142,7 @@ PEOPLE: tuple[Fault, ...] = (
         "never more calls in any window than the budget",
         Edit(
             "simulation/memory/slots.py",
+            "MemorySlots.take",
             "for n, at in slots.items() if at <= now - window and",
             "for n, at in slots.items() if at <= now and",
         ),
@@ -133,6 +152,7 @@ PEOPLE: tuple[Fault, ...] = (
         "never more calls in any window than the budget",
         Edit(
             QUERIES,
+            "take_slots",
             "where kind = %(kind)s and at <= (select clock_timestamp()) - %(window)s * interval '1 second'\n",
             "where kind = %(kind)s and at <= (select clock_timestamp()) and %(window)s::float8 > 0\n",
         ),
@@ -143,6 +163,7 @@ PEOPLE: tuple[Fault, ...] = (
         "one budget: a 429 stops all processes",
         Edit(
             QUERIES,
+            "block_slots",
             "where kind = %(kind)s and at < clock_timestamp() + (%(delay)s - %(window)s) * interval '1 second'\n",
             "where false and kind = %(kind)s\n",
         ),

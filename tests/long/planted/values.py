@@ -9,6 +9,7 @@ VALUES: tuple[Fault, ...] = (
         "a pushed property moves the base to HubSpot's answer",
         Edit(
             MIRROR,
+            "Accepted.pushed",
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
             "return {c: v for c, v in self.write.values.items() if c in self.contact.values}",
         ),
@@ -19,6 +20,7 @@ VALUES: tuple[Fault, ...] = (
         "a property missing from an answer is unknown, never empty",
         Edit(
             MIRROR,
+            "Accepted.pushed",
             "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
             "return {c: self.contact.values.get(c) for c in self.write.values}",
         ),
@@ -27,9 +29,10 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "a property missing from a read is empty",
         "a property missing from an answer is unknown, never empty",
-        Edit(MERGE, "        if column not in remote:\n            continue\n", ""),
+        Edit(MERGE, "merge", "        if column not in remote:\n            continue\n", ""),
         Edit(
             MERGE,
+            "merge",
             "mine, theirs, last = local.get(column), remote[column], base.get(column)",
             "mine, theirs, last = local.get(column), remote.get(column), base.get(column)",
         ),
@@ -40,6 +43,7 @@ VALUES: tuple[Fault, ...] = (
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
         Edit(
             FIELDS,
+            "normalise_email",
             "return (address.lower() if address.isascii() else address.translate(LOWER)) or None",
             "return address or None",
         ),
@@ -48,7 +52,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "our own open intent is taken for a person's edit",
         "a remote value equal to an open intent is ours",
-        Edit(BOTH_ALIVE, "ours=_ours(pair, rules),", "ours={},"),
+        Edit(BOTH_ALIVE, "merged", "ours=_ours(pair, rules),", "ours={},"),
         tests=(f"{BASE}::test_what_we_sent_before_a_crash_is_no_persons_edit",),
     ),
     simulated(
@@ -56,6 +60,7 @@ VALUES: tuple[Fault, ...] = (
         "the loser is logged before it is overwritten",
         Edit(
             MERGE,
+            "_settle",
             "            merged.conflicts.append(Conflict(column=column, winner=verdict, kept=theirs, lost=mine))\n",
             "",
         ),
@@ -64,25 +69,30 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "what a delete overtakes is logged nowhere",
         "delete wins, the other side's edits go to the log",
-        Edit(PLAN, "action=Archive(), conflicts=_unpulled(pair)", "action=Archive()"),
+        Edit(PLAN, "_archive", "action=Archive(), conflicts=_unpulled(pair)", "action=Archive()"),
         tests=(ALIVE,),
     ),
     simulated(
         "what a PUT overwrote unseen is not looked up",
         "what a PUT overwrote unseen is found afterwards and kept as a conflict's loser",
-        Edit(PLAN, "if not pair.link.blind_pushes or pair.contact is None:", "if True:"),
+        Edit(PLAN, "_linked", "if not pair.link.blind_pushes or pair.contact is None:", "if True:"),
         tests=(THROUGH,),
     ),
     simulated(
         "a row edited during an API write loses silently",
         "success means both sides have held the change",
-        Edit(MIRROR, "if not self.write.hubspot_first:\n            return []", "if True:\n            return []"),
+        Edit(
+            MIRROR,
+            "Accepted.left_out",
+            "if not self.write.hubspot_first:\n            return []",
+            "if True:\n            return []",
+        ),
         tests=(THROUGH,),
     ),
     simulated(
         "the clocks' difference is ignored",
         "times of edits here are corrected by the measured skew",
-        Edit(JUDGE, "self._customer.updated_at) + self._rules.skew", "self._customer.updated_at)"),
+        Edit(JUDGE, "Judge._newest", "self._customer.updated_at) + self._rules.skew", "self._customer.updated_at)"),
         tests=(f"{RULES}::test_the_newest_edit_wins_although_the_clocks_differ",),
     ),
 )
