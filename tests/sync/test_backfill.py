@@ -51,6 +51,14 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(world: World, capsys
     assert world.sql("select (select count(*) from sync.link) + (select count(*) from sync.mark) as n")[0]["n"] == 0
 
 
+def test_a_dry_run_promises_no_contact_to_a_customer_that_is_blocked(world: World) -> None:
+    world.insert(email="kai@example.com")
+    world.insert(email="no address")
+    world.quiet()
+    assert world.sql("select property, code from sync.parked") == [{"property": "email", "code": "invalid_value"}]
+    assert Backfill(world.parts).preview().counts["customers to create in HubSpot"] == 0
+
+
 def test_a_dry_run_counts_whom_no_page_met(world: World) -> None:
     world.portal.load(250, "many")
     addresses = [contact.get("email") for contact in world.portal.contacts]

@@ -4,6 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+from typer.testing import CliRunner
+
+from reconciler.__main__ import app
 from reconciler.core.brake import Danger, Need, brake, needed
 from reconciler.core.contact import ABSENT, Contact, ContactId, Customer, CustomerId, Link, Pair, Snapshot
 from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Rest, Step
@@ -74,3 +78,10 @@ def test_what_is_only_missing_is_held_whatever_it_would_lead_to() -> None:
     ]
     assert needed(steps) == {Need(Danger.MISSING): 3}
     assert {step.blocks["*"].reason for step in brake(steps, {Need(Danger.DELETE): 9})} == {"held_missing"}
+
+
+@pytest.mark.parametrize("count", ["0", "-5", "many"])
+def test_an_allowance_is_a_number_from_one_on(count: str) -> None:
+    answer = CliRunner().invoke(app, ["allow", "delete", "--", count])
+    assert answer.exit_code == 2
+    assert "Invalid value for 'count'" in answer.output
