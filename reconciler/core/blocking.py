@@ -1,6 +1,6 @@
 """Steps that come to nothing for now: what they would have done is blocked, what they have found out is kept."""
 
-from reconciler.core.blocks import RECORD, Block, Blocks, digest, fingerprint
+from reconciler.core.blocks import RECORD, Block, Blocks, digest, is_blocked
 from reconciler.core.contact import Pair
 from reconciler.core.errors import RowRefused
 from reconciler.core.judge import overwritten_blindly
@@ -22,20 +22,16 @@ def blocked_row(step: Step, refused: RowRefused) -> Step:
     """
     named = refused.columns & step.pull.keys()
     if named and isinstance(step.action, Merge):
-        return without_columns(step, {c: _refused_by(refused.rule, fingerprint(c, step.pull[c])) for c in named})
-    return without_effect(step, {RECORD: _refused_by(refused.rule, row_fingerprint(step.pair))})
-
-
-def _refused_by(rule: str, mark: str) -> Block:
-    return Block(reason=Reason.ROW, fingerprint=mark, detail=rule)
-
-
-def row_fingerprint(pair: Pair) -> str:
-    """Return what a row is recognised by that was refused: all that HubSpot has for it."""
-    return fingerprint(RECORD, digest(pair.contact.values if pair.contact is not None else {}))
+        return without_columns(step, {c: Block.of(Reason.ROW, c, step.pull[c], refused.rule) for c in named})
+    return without_effect(step, {RECORD: Block.of(Reason.ROW, RECORD, _row(step.pair), refused.rule)})
 
 
 def is_row_blocked(pair: Pair) -> bool:
     """Whether the owner's table has refused just this row, as a whole."""
     block = pair.link.blocks.get(RECORD)
-    return block is not None and block.reason is Reason.ROW and block.fingerprint == row_fingerprint(pair)
+    return block is not None and block.reason is Reason.ROW and is_blocked(pair.link.blocks, RECORD, _row(pair))
+
+
+def _row(pair: Pair) -> str:
+    """Return what a row that was refused is recognised by: all that HubSpot has for it."""
+    return digest(pair.contact.values if pair.contact is not None else {})

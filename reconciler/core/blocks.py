@@ -22,6 +22,11 @@ class Block:
     fingerprint: str
     detail: str = ""
 
+    @classmethod
+    def of(cls, reason: Reason, column: str, value: Value, detail: str = "") -> "Block":
+        """Return the block of one value; `column` may be "*"."""
+        return cls(reason=reason, fingerprint=fingerprint(column, value), detail=detail)
+
 
 Blocks = Mapping[str, Block]
 """Column, or "*", -> what blocks it."""
@@ -42,9 +47,9 @@ def waiting_for(address: str) -> tuple[str, str]:
     return fingerprint("email", address), fingerprint(RECORD, address)
 
 
-def blocked(reason: Reason, column: str, value: Value, detail: str = "") -> dict[str, Block]:
-    """Return the block of one value; `column` may be "*"."""
-    return {column: Block(reason=reason, fingerprint=fingerprint(column, value), detail=detail)}
+def blocked(reason: Reason, column: str, value: Value) -> dict[str, Block]:
+    """Return the one block of a record or a value."""
+    return {column: Block.of(reason, column, value)}
 
 
 def is_blocked(blocks: Blocks, column: str, value: Value) -> bool:

@@ -4,14 +4,14 @@ The allowance is counted outside, over a rolling hour and all processes; this on
 and takes back what was not granted.
 """
 
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.core.blocking import without_effect
-from reconciler.core.blocks import RECORD, blocked
+from reconciler.core.blocks import RECORD, Block, blocked
 from reconciler.core.fields import Value, Values
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Step, without_columns
@@ -29,16 +29,7 @@ class Danger(StrEnum):
     @property
     def reason(self) -> Reason:
         """The reason of a block by which it is held."""
-        return _REASONS[self]
-
-
-_REASONS = {
-    Danger.DELETE: Reason.HELD_DELETE,
-    Danger.BLANK: Reason.HELD_BLANK,
-    Danger.CREATE: Reason.HELD_CREATE,
-    Danger.REWRITE: Reason.HELD_REWRITE,
-    Danger.MISSING: Reason.HELD_MISSING,
-}
+        return Reason(f"held_{self}")
 
 
 class Need(NamedTuple):
@@ -137,5 +128,4 @@ def _braked(step: Step, left: Counter[Need]) -> Step:
 def _without(step: Step, beyond: Mapping[str, Danger]) -> Step:
     """Leave these columns as they are, on both sides."""
     values = {**step.push, **step.pull}
-    blocks = [blocked(kind.reason, column, values[column]) for column, kind in beyond.items()]
-    return without_columns(step, dict(ChainMap(*blocks)))
+    return without_columns(step, {c: Block.of(kind.reason, c, values[c]) for c, kind in beyond.items()})

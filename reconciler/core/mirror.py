@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.blocks import RECORD, Block, blocked, digest
+from reconciler.core.blocks import RECORD, Block, digest
 from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
 from reconciler.core.fields import STAGE, Value, Values, normalised
@@ -119,7 +119,7 @@ class Accepted:
         """
         now = normalised(row)
         columns = [each.column for each in self.rewritten if each.column in written and now[each.column] == each.lost]
-        return {c: block for c in columns for block in blocked(Reason.COERCED, c, self.write.values[c]).values()}
+        return {c: Block.of(Reason.COERCED, c, self.write.values[c]) for c in columns}
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
         """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
@@ -135,10 +135,8 @@ def blocked_by(values: Values, refused: Refused) -> dict[str, Block]:
     named = {column: values[column] for column in refused.columns if column in values}
     if refused.reason is Reason.TAKEN and "email" in values:
         named = {"email": values["email"]}
-    blocks: dict[str, Block] = {}
-    for column, value in (named or {RECORD: digest(values)}).items():
-        blocks |= blocked(refused.reason, column, value, refused.detail)
-    return blocks
+    failed = named or {RECORD: digest(values)}
+    return {column: Block.of(refused.reason, column, value, refused.detail) for column, value in failed.items()}
 
 
 def blocked_write(write: Write, refused: Refused) -> dict[str, Block]:

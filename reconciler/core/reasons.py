@@ -55,11 +55,6 @@ class Reason(StrEnum):
     HELD_MISSING = "held_missing"
 
     @property
-    def about(self) -> "About":
-        """What there is to say of it."""
-        return ABOUT[self]
-
-    @property
     def wake(self) -> Wake:
         """What ends a block for this reason."""
         return ABOUT[self].wake

@@ -112,11 +112,11 @@ class Settlement:
         """What is to be looked at again."""
         for each in self.lost:
             yield Lane.INTERACTIVE, Subject.contact(each.contact.id)
-            yield Lane.INTERACTIVE, Subject.customer(each.write.pair.uuid)
+            yield Lane.INTERACTIVE, Subject.customer(each.uuid)
         for each in self.late:
             yield Lane.FRESH, Subject.contact(each.contact.id)
         for each in (*self.behind, *self.held):
-            yield Lane.FRESH, Subject.customer(each.write.pair.uuid)
+            yield Lane.FRESH, Subject.customer(each.uuid)
 
 
 def settle(answered: Sequence[tuple[Sent, Answer]], facts: Facts, *, mirrors: bool) -> Settlement:

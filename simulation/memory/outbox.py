@@ -50,7 +50,7 @@ class MemoryOutbox:
             link.lease_until = later(link.lease_until, tables.now() + timedelta(seconds=LEASE))
         if write.kind is IntentKind.UPDATE:
             noted = {c: v for c, v in write.values.items() if write.hubspot_first or c in link.blind_pushes}
-            _note_unseen(link, noted, list(tables.intents_of(link.uuid)))
+            _note_blind_pushes(link, noted, list(tables.intents_of(link.uuid)))
         if reserved is not None and any(intent.reserved == reserved for intent in tables.intents.values()):
             return None
         intent = IntentRow(
@@ -90,14 +90,14 @@ class MemoryOutbox:
         return not rule.allows(Accepted(sent, answer.contact).columns)
 
 
-def _note_unseen(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
+def _note_blind_pushes(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
     """Remember what is pushed without a read, and what is sent until its history is looked at."""
     for column, value in values.items():
         known = link.blind_pushes.get(column)
         at = link.base_at.get(column)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         if known is None:
-            # What is parked was read, and never agreed nor logged.
+            # What is blocked was read, and never agreed nor logged.
             read = None if link.blocks.keys() & {column, RECORD} else link.merged_through
             known = BlindPush(since=later(read, based), base=link.base.get(column), sent=())
         ours = [intent.values[column] for intent in intents if column in intent.values]
