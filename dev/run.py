@@ -59,7 +59,7 @@ TRIAL = """
   curl -s {api}/kai@example.com -H "Authorization: Bearer $TOKEN"
   curl -s {api}/ -H "Authorization: Bearer $TOKEN" -H "$JSON" \\
     -d '{{"email":"you@example.com","firstname":"You","lastname":"There"}}'
-  curl -s -X PUT {api}/you@example.com -H "Authorization: Bearer $TOKEN" -H "$JSON" -d '{{"company":"Acme"}}'
+  curl -s -i -X PUT {api}/you@example.com -H "Authorization: Bearer $TOKEN" -H "$JSON" -d '{{"company":"Acme"}}'
 """
 
 OPERATING = ("DATABASE_URL", "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL", "TOMBSTONE_FILE", "LOG_FORMAT")
