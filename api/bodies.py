@@ -18,7 +18,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from reconciler.core.fields import COLUMNS, TEXT_LIMIT, Values, normalise_email, normalised
+from reconciler.core.fields import FIELDS, TEXT_LIMIT, Values, normalise_email, normalised
 
 LONGEST_ADDRESS = 320
 MOST_ITEMS = 1000
@@ -78,8 +78,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def values_given(self) -> Values:
-        """Return the mapped columns that the body names."""
-        return normalised(self.model_dump(include=set(COLUMNS), exclude_unset=True))
+        """Return the mapped fields that the body names."""
+        return normalised(self.model_dump(include=set(FIELDS), exclude_unset=True))
 
 
 class NewCustomer(Body):
@@ -163,4 +163,4 @@ def address_in(path: str) -> str | None:
 
 def given(values: Values) -> Values:
     """Return the values that are not empty."""
-    return {column: value for column, value in values.items() if value is not None}
+    return {field: value for field, value in values.items() if value is not None}

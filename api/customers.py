@@ -25,7 +25,7 @@ from reconciler.core.errors import (
     Transient,
     WrongPortal,
 )
-from reconciler.core.fields import COLUMNS, Values, normalise_text
+from reconciler.core.fields import FIELDS, Values, normalise_text
 from reconciler.core.reasons import Reason
 from reconciler.sync.intake import Intake
 from reconciler.sync.write_through import (
@@ -72,7 +72,7 @@ def shown(customer: Customer) -> dict[str, Any]:
     """Return a customer as the API shows it."""
     return {
         "uuid": str(customer.uuid),
-        **{column: customer.stored[column] for column in COLUMNS},
+        **{field: customer.raw[field] for field in FIELDS},
         "createdat": _iso(customer.created_at),
         "updatedat": _iso(customer.updated_at),
         "contactid": None if customer.contact_id is None else str(customer.contact_id),
@@ -87,7 +87,7 @@ def _iso(at: datetime | None) -> str | None:
 
 def etag_of(customer: Customer) -> str:
     """Return the entity tag: a hash of the mapped values, so that bookkeeping never costs a 412."""
-    text = f"{customer.uuid}{[customer.stored[column] for column in COLUMNS]}"
+    text = f"{customer.uuid}{[customer.raw[field] for field in FIELDS]}"
     return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
@@ -152,7 +152,7 @@ class Customers:
 
     def update_later(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Store a change here; the reconciler pushes it."""
-        expected = customer.stored if strict else None
+        expected = customer.raw if strict else None
         return self._later(lambda: self._customer_store.change(customer.uuid, values, expected), customer.uuid, values)
 
     def settled(self, uuid: CustomerId) -> Result | None:
@@ -184,7 +184,7 @@ class Customers:
         except AddressErased:
             return _result(Erased())
         except RowRefused as error:
-            return _result(Invalid(Refused(reason=Reason.ROW, columns=error.columns, text=error.rule)))
+            return _result(Invalid(Refused(reason=Reason.ROW, fields=error.fields, text=error.rule)))
         # Stored, and hidden from this role, or deleted since.
         stored = self._customer_store.by_uuid([uuid])
         return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
@@ -302,7 +302,7 @@ def _sendable(customer: Customer, values: Values) -> Values:
     """Leave out an address that the customer has and that HubSpot, although it holds it, takes from no caller."""
     address = values.get("email")
     is_odd = address is not None and address == customer.values.get("email") and not is_address(address)
-    return {column: value for column, value in values.items() if not (is_odd and column == "email")}
+    return {field: value for field, value in values.items() if not (is_odd and field == "email")}
 
 
 def _spread(
@@ -351,7 +351,7 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
             ]
             return failure(400, refused.reason.value, "Invalid body", details=details)
         case Invalid(refused):
-            details = [{"field": column, "problem": refused.reason.value} for column in sorted(refused.columns)]
+            details = [{"field": field, "problem": refused.reason.value} for field in sorted(refused.fields)]
             # The answer to a PUT is the one place where HubSpot's own text goes out.
             text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
             return failure(400, refused.reason.value, text, details=details)
@@ -359,7 +359,7 @@ def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Resu
 
 def _named(refused: Refused) -> list[str]:
     """Name the fields that a row was refused for, or else the rule that refused it."""
-    return sorted(refused.columns) or [refused.text]
+    return sorted(refused.fields) or [refused.text]
 
 
 def created_by(uuid: CustomerId, n: int) -> CustomerId:

@@ -32,26 +32,26 @@ class SingleFlight(Generic[T]):
 
     def __call__(self, key: str) -> T | None:
         with self._joining:
-            mine = self._next
-            leads = not mine.keys
-            mine.keys.add(key)
+            current = self._next
+            leads = not current.keys
+            current.keys.add(key)
         if leads:
-            self._lead(mine)
+            self._lead(current)
         else:
-            with mine.gate:
+            with current.gate:
                 pass
-        if mine.error is not None:
-            raise mine.error
-        return mine.found.get(key)
+        if current.error is not None:
+            raise current.error
+        return current.found.get(key)
 
-    def _lead(self, mine: _Round[T]) -> None:
+    def _lead(self, current: _Round[T]) -> None:
         """Ask for all that join until the query before this one is answered."""
         with self._asking:
             with self._joining:
                 self._next = _Round()
             try:
-                mine.found = self._ask(mine.keys)
+                current.found = self._ask(current.keys)
             except Exception as error:
-                mine.error = error
+                current.error = error
             finally:
-                mine.gate.release()
+                current.gate.release()

@@ -27,7 +27,7 @@ PAGE = 100
 WALKERS = 24
 DAY = 86_400.0
 ROW_BYTES = 1_214 + 448
-"""Customer and link, and history, with their indexes, of a new contact with five columns (measured at 20,000)."""
+"""Customer and link, and history, with their indexes, of a new contact with five fields (measured at 20,000)."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
 from reconciler.core.errors import OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
-from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalise_email
+from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalise_email
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Subject, Unanswered, Written
 from reconciler.core.reasons import Reason
 from reconciler.sync.budget import SharedBudget
@@ -42,7 +42,7 @@ class Wire:
         portal: Portal,
         per_10s: int,
         per_second: int,
-        is_agreed: Callable[[int, str, Value], bool] = lambda contact, column, value: False,
+        is_agreed: Callable[[int, str, Value], bool] = lambda contact, field, value: False,
     ) -> None:
         self.portal, self.is_agreed = portal, is_agreed
         self._per_10s, self._per_second = per_10s, per_second
@@ -132,22 +132,22 @@ class SimulatedHubSpot:
             contact = replace(contact, values={**contact.values, STAGE: values[STAGE]})
         return Written(contact=contact)
 
-    def _overwrite(self, before: Record, columns: Collection[str], *, asked: ContactId, is_read: bool = True) -> None:
+    def _overwrite(self, before: Record, fields: Collection[str], *, asked: ContactId, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
         An update that read nothing has no such window, what it overwrites is in the history. What is meant to go is
         noted beside: another API write's value, one that both sides had, and all of a record that is deleted outright.
         """
         known = self._stage.current.notes.get("known", {}).get(asked, {}) if self._stage.current else {}
-        for column in columns:
-            value = NORMALISE[column](before.get(column))
-            is_ours = any(entry.origin == self._portal.app for entry in before.entries(column)[:1])
-            is_agreed = self._wire.is_agreed(before.id, column, value)
+        for field in fields:
+            value = NORMALISE[field](before.get(field))
+            is_ours = any(entry.origin == self._portal.app for entry in before.entries(field)[:1])
+            is_agreed = self._wire.is_agreed(before.id, field, value)
             is_blind = not known and (is_ours or is_agreed or not is_read)
-            if column in known and known[column] != value:
-                self._wire.overwritten.add((column, value))
+            if field in known and known[field] != value:
+                self._wire.overwritten.add((field, value))
             elif is_blind:
-                self._wire.meant.add((column, value))
+                self._wire.meant.add((field, value))
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
         return self._write(list(ids), self._archive, until)
@@ -155,7 +155,7 @@ class SimulatedHubSpot:
     def _archive(self, contact_id: ContactId) -> Answer:
         record = self._portal.find(contact_id, archived=False)
         if record is not None:
-            self._overwrite(record, COLUMNS, asked=contact_id, is_read=False)
+            self._overwrite(record, FIELDS, asked=contact_id, is_read=False)
             self._portal.delete(contact_id, by=self._portal.app)
         at = datetime.fromtimestamp(0, UTC)
         return Written(contact=Contact(id=contact_id, values={}, created_at=at, updated_at=at, archived=True))
@@ -280,23 +280,23 @@ def _answer(act: Callable[[Answered], Answer], item: Answered) -> Answer:
         return refusal_of(error.body if isinstance(error.body, dict) else {})
 
 
-def contact_of(record: Record, answered: Collection[str] = COLUMNS, *, history: bool = False) -> Contact:
-    """Return a record as the core sees it; `answered` columns only, as far as they have a value or were asked for."""
-    is_read = answered is COLUMNS
-    shown = [column for column in COLUMNS if column in answered and (is_read or record.get(column) is not None)]
+def contact_of(record: Record, answered: Collection[str] = FIELDS, *, history: bool = False) -> Contact:
+    """Return a record as the core sees it; `answered` fields only, as far as they have a value or were asked for."""
+    is_read = answered is FIELDS
+    shown = [field for field in FIELDS if field in answered and (is_read or record.get(field) is not None)]
     return Contact(
         id=ContactId(record.id),
-        values={column: NORMALISE[column](record.get(column)) for column in shown},
+        values={field: NORMALISE[field](record.get(field)) for field in shown},
         created_at=time_of(record.created),
         updated_at=time_of(record.modified),
         archived=record.archived,
         other_addresses=frozenset(a for a in map(normalise_email, record.secondary) if a is not None),
-        history={column: _history(record, column) for column in COLUMNS} if history else {},
+        history={field: _history(record, field) for field in FIELDS} if history else {},
     )
 
 
-def _history(record: Record, column: str) -> tuple[Entry, ...]:
-    return tuple(Entry(value=NORMALISE[column](e.value), at=time_of(e.timestamp)) for e in record.entries(column))
+def _history(record: Record, field: str) -> tuple[Entry, ...]:
+    return tuple(Entry(value=NORMALISE[field](e.value), at=time_of(e.timestamp)) for e in record.entries(field))
 
 
 def time_of(ms: int) -> datetime:

@@ -8,7 +8,7 @@ eyes, or when it stands in the conflict log. Everything else is a lost edit.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values
+from reconciler.core.fields import FIELDS, NORMALISE, Value, Values
 
 Entity = str
 """Whose value it is: `u:` and a customer's uuid, or `c:` and a contact's id."""
@@ -18,7 +18,7 @@ Entity = str
 class Edit:
     """An acknowledged value, and who wrote it where."""
 
-    column: str
+    field: str
     value: Value
     entity: Entity
     by: str
@@ -36,19 +36,19 @@ class Oracle:
     def wrote(self, entity: Entity, by: str, values: Values, before: Values) -> None:
         """Note an acknowledged write over the values that its author had before his eyes."""
         self.looked_past(entity, values, before)
-        for column, value in values.items():
-            kept = NORMALISE[column](value)
-            if kept is not None and kept != NORMALISE[column](before.get(column)):
-                self._edits.append(Edit(column, kept, entity, by))
+        for field, value in values.items():
+            kept = NORMALISE[field](value)
+            if kept is not None and kept != NORMALISE[field](before.get(field)):
+                self._edits.append(Edit(field, kept, entity, by))
 
-    def looked_past(self, entity: Entity, columns: Iterable[str], before: Values) -> None:
+    def looked_past(self, entity: Entity, fields: Iterable[str], before: Values) -> None:
         """Note that somebody, acknowledged or not, replaced these values knowingly."""
-        self._seen.update((column, NORMALISE[column](before.get(column))) for column in columns)
+        self._seen.update((field, NORMALISE[field](before.get(field))) for field in fields)
 
     def ended(self, entity: Entity, before: Values) -> None:
         """Note that somebody deleted a record with these values."""
         self.deaths[entity] = None
-        self.looked_past(entity, COLUMNS, before)
+        self.looked_past(entity, FIELDS, before)
 
     def revived(self, entity: Entity) -> None:
         """Note that somebody brought a record back."""
@@ -66,5 +66,5 @@ class Oracle:
         """Return the edits that nothing accounts for; `excused` were overwritten in the window that remains, `windows`
         are properties of entities that went through one with several calls."""
         known = {*self._seen, *present, *logged, *excused}
-        lost = [e for e in self._edits if (e.column, e.value) not in known and e.entity not in erased]
-        return [edit for edit in lost if (edit.entity, edit.column) not in windows]
+        lost = [e for e in self._edits if (e.field, e.value) not in known and e.entity not in erased]
+        return [edit for edit in lost if (edit.entity, edit.field) not in windows]

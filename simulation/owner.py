@@ -69,7 +69,7 @@ class Owner:
         if not rows:
             return False
         row = self._random.choice(rows)
-        self._world.oracle.ended(Subject.customer(row.uuid).key, row.stored)
+        self._world.oracle.ended(Subject.customer(row.uuid).key, row.raw)
         self._world.tables.vanish(row.uuid)
         return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Transient
-from reconciler.core.fields import COLUMNS, NORMALISE, Value, normalised
+from reconciler.core.fields import FIELDS, NORMALISE, Value, normalised
 from reconciler.core.ports import Subject
 from reconciler.sync.write_through import Done
 from sandbox.contact import Contact as Record
@@ -33,9 +33,9 @@ class People:
             (self.insert, 3),
             (self.change, 10),
             (self.remove, 1),
-            (self.create_there, 3),
-            (self.edit_there, 10),
-            (self.delete_there, 1),
+            (self.create_contact, 3),
+            (self.edit_contact, 10),
+            (self.delete_contact, 1),
             (self.post, 2),
             (self.put, 5),
             (self.delete_by_api, 1),
@@ -44,10 +44,10 @@ class People:
             (self.restore, 1),
             (self.drop, 1),
             (self.swap, 1),
-            (self.restore_there, 2),
-            (self.merge_there, 1),
-            (self.erase_there, 1),
-            (self.swap_there, 1),
+            (self.restore_contact, 2),
+            (self.merge_contact, 1),
+            (self.erase_contact, 1),
+            (self.swap_contacts, 1),
             (self.reinsert, 1),
         ]
         self.acts = calm + wild_ if wild else calm
@@ -59,7 +59,7 @@ class People:
 
     def reinsert(self) -> bool:
         """Somebody enters a person again who was deleted, or is on the other side."""
-        addresses = [r.stored["email"] for r in self._rows(alive=False)] + [r.get("email") for r in self._records()]
+        addresses = [r.raw["email"] for r in self._rows(alive=False)] + [r.get("email") for r in self._records()]
         known = [address for address in addresses if address]
         return bool(known) and self._insert(self._random.choice(known))
 
@@ -77,10 +77,10 @@ class People:
         row = self._pick(self._rows())
         if row is None:
             return False
-        return self._change(row, self._edit(row.stored))
+        return self._change(row, self._edit(row.raw))
 
     def _change(self, row: CustomerRow, values: dict[str, Value]) -> bool:
-        before = dict(row.stored)
+        before = dict(row.raw)
         try:
             self._world.tables.update(row.uuid, values)
         except Refusal:
@@ -90,11 +90,11 @@ class People:
 
     def swap(self) -> bool:
         """Two customers change addresses, in one transaction."""
-        rows = [row for row in self._rows() if row.stored["email"]]
+        rows = [row for row in self._rows() if row.raw["email"]]
         if len(rows) < 2:
             return False
         one, other = self._random.sample(rows, 2)
-        mine, theirs = one.stored["email"], other.stored["email"]
+        mine, theirs = one.raw["email"], other.raw["email"]
         self._world.tables.update(one.uuid, {"email": None})
         self._world.tables.update(other.uuid, {"email": mine})
         self._world.tables.update(one.uuid, {"email": theirs})
@@ -105,14 +105,14 @@ class People:
     def remove(self) -> bool:
         row = self._pick(self._rows())
         if row is not None:
-            self._oracle.ended(Subject.customer(row.uuid).key, row.stored)
+            self._oracle.ended(Subject.customer(row.uuid).key, row.raw)
             self._world.tables.remove(row.uuid)
         return row is not None
 
     def drop(self) -> bool:
         row = self._pick(self._rows())
         if row is not None:
-            self._oracle.ended(Subject.customer(row.uuid).key, row.stored)
+            self._oracle.ended(Subject.customer(row.uuid).key, row.raw)
             self._world.tables.delete(row.uuid)
         return row is not None
 
@@ -129,59 +129,59 @@ class People:
 
     # In HubSpot.
 
-    def create_there(self) -> bool:
+    def create_contact(self) -> bool:
         address = self._new_address()
         if self._is_wild and self._random.random() < 0.3:
-            address = self._random.choice([row.stored["email"] for row in self._rows()] or [address])
+            address = self._random.choice([row.raw["email"] for row in self._rows()] or [address])
         values = self._some_values(address)
 
         def act() -> None:
-            record = self._world.portal.create({column: value for column, value in values.items() if value})
+            record = self._world.portal.create({field: value for field, value in values.items() if value})
             self._oracle.wrote(Subject.contact(record.id).key, "hubspot", values, {})
 
-        return self._there(act)
+        return self._in_hubspot(act)
 
-    def edit_there(self) -> bool:
+    def edit_contact(self) -> bool:
         record = self._pick(self._records())
         if record is None:
             return False
         before = normalised(record.values)
-        return self._edit_there(record, self._edit(before))
+        return self._edit_contact(record, self._edit(before))
 
-    def _edit_there(self, record: Record, values: dict[str, Value]) -> bool:
+    def _edit_contact(self, record: Record, values: dict[str, Value]) -> bool:
         before = normalised({**dict.fromkeys(values), **record.values})
 
         def act() -> None:
-            after = self._world.portal.edit(record.id, {column: value or "" for column, value in values.items()})
+            after = self._world.portal.edit(record.id, {field: value or "" for field, value in values.items()})
             kept = {c: v for c, v in values.items() if NORMALISE[c](after.get(c)) == NORMALISE[c](v)}
             self._oracle.wrote(Subject.contact(record.id).key, "hubspot", kept, before)
 
-        return self._there(act)
+        return self._in_hubspot(act)
 
-    def swap_there(self) -> bool:
+    def swap_contacts(self) -> bool:
         records = [record for record in self._records() if record.get("email")]
         if len(records) < 2:
             return False
         one, other = self._random.sample(records, 2)
         mine, theirs = one.get("email"), other.get("email")
-        self._edit_there(one, {"email": None})
-        self._edit_there(other, {"email": mine})
-        return self._edit_there(one, {"email": theirs})
+        self._edit_contact(one, {"email": None})
+        self._edit_contact(other, {"email": mine})
+        return self._edit_contact(one, {"email": theirs})
 
-    def delete_there(self) -> bool:
+    def delete_contact(self) -> bool:
         record = self._pick(self._records())
         if record is not None:
-            self._end_there(record)
+            self._end_contact(record)
             self._world.portal.delete(record.id)
         return record is not None
 
-    def _end_there(self, record: Record) -> None:
+    def _end_contact(self, record: Record) -> None:
         self._oracle.ended(Subject.contact(record.id).key, normalised({**dict.fromkeys(TEXTS), **record.values}))
         link = self._world.tables.owner(ContactId(record.id))
         if link is not None:
             self._oracle.deaths[Subject.customer(link.uuid).key] = None
 
-    def restore_there(self) -> bool:
+    def restore_contact(self) -> bool:
         record = self._pick(self._records(alive=False))
         if record is None:
             return False
@@ -194,9 +194,9 @@ class People:
             if link is not None:
                 self._oracle.revived(Subject.customer(link.uuid).key)
 
-        return self._there(act)
+        return self._in_hubspot(act)
 
-    def merge_there(self) -> bool:
+    def merge_contact(self) -> bool:
         records = self._records()
         if len(records) < 2:
             return False
@@ -205,9 +205,9 @@ class People:
             self._oracle.looked_past(
                 Subject.contact(record.id).key, [*TEXTS, "email", "lifecyclestage"], normalised(record.values)
             )
-        return self._there(lambda: self._world.portal.merge(one.id, other.id))
+        return self._in_hubspot(lambda: self._world.portal.merge(one.id, other.id))
 
-    def erase_there(self) -> bool:
+    def erase_contact(self) -> bool:
         record = self._pick(self._records())
         if record is None:
             return False
@@ -238,7 +238,7 @@ class People:
         if row is None:
             return False
         address = row.address or ""
-        values = {c: NORMALISE[c](v) for c, v in self._edit(row.stored).items()}
+        values = {c: NORMALISE[c](v) for c, v in self._edit(row.raw).items()}
         if values.get("email", "") is None:
             return False
 
@@ -276,7 +276,7 @@ class People:
                 (outcome,) = self._world.api.delete([customer])
             finally:
                 seen = next((pair.customer.values for pair in note("load") or () if pair.customer), customer.values)
-                self._oracle.looked_past(entity, COLUMNS, seen)
+                self._oracle.looked_past(entity, FIELDS, seen)
             if isinstance(outcome, Done):
                 self._oracle.deaths[entity] = None
 
@@ -294,7 +294,7 @@ class People:
 
     # What they choose.
 
-    def _there(self, act: Callable[[], object]) -> bool:
+    def _in_hubspot(self, act: Callable[[], object]) -> bool:
         with suppress(HubSpotError):
             act()
         return True
@@ -321,23 +321,23 @@ class People:
 
     def _some_values(self, address: Value) -> dict[str, Value]:
         values: dict[str, Value] = {"email": address, "firstname": f"f{self._next()}"}
-        for column in TEXTS[1:]:
+        for field in TEXTS[1:]:
             if self._random.random() < 0.3:
-                values[column] = f"{column}{self._next()}"
+                values[field] = f"{field}{self._next()}"
         return values
 
     def _edit(self, before: Any) -> dict[str, Value]:
-        column = self._random.choice(TEXTS)
-        values: dict[str, Value] = {column: f"{column}{self._next()}"}
+        field = self._random.choice(TEXTS)
+        values: dict[str, Value] = {field: f"{field}{self._next()}"}
         kind = self._random.randrange(12)
         if kind == 0:
             values = {"email": self._new_address()}
         elif kind == 1:
             values = {"lifecyclestage": self._random.choice(STAGES)}
         elif kind == 2:
-            values[column] = self._random.choice([None, ""])
+            values[field] = self._random.choice([None, ""])
         elif kind == 3:
-            values[self._random.choice(TEXTS)] = f"{column}{self._next()}"
+            values[self._random.choice(TEXTS)] = f"{field}{self._next()}"
         elif kind == 4:
-            values[column] = before.get(column)
+            values[field] = before.get(field)
         return values

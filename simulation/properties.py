@@ -5,7 +5,7 @@ from uuid import UUID
 
 from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId
-from reconciler.core.fields import COLUMNS, NORMALISE, Policy, Value, normalised
+from reconciler.core.fields import FIELDS, NORMALISE, Policy, Value, normalised
 from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason
 from sandbox.contact import Contact as Record
@@ -65,8 +65,8 @@ def _is_held_back(world: World, link: LinkRow | None) -> bool:
 def _has_news(world: World, row: CustomerRow, link: LinkRow | None) -> bool:
     if not row.is_alive or link is None:
         return row.is_alive != bool(link is not None and link.alive)
-    decided = [column for column in COLUMNS if world.rules.policies[column] is not Policy.MANUAL]
-    return any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in decided)
+    decided = [field for field in FIELDS if world.rules.policies[field] is not Policy.MANUAL]
+    return any(NORMALISE[field](row.raw[field]) != link.base.get(field) for field in decided)
 
 
 def differences(world: World) -> Iterator[str]:
@@ -81,7 +81,7 @@ def differences(world: World) -> Iterator[str]:
         if link is not None and record is not None:
             linked.add(record.id)
             yield from _unequal(world, row, link, record)
-        elif not _is_excused(world, link) and any(normalised(row.stored).values()):
+        elif not _is_excused(world, link) and any(normalised(row.raw).values()):
             yield f"customer {row.uuid} has no contact"
     for record in live.values():
         link = world.tables.owner(ContactId(record.id))
@@ -90,16 +90,16 @@ def differences(world: World) -> Iterator[str]:
 
 
 def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> Iterator[str]:
-    here, there = normalised(row.stored), {c: NORMALISE[c](record.get(c)) for c in COLUMNS}
+    local, remote = normalised(row.raw), {c: NORMALISE[c](record.get(c)) for c in FIELDS}
     if RECORD in link.blocks and world.wild:
         return
-    for column in COLUMNS:
-        is_undecided = world.rules.policies[column] is Policy.MANUAL and here[column] != there[column]
-        if (column in link.blocks and world.wild) or is_undecided:
+    for field in FIELDS:
+        is_undecided = world.rules.policies[field] is Policy.MANUAL and local[field] != remote[field]
+        if (field in link.blocks and world.wild) or is_undecided:
             continue
-        if not here[column] == there[column] == link.base.get(column):
-            values = f"here {here[column]!r}, there {there[column]!r}, base {link.base.get(column)!r}"
-            yield f"customer {row.uuid}, contact {record.id}, {column}: {values}"
+        if not local[field] == remote[field] == link.base.get(field):
+            values = f"local {local[field]!r}, remote {remote[field]!r}, base {link.base.get(field)!r}"
+            yield f"customer {row.uuid}, contact {record.id}, {field}: {values}"
     if row.contact != record.id:
         yield f"customer {row.uuid} shows contact {row.contact} instead of {record.id}"
 
@@ -118,14 +118,14 @@ def lost(world: World) -> Iterator[str]:
     tables = world.tables
     present: set[tuple[str, Value]] = set()
     for row in tables.customers.values():
-        present |= set(normalised(row.stored).items())
+        present |= set(normalised(row.raw).items())
     for record in world.portal.ledger.records.contacts.values():
         if not record.archived:
-            present |= {(column, NORMALISE[column](record.get(column))) for column in COLUMNS}
+            present |= {(field, NORMALISE[field](record.get(field))) for field in FIELDS}
             present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
     # A stage is set, read back, and where HubSpot does not set it back cleared and set again: several calls.
     windows = {(entity, STAGE) for entity in _staged(world)}
-    logged = {(loser.column, NORMALISE[loser.column](loser.lost)) for loser in tables.losers}
+    logged = {(loser.field, NORMALISE[loser.field](loser.lost)) for loser in tables.losers}
     lost_ = world.oracle.lost(
         present=present,
         logged=logged | tables.erased_losers,
@@ -133,7 +133,7 @@ def lost(world: World) -> Iterator[str]:
         erased=_erased(world),
         windows=windows,
     )
-    return (f"lost: {e.column} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
+    return (f"lost: {e.field} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
 
 
 def _staged(world: World) -> set[str]:
@@ -221,7 +221,7 @@ def restless(world: World) -> Iterator[str]:
 
 def _rows(world: World) -> list[object]:
     return [
-        (row.uuid, tuple(row.stored.items()), row.deleted, row.contact, row.updated)
+        (row.uuid, tuple(row.raw.items()), row.deleted, row.contact, row.updated)
         for row in world.tables.customers.values()
     ]
 

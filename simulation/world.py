@@ -9,7 +9,7 @@ import orjson
 
 from reconciler.core.contact import ContactId
 from reconciler.core.context import Rules
-from reconciler.core.fields import FIELDS, Policy, Value
+from reconciler.core.fields import MAPPING, Policy, Value
 from reconciler.core.ports import Lane, Subject
 from reconciler.sync.budget import Limits, SharedBudget
 from reconciler.sync.reconcile import Reconciler
@@ -126,13 +126,13 @@ class World:
         self.people = People(self, random, wild=self.wild)
         self.owner = Owner(self, random, wild=self.wild)
 
-    def _is_agreed(self, contact: int, column: str, value: Value) -> bool:
+    def _is_agreed(self, contact: int, field: str, value: Value) -> bool:
         link = self.tables.owner(ContactId(contact))
-        return link is not None and link.base.get(column) == value
+        return link is not None and link.base.get(field) == value
 
     def _policies(self) -> dict[str, Policy]:
         usual = [Policy.NEWEST] * 3 + [Policy.HUBSPOT, Policy.POSTGRES, *([Policy.MANUAL] if self.wild else [])]
-        return {field.column: self.random.choice(usual) for field in FIELDS}
+        return {field.name: self.random.choice(usual) for field in MAPPING}
 
     def watched(self, port: object) -> Any:
         return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.customer_store))

@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.contact import Contact
-from reconciler.core.fields import COLUMNS, normalised
+from reconciler.core.fields import FIELDS, normalised
 from reconciler.core.ports import HubSpot, Lane, Marks, Subject
 from reconciler.core.reasons import Reason
 
@@ -38,11 +38,11 @@ IN_ORDER = frozenset({Finding.EQUAL, Finding.IN_FLIGHT, Finding.POLICY})
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One record that is not the same on both sides; `columns` differ, or one side is missing."""
+    """One record that is not the same on both sides; `fields` differ, or one side is missing."""
 
     finding: Finding
     subject: str
-    columns: tuple[str, ...]
+    fields: tuple[str, ...]
 
 
 class Audit:
@@ -68,7 +68,7 @@ class Audit:
         for finding in Finding:
             yield f"{self.counts[finding]:>9}  {finding}"
             for each in self.samples[finding]:
-                yield f"{'':>11}{each.subject}  {' '.join(each.columns)}".rstrip()
+                yield f"{'':>11}{each.subject}  {' '.join(each.fields)}".rstrip()
 
     def _customers(self) -> Iterator[Mapping[str, Any]]:
         after = "00000000-0000-0000-0000-000000000000"
@@ -91,9 +91,9 @@ class Audit:
             return Difference(self._unknown(contact), subject, ())
         if not _is_alive(row):
             return Difference(_reason(row, ()), subject, ("alive",))
-        here = normalised({column: row[column] for column in COLUMNS})
-        columns = tuple(column for column in COLUMNS if contact.values.get(column) != here[column])
-        return Difference(_reason(row, columns) if columns else Finding.EQUAL, subject, columns)
+        here = normalised({field: row[field] for field in FIELDS})
+        fields = tuple(field for field in FIELDS if contact.values.get(field) != here[field])
+        return Difference(_reason(row, fields) if fields else Finding.EQUAL, subject, fields)
 
     def _unknown(self, contact: Contact) -> Finding:
         """A contact that no row is linked with: new and on its way, an erased person's, or unknown."""
@@ -126,15 +126,15 @@ def _without_contact(row: Mapping[str, Any]) -> Difference:
     return Difference(finding, Subject.customer(row["uuid"]).key, ())
 
 
-def _reason(row: Mapping[str, Any], columns: Sequence[str]) -> Finding:
+def _reason(row: Mapping[str, Any], fields: Sequence[str]) -> Finding:
     """Say why a pair differs: something is under way, a person decided so, or something is wrong."""
     blocks = row["blocks"] or {}
-    named = {column: Reason(blocks[column]["reason"]) for column in blocks if column in columns or column == "*"}
-    is_manual = columns and set(columns) <= set(row["undecided"] or ())
+    named = {field: Reason(blocks[field]["reason"]) for field in blocks if field in fields or field == "*"}
+    is_manual = fields and set(fields) <= set(row["undecided"] or ())
     if row["pending"]:
         return Finding.IN_FLIGHT
     if row["detached"]:
         return Finding.POLICY
     if is_manual or any(reason.is_held for reason in named.values()):
         return Finding.HELD
-    return Finding.PARKED if "*" in named or (columns and set(columns) <= named.keys()) else Finding.DRIFT
+    return Finding.PARKED if "*" in named or (fields and set(fields) <= named.keys()) else Finding.DRIFT

@@ -43,7 +43,7 @@ class Preview:
             judge = Judge(pair, customer, self._rules)
             merged = merge(base={}, local=customer.values, remote=contact.values, ours={}, ahead={}, judge=judge)
             for conflict in merged.conflicts:
-                self._note(f"{conflict.column} differs, {WINNERS[conflict.winner]} wins", contact)
+                self._note(f"{conflict.field} differs, {WINNERS[conflict.winner]} wins", contact)
 
     def lines(self) -> Iterator[str]:
         """Yield the plan for people."""
@@ -64,8 +64,8 @@ def _unlinked(context: Context, customers: Mapping[str, Customer]) -> int:
 
 def _differs(contact: Contact, customer: Customer) -> bool:
     """Whether both sides have a value, and another one."""
-    both = ((value, customer.values.get(column)) for column, value in contact.values.items())
-    return any(theirs is not None and mine is not None and theirs != mine for theirs, mine in both)
+    both = ((value, customer.values.get(field)) for field, value in contact.values.items())
+    return any(remote is not None and local is not None and remote != local for remote, local in both)
 
 
 def _verdict(contact: Contact, context: Context, customers: Mapping[str, Customer]) -> str:

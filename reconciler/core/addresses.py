@@ -52,7 +52,7 @@ def _refused_address(step: Step) -> str | None:
 
 def _with_address(step: Step, address: str) -> Step:
     assert isinstance(step.action, Merge)
-    blocks = {column: block for column, block in step.blocks.items() if column != "email"}
+    blocks = {field: block for field, block in step.blocks.items() if field != "email"}
     return replace(step, action=replace(step.action, pull={**step.pull, "email": address}), blocks=blocks)
 
 

@@ -23,18 +23,18 @@ class Block:
     detail: str = ""
 
     @classmethod
-    def of(cls, reason: Reason, column: str, value: Value, detail: str = "") -> "Block":
-        """Return the block of one value; `column` may be "*"."""
-        return cls(reason=reason, fingerprint=fingerprint(column, value), detail=detail)
+    def of(cls, reason: Reason, field: str, value: Value, detail: str = "") -> "Block":
+        """Return the block of one value; `field` may be "*"."""
+        return cls(reason=reason, fingerprint=fingerprint(field, value), detail=detail)
 
 
 Blocks = Mapping[str, Block]
-"""Column, or "*", -> what blocks it."""
+"""Field, or "*", -> what blocks it."""
 
 
-def fingerprint(column: str, value: Value) -> str:
+def fingerprint(field: str, value: Value) -> str:
     """Return what a failed value is recognised by."""
-    return hashlib.sha256(f"{column}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(f"{field}\x00{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def digest(values: Values) -> str:
@@ -47,12 +47,12 @@ def waiting_for(address: str) -> tuple[str, str]:
     return fingerprint("email", address), fingerprint(RECORD, address)
 
 
-def blocked(reason: Reason, column: str, value: Value) -> dict[str, Block]:
+def blocked(reason: Reason, field: str, value: Value) -> dict[str, Block]:
     """Return the one block of a record or a value."""
-    return {column: Block.of(reason, column, value)}
+    return {field: Block.of(reason, field, value)}
 
 
-def is_blocked(blocks: Blocks, column: str, value: Value) -> bool:
+def is_blocked(blocks: Blocks, field: str, value: Value) -> bool:
     """Whether just this value is blocked."""
-    block = blocks.get(column)
-    return block is not None and block.fingerprint == fingerprint(column, value)
+    block = blocks.get(field)
+    return block is not None and block.fingerprint == fingerprint(field, value)

@@ -35,17 +35,17 @@ def merged(pair: Pair, context: Context, rules: Rules) -> Step:
     setting = _values(each for each in following if not each.is_overdue).keys()
     push = sendable(pair, {c: v for c, v in found.push.items() if c not in setting}, context)
     refused = {c for c, value in pull.items() if is_row_blocked(pair) or _is_refused_here(pair, c, value)}
-    waiting = {column for column in found.pull if column not in pull and column not in blocks}
+    waiting = {field for field in found.pull if field not in pull and field not in blocks}
     held = setting & found.push.keys()
     return Step(
         pair=pair,
         action=Merge(
-            pull={column: value for column, value in pull.items() if column not in refused},
+            pull={field: value for field, value in pull.items() if field not in refused},
             push=push,
             agree=found.agree,
         ),
         conflicts=(
-            *(each for each in found.conflicts if each.column not in held and not _is_agreed(pair, each)),
+            *(each for each in found.conflicts if each.field not in held and not _is_agreed(pair, each)),
             *_perhaps_late(pair, pull),
         ),
         blocks=blocks,
@@ -67,22 +67,22 @@ def _ours(pair: Pair, rules: Rules) -> dict[str, set[Value]]:
     assert pair.contact is not None
     for each in pair.link.late:
         if each.is_overtaken and pair.contact.updated_at - rules.skew <= each.until:
-            ours.setdefault(each.column, set()).add(each.value)
+            ours.setdefault(each.field, set()).add(each.value)
     return ours
 
 
 def _perhaps_late(pair: Pair, pull: Values) -> Iterable[Conflict]:
     """Log what is replaced by a value that is a person's, or ours that landed late and was not looked at in time."""
     assert pair.customer is not None
-    for column, value in {each.column: each.value for each in pair.link.late if each.is_overtaken}.items():
-        if column in pull and pull[column] == value:
-            lost = pair.customer.values.get(column)
-            yield Conflict(column=column, winner=Verdict.REMOTE, kept=value, lost=lost)
+    for field, value in {each.field: each.value for each in pair.link.late if each.is_overtaken}.items():
+        if field in pull and pull[field] == value:
+            lost = pair.customer.values.get(field)
+            yield Conflict(field=field, winner=Verdict.REMOTE, kept=value, lost=lost)
 
 
 def _is_agreed(pair: Pair, conflict: Conflict) -> bool:
     """Whether an API write replaced what both sides had, its own values on the way to it aside: nothing is lost."""
-    push = pair.link.blind_pushes.get(conflict.column)
+    push = pair.link.blind_pushes.get(conflict.field)
     is_ours = push is not None and conflict.winner is Verdict.REMOTE and conflict.kept in push.sent
     return push is not None and is_ours and conflict.lost == push.base
 
@@ -93,7 +93,7 @@ def _pullable(pair: Pair, found: Merged, context: Context) -> tuple[Values, dict
     if address is None:
         return found.pull, {}
     holder = context.holder(address)
-    pull = {column: value for column, value in found.pull.items() if column != "email"}
+    pull = {field: value for field, value in found.pull.items() if field != "email"}
     if address in context.tombstoned:
         return pull, blocked(Reason.ERASED, "email", address)
     if holder is None or holder.uuid == pair.uuid:
@@ -106,8 +106,8 @@ def _pullable(pair: Pair, found: Merged, context: Context) -> tuple[Values, dict
 def _values(intents: Iterable[Intent]) -> dict[str, set[Value]]:
     ours: dict[str, set[Value]] = {}
     for intent in intents:
-        for column, value in intent.values.items():
-            ours.setdefault(column, set()).add(value)
+        for field, value in intent.values.items():
+            ours.setdefault(field, set()).add(value)
     return ours
 
 
@@ -124,11 +124,11 @@ def _unedited_ahead(pair: Pair) -> list[Intent]:
     ]
 
 
-def _is_followed(intent: Intent, column: str, edited: Mapping[str, datetime]) -> bool:
-    return column not in intent.overtaken and (column not in edited or edited[column] <= intent.at)
+def _is_followed(intent: Intent, field: str, edited: Mapping[str, datetime]) -> bool:
+    return field not in intent.overtaken and (field not in edited or edited[field] <= intent.at)
 
 
-def _is_refused_here(pair: Pair, column: str, value: Value) -> bool:
+def _is_refused_here(pair: Pair, field: str, value: Value) -> bool:
     """Whether a rule of the table's owner has refused just this value."""
     blocks = pair.link.blocks
-    return is_blocked(blocks, column, value) and blocks[column].reason is Reason.ROW
+    return is_blocked(blocks, field, value) and blocks[field].reason is Reason.ROW

@@ -14,7 +14,7 @@ from reconciler.core.blocking import without_effect
 from reconciler.core.blocks import RECORD, Block, blocked
 from reconciler.core.fields import Value, Values
 from reconciler.core.reasons import Reason
-from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Step, without_columns
+from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Step, without_fields
 
 
 class Danger(StrEnum):
@@ -33,10 +33,10 @@ class Danger(StrEnum):
 
 
 class Need(NamedTuple):
-    """What a step asks of the allowance, once: a kind, and for rewrites the column, as each is counted for itself."""
+    """What a step asks of the allowance, once: a kind, and for rewrites the field, as each is counted for itself."""
 
     kind: Danger
-    column: str = ""
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def held(steps: Sequence[Step]) -> dict[Danger, list[Step]]:
 
 
 def _asked(step: Step) -> dict[str, Need]:
-    """Return what a step asks for: one for the record as a whole, or one for each column whose value it takes away."""
+    """Return what a step asks for: one for the record as a whole, or one for each field whose value it takes away."""
     if step.is_missing:
         return {RECORD: Need(Danger.MISSING)}
     match step.action:
@@ -103,21 +103,21 @@ def _asked(step: Step) -> dict[str, Need]:
 
 def _overwritten(values: Values, before: Values) -> dict[str, Need]:
     return {
-        column: _need(column, value)
-        for column, value in values.items()
-        if before.get(column) is not None and before[column] != value
+        field: _need(field, value)
+        for field, value in values.items()
+        if before.get(field) is not None and before[field] != value
     }
 
 
-def _need(column: str, value: Value) -> Need:
-    return Need(Danger.BLANK) if value is None else Need(Danger.REWRITE, column)
+def _need(field: str, value: Value) -> Need:
+    return Need(Danger.BLANK) if value is None else Need(Danger.REWRITE, field)
 
 
 def _braked(step: Step, left: Counter[Need]) -> Step:
     beyond: dict[str, Danger] = {}
-    for column, need in _asked(step).items():
+    for field, need in _asked(step).items():
         if left[need] < 1:
-            beyond[column] = need.kind
+            beyond[field] = need.kind
         else:
             left[need] -= 1
     if RECORD in beyond:
@@ -126,6 +126,6 @@ def _braked(step: Step, left: Counter[Need]) -> Step:
 
 
 def _without(step: Step, beyond: Mapping[str, Danger]) -> Step:
-    """Leave these columns as they are, on both sides."""
+    """Leave these fields as they are, on both sides."""
     values = {**step.push, **step.pull}
-    return without_columns(step, {c: Block.of(kind.reason, c, values[c]) for c, kind in beyond.items()})
+    return without_fields(step, {c: Block.of(kind.reason, c, values[c]) for c, kind in beyond.items()})

@@ -70,10 +70,10 @@ ABSENT = Snapshot(contact=None, is_proven=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """A row of `customer` ("local"). `stored` are the columns as they are, for compare-and-set; `values` canonical."""
+    """A row of `customer` ("local"). `raw` are the fields as they are, for compare-and-set; `values` canonical."""
 
     uuid: CustomerId
-    stored: Values
+    raw: Values
     values: Values
     created_at: datetime
     updated_at: datetime
@@ -102,7 +102,7 @@ class Intent:
     """A HubSpot write stored before it is sent, open until its answer is committed.
 
     `hubspot_first`: an API write; the row does not hold it yet, it follows HubSpot. `reserved` marks the create of one
-    whose customer does not exist yet. `overtaken` are the columns on which something later was agreed.
+    whose customer does not exist yet. `overtaken` are the fields on which something later was agreed.
     """
 
     id: IntentId
@@ -122,7 +122,7 @@ class Late:
     `is_overtaken`: something later was agreed since it was sent.
     """
 
-    column: str
+    field: str
     value: Value
     until: datetime
     is_overtaken: bool

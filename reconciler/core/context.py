@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import COLUMNS, Policy, Value
+from reconciler.core.fields import FIELDS, Policy, Value
 from reconciler.core.reasons import Reason
 
 
@@ -54,7 +54,7 @@ class Context:
     """What a batch's pairs touch: `holders` by address (live customers and open creates), `owners` by contact id.
 
     `former` contacts were archived and replaced: one that is alive again was restored beside its successor. `ignored`
-    ones belong to erased people. `suspended` columns, with the reason, wait for HubSpot's schema.
+    ones belong to erased people. `suspended` fields, with the reason, wait for HubSpot's schema.
     """
 
     holders: Mapping[str, OtherLink] = field(default_factory=dict)
@@ -69,21 +69,21 @@ class Context:
         """Return the holder of an address, if there is one."""
         return None if address is None else self.holders.get(address)
 
-    def without_columns(self, contacts: Collection[Contact]) -> "SchemaNews":
+    def without_fields(self, contacts: Collection[Contact]) -> "SchemaNews":
         """Return which mapped properties HubSpot's answers do not have, and which they have again."""
-        absent = {column for contact in contacts for column in COLUMNS if column not in contact.values}
+        absent = {field for contact in contacts for field in FIELDS if field not in contact.values}
         unknown = {c for c, reason in self.suspended.items() if reason is Reason.UNKNOWN_PROPERTY}
         return SchemaNews(missing=absent - self.suspended.keys(), back=unknown - absent if contacts else set())
 
     def told(self, news: "SchemaNews") -> "Context":
-        """Return the context in which the missing columns wait, and those that are back go again."""
+        """Return the context in which the missing fields wait, and those that are back go again."""
         suspended = {**self.suspended, **dict.fromkeys(news.missing, Reason.UNKNOWN_PROPERTY)}
         return replace(self, suspended={c: reason for c, reason in suspended.items() if c not in news.back})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaNews:
-    """The mapped columns whose property is missing in HubSpot, and those whose property is back."""
+    """The mapped fields whose property is missing in HubSpot, and those whose property is back."""
 
     missing: Collection[str]
     back: Collection[str]

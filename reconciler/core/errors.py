@@ -130,7 +130,7 @@ class DatabaseFull(DatabaseDown):
 
 
 class SchemaMissing(DatabaseDown):
-    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
+    """Postgres has not got schema.sql, or not this version of it, or the table lacks a field by now."""
 
     cause = "schema"
 
@@ -154,13 +154,13 @@ class WrongPortal(SyncError):
 class RowRefused(SyncError):
     """A rule of the table's owner refuses a row: a constraint, a type, a trigger. It is an answer about that row.
 
-    `rule` is the name of the constraint, index or trigger function, or what else there is to go by; `columns` are the
+    `rule` is the name of the constraint, index or trigger function, or what else there is to go by; `fields` are the
     mapped ones that it speaks of, as far as that is known.
     """
 
-    def __init__(self, rule: str, columns: frozenset[str] = frozenset()) -> None:
+    def __init__(self, rule: str, fields: frozenset[str] = frozenset()) -> None:
         super().__init__(rule)
-        self.rule, self.columns = rule, columns
+        self.rule, self.fields = rule, fields
 
 
 class CopiedDatabase(WrongPortal):
@@ -173,19 +173,19 @@ class EmptyRead(SyncError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """HubSpot said no to one record. `columns` are the ones it named; `holder` the contact that has the address.
+    """HubSpot said no to one record. `fields` are the ones it named; `holder` the contact that has the address.
 
     `text` is HubSpot's own message: for the API's answer only, never stored or logged. `detail` are its words about
     properties that were not sent: no value stands in them.
     """
 
     reason: Reason
-    columns: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
     holder: ContactId | None = None
     text: str = ""
     detail: str = ""
 
     @property
     def suspends(self) -> frozenset[str]:
-        """The columns that HubSpot takes from no caller at the moment."""
-        return self.columns if self.reason.wake is Wake.SCHEMA else frozenset()
+        """The fields that HubSpot takes from no caller at the moment."""
+        return self.fields if self.reason.wake is Wake.SCHEMA else frozenset()

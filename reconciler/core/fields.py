@@ -1,6 +1,6 @@
-"""The one mapping table: which column is which HubSpot property, how values are normalised, which side wins a conflict.
+"""The one mapping: which field is which column and property, how values are normalised, which side wins a conflict.
 
-Everything that speaks of "the mapped fields" derives its list from `FIELDS`; a test holds schema.sql and
+Everything that speaks of "the mapped fields" derives its list from `MAPPING`; a test holds schema.sql and
 the statements against it.
 """
 
@@ -14,14 +14,14 @@ Value = str | None
 """A canonical value; None is the one empty value (HubSpot's missing, null and "")."""
 
 Values = Mapping[str, Value]
-"""Column name -> canonical value. A missing key means unknown, never empty."""
+"""Field name -> canonical value. A missing key means unknown, never empty."""
 
 TEXT_LIMIT = 65_536
 """Characters HubSpot keeps in one text property."""
 
 
 STAGE = "lifecyclestage"
-"""The one column whose property HubSpot may leave as it is, without a word."""
+"""The one field whose property HubSpot may leave as it is, without a word."""
 
 
 class Policy(StrEnum):
@@ -53,15 +53,15 @@ def normalise_email(text: str | None) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One mapped field: `column` in Postgres, `property` in HubSpot."""
+    """One mapped field: `name` in the sync and in Postgres, `property` in HubSpot."""
 
-    column: str
+    name: str
     property: str
     normalise: Callable[[str | None], Value]
     policy: Policy = Policy.NEWEST
 
 
-FIELDS = (
+MAPPING = (
     Field("email", "email", normalise_email),
     Field("firstname", "firstname", normalise_text),
     Field("lastname", "lastname", normalise_text),
@@ -71,11 +71,11 @@ FIELDS = (
     Field("lifecyclestage", "lifecyclestage", normalise_text),
 )
 
-COLUMNS = tuple(field.column for field in FIELDS)
-PROPERTIES = tuple(field.property for field in FIELDS)
-NORMALISE = {field.column: field.normalise for field in FIELDS}
+FIELDS = tuple(field.name for field in MAPPING)
+PROPERTIES = tuple(field.property for field in MAPPING)
+NORMALISE = {field.name: field.normalise for field in MAPPING}
 
 
 def normalised(raw: Mapping[str, str | None]) -> dict[str, Value]:
-    """Return the mapped columns found in `raw` with canonical values."""
-    return {column: NORMALISE[column](raw[column]) for column in COLUMNS if column in raw}
+    """Return the mapped fields found in `raw` with canonical values."""
+    return {field: NORMALISE[field](raw[field]) for field in FIELDS if field in raw}

@@ -1,4 +1,4 @@
-"""Which side wins a conflict, by the column's policy and the two edits' times; what a push without a read overwrote."""
+"""Which side wins a conflict, by the field's policy and the two edits' times; what a push without a read overwrote."""
 
 from reconciler.core.contact import BlindPush, Customer, Entry, Pair
 from reconciler.core.context import Rules
@@ -7,13 +7,13 @@ from reconciler.core.merge import Conflict, Verdict
 
 
 class Judge:
-    """Which side wins a conflict of one pair, by the column's policy and the two edits' times."""
+    """Which side wins a conflict of one pair, by the field's policy and the two edits' times."""
 
     def __init__(self, pair: Pair, customer: Customer, rules: Rules) -> None:
         self._pair, self._customer, self._rules = pair, customer, rules
 
-    def __call__(self, column: str, mine: Value, theirs: Value) -> Verdict:
-        policy = self._rules.policies[column]
+    def __call__(self, field: str, local: Value, remote: Value) -> Verdict:
+        policy = self._rules.policies[field]
         if policy is Policy.NEWEST and not self._pair.link.base:
             policy = self._rules.first_link
         match policy:
@@ -24,19 +24,19 @@ class Judge:
             case Policy.MANUAL:
                 return Verdict.NEITHER
             case Policy.NEWEST:
-                return self._newest(column, theirs)
+                return self._newest(field, remote)
 
-    def _newest(self, column: str, theirs: Value) -> Verdict:
+    def _newest(self, field: str, remote: Value) -> Verdict:
         contact = self._pair.contact
         assert contact is not None
-        base = self._pair.link.base.get(column)
-        if base is None and theirs is None:
+        base = self._pair.link.base.get(field)
+        if base is None and remote is None:
             return Verdict.LOCAL
         if not contact.history:
             return Verdict.HISTORY
-        there = next((entry.at for entry in contact.history.get(column, ()) if entry.value == theirs), None)
-        here = self._pair.link.edited.get(column, self._customer.updated_at) + self._rules.skew
-        return Verdict.LOCAL if here > (there or contact.updated_at) else Verdict.REMOTE
+        edited_remotely = next((entry.at for entry in contact.history.get(field, ()) if entry.value == remote), None)
+        edited_locally = self._pair.link.edited.get(field, self._customer.updated_at) + self._rules.skew
+        return Verdict.LOCAL if edited_locally > (edited_remotely or contact.updated_at) else Verdict.REMOTE
 
 
 def overwritten_blindly(pair: Pair) -> tuple[Conflict, ...]:
@@ -46,10 +46,10 @@ def overwritten_blindly(pair: Pair) -> tuple[Conflict, ...]:
     """
     assert pair.contact is not None
     found = []
-    for column, push in pair.link.blind_pushes.items():
-        kept = pair.contact.values.get(column)
-        lost = [entry.value for entry in pair.contact.history.get(column, ())[1:] if _is_unknown(entry, push)]
-        found += [Conflict(column=column, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
+    for field, push in pair.link.blind_pushes.items():
+        kept = pair.contact.values.get(field)
+        lost = [entry.value for entry in pair.contact.history.get(field, ())[1:] if _is_unknown(entry, push)]
+        found += [Conflict(field=field, winner=Verdict.LOCAL, kept=kept, lost=value) for value in lost]
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from reconciler.core.fields import COLUMNS, Value, Values
+from reconciler.core.fields import FIELDS, Value, Values
 
 
 class Verdict(Enum):
@@ -30,9 +30,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Both sides changed `column` since the base. `winner` is None while no person has decided."""
+    """Both sides changed `field` since the base. `winner` is None while no person has decided."""
 
-    column: str
+    field: str
     winner: Verdict | None
     kept: Value
     lost: Value
@@ -52,7 +52,7 @@ class Merged:
 Ours = Mapping[str, Collection[Value]]
 
 Judge = Callable[[str, Value, Value], Verdict]
-"""(column, local, remote) -> the side that wins."""
+"""(field, local, remote) -> the side that wins."""
 
 
 def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge) -> Merged:
@@ -62,37 +62,37 @@ def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Our
     if it was not edited since.
     """
     merged = Merged()
-    for column in COLUMNS:
-        if column not in remote:
+    for name in FIELDS:
+        if name not in remote:
             continue
-        mine, theirs, last = local.get(column), remote[column], base.get(column)
-        if mine == theirs:
-            if mine != last:
-                merged.agree[column] = mine
-        elif theirs == last:
-            merged.push[column] = mine
-        elif theirs in ahead.get(column, ()) and mine != last:
-            _settle(merged, column, mine, theirs, Verdict.REMOTE)
-        elif theirs in ours.get(column, ()) and theirs not in ahead.get(column, ()):
+        row, contact, last = local.get(name), remote[name], base.get(name)
+        if row == contact:
+            if row != last:
+                merged.agree[name] = row
+        elif contact == last:
+            merged.push[name] = row
+        elif contact in ahead.get(name, ()) and row != last:
+            _settle(merged, name, row, contact, Verdict.REMOTE)
+        elif contact in ours.get(name, ()) and contact not in ahead.get(name, ()):
             # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
-            merged.agree[column] = theirs
-            merged.push[column] = mine
-        elif mine == last:
-            merged.pull[column] = theirs
+            merged.agree[name] = contact
+            merged.push[name] = row
+        elif row == last:
+            merged.pull[name] = contact
         else:
-            _settle(merged, column, mine, theirs, judge(column, mine, theirs))
+            _settle(merged, name, row, contact, judge(name, row, contact))
     return merged
 
 
-def _settle(merged: Merged, column: str, mine: Value, theirs: Value, verdict: Verdict) -> None:
+def _settle(merged: Merged, name: str, local: Value, remote: Value, verdict: Verdict) -> None:
     match verdict:
         case Verdict.LOCAL:
-            merged.push[column] = mine
-            merged.conflicts.append(Conflict(column=column, winner=verdict, kept=mine, lost=theirs))
+            merged.push[name] = local
+            merged.conflicts.append(Conflict(field=name, winner=verdict, kept=local, lost=remote))
         case Verdict.REMOTE:
-            merged.pull[column] = theirs
-            merged.conflicts.append(Conflict(column=column, winner=verdict, kept=theirs, lost=mine))
+            merged.pull[name] = remote
+            merged.conflicts.append(Conflict(field=name, winner=verdict, kept=remote, lost=local))
         case Verdict.NEITHER:
-            merged.conflicts.append(Conflict(column=column, winner=None, kept=mine, lost=theirs))
+            merged.conflicts.append(Conflict(field=name, winner=None, kept=local, lost=remote))
         case Verdict.HISTORY:
-            merged.undecided.add(column)
+            merged.undecided.add(name)

@@ -38,7 +38,7 @@ class Accepted:
         return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}
 
     @property
-    def columns(self) -> Values:
+    def fields(self) -> Values:
         """What the row should take: its new values as HubSpot answered them, and what HubSpot added itself.
 
         A value sent on the way to another one (an address freed, a stage cleared) is not the row's. What was not sent
@@ -46,18 +46,18 @@ class Accepted:
         """
         customer, sent = self.write.pair.customer, self.write.values
         assert customer is not None
-        stored = normalised(customer.stored)
+        local = normalised(customer.raw)
         base = self.write.pair.link.base
         passing = {c for c in sent if sent[c] != customer.values.get(c)}
-        edited = {c for c in self.contact.values if c not in sent and stored.get(c) != base.get(c)}
-        return {c: v for c, v in self.contact.values.items() if stored.get(c) != v and c not in passing | edited}
+        edited = {c for c in self.contact.values if c not in sent and local.get(c) != base.get(c)}
+        return {c: v for c, v in self.contact.values.items() if local.get(c) != v and c not in passing | edited}
 
     @property
     def carried(self) -> Values:
         """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now is to
         be looked at again. An API call that HubSpot had before has written it, or its look has blocked it.
 
-        A create says of the empty columns, too, that they are empty.
+        A create says of the empty fields, too, that they are empty.
         """
         held: Values = {} if self.write.pair.customer is None else self.write.pair.customer.values
         own = {c: v for c, v in self.pushed.items() if c in held and self.write.values[c] == held[c]}
@@ -100,43 +100,43 @@ class Accepted:
     @property
     def refused(self) -> tuple[Conflict, ...]:
         """The stage that HubSpot did not take: it kept its own."""
-        return tuple(each for each in self._otherwise() if each.column == STAGE)
+        return tuple(each for each in self._otherwise() if each.field == STAGE)
 
     @property
     def rewritten(self) -> tuple[Conflict, ...]:
         """What HubSpot stores in a form of its own: no person's edit, and nothing is lost."""
-        return tuple(each for each in self._otherwise() if each.column != STAGE)
+        return tuple(each for each in self._otherwise() if each.field != STAGE)
 
     def _otherwise(self) -> Iterator[Conflict]:
-        for column, sent in self.write.values.items():
-            if column in self.contact.values and sent is not None and self.contact.values[column] != sent:
-                yield Conflict(column=column, winner=Verdict.REMOTE, kept=self.contact.values[column], lost=sent)
+        for field, sent in self.write.values.items():
+            if field in self.contact.values and sent is not None and self.contact.values[field] != sent:
+                yield Conflict(field=field, winner=Verdict.REMOTE, kept=self.contact.values[field], lost=sent)
 
     def turned_back(self, written: Values, row: Mapping[str, Value]) -> dict[str, Block]:
-        """Return what blocks the columns whose row took HubSpot's form and has the one that was sent all the same.
+        """Return what blocks the fields whose row took HubSpot's form and has the one that was sent all the same.
 
         A trigger of the owner's does that: both would rewrite each other's value for ever.
         """
         now = normalised(row)
-        columns = [each.column for each in self.rewritten if each.column in written and now[each.column] == each.lost]
-        return {c: Block.of(Reason.COERCED, c, self.write.values[c]) for c in columns}
+        fields = [each.field for each in self.rewritten if each.field in written and now[each.field] == each.lost]
+        return {c: Block.of(Reason.COERCED, c, self.write.values[c]) for c in fields}
 
     def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
         """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
         if not self.write.hubspot_first:
             return []
-        columns = [c for c in self.columns if c in self.pushed and c not in written]
-        lost = [c for c in columns if normalised(row).get(c) != self.pushed[c]]
-        return [Conflict(column=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in lost]
+        fields = [c for c in self.fields if c in self.pushed and c not in written]
+        lost = [c for c in fields if normalised(row).get(c) != self.pushed[c]]
+        return [Conflict(field=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in lost]
 
 
 def blocked_by(values: Values, refused: Refused) -> dict[str, Block]:
-    """Return what a refusal blocks: the columns that HubSpot named, else the record with these values."""
-    named = {column: values[column] for column in refused.columns if column in values}
+    """Return what a refusal blocks: the fields that HubSpot named, else the record with these values."""
+    named = {field: values[field] for field in refused.fields if field in values}
     if refused.reason is Reason.TAKEN and "email" in values:
         named = {"email": values["email"]}
     failed = named or {RECORD: digest(values)}
-    return {column: Block.of(refused.reason, column, value, refused.detail) for column, value in failed.items()}
+    return {field: Block.of(refused.reason, field, value, refused.detail) for field, value in failed.items()}
 
 
 def blocked_write(write: Write, refused: Refused) -> dict[str, Block]:

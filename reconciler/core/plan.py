@@ -22,7 +22,7 @@ from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
-from reconciler.core.fields import COLUMNS, Value, Values
+from reconciler.core.fields import FIELDS, Value, Values
 from reconciler.core.judge import overwritten_blindly
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.reasons import Reason
@@ -120,7 +120,7 @@ def _unlinked(pair: Pair, context: Context) -> Step:
 
 def _create(pair: Pair, context: Context, closes: tuple[IntentId, ...]) -> Step:
     assert pair.customer is not None
-    filled = {column: value for column, value in pair.customer.values.items() if value is not None}
+    filled = {field: value for field, value in pair.customer.values.items() if value is not None}
     values = sendable(pair, filled, context)
     if not values or ("email" in filled and "email" not in values):
         return Step(pair=pair, closes=closes)
@@ -222,7 +222,7 @@ def _revive(pair: Pair, context: Context) -> Step:
         return taken
     if pair.customer is None:
         return Step(pair=pair, action=Insert(pair.contact.values), closes=_open(pair))
-    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.column)) for each in _unpushed(pair))
+    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.field)) for each in _unpushed(pair))
     return Step(pair=pair, action=Revive(pair.contact.values), conflicts=conflicts, closes=_open(pair))
 
 
@@ -277,7 +277,7 @@ def _unpulled(pair: Pair) -> tuple[Conflict, ...]:
 def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]:
     base = pair.link.base
     return tuple(
-        Conflict(column=column, winner=winner, kept=None, lost=values[column])
-        for column in COLUMNS
-        if values.get(column) not in (None, base.get(column))
+        Conflict(field=field, winner=winner, kept=None, lost=values[field])
+        for field in FIELDS
+        if values.get(field) not in (None, base.get(field))
     )

@@ -261,7 +261,7 @@ class Pairs(Protocol):
         """Lease the holders of addresses that these steps want, to decide about them together."""
 
     def merge(self, steps: Sequence[Step], ending: Mapping[CustomerId, Claim] = NO_CLAIMS) -> set[CustomerId]:
-        """Commit the local part of the steps, each column only if it still holds what was read.
+        """Commit the local part of the steps, each field only if it still holds what was read.
 
         Returns the uuids of which something was left out and that want another look. With the others, the claims of
         those in `ending` end, and their marks are cleared.
@@ -287,20 +287,20 @@ class Outbox(Protocol):
         """Drop the intents of writes that were certainly not sent."""
 
     def settle(self, answers: Sequence[tuple[Sent, Answer]]) -> Settled:
-        """Commit HubSpot's answers: base in the order of HubSpot's time, columns by compare-and-set."""
+        """Commit HubSpot's answers: base in the order of HubSpot's time, fields by compare-and-set."""
 
 
 class Gates(Protocol):
-    """What keeps whole columns or refused rows waiting, until it is over."""
+    """What keeps whole fields or refused rows waiting, until it is over."""
 
     def suspended(self) -> Mapping[str, Reason]:
-        """Return the columns that wait for HubSpot's schema, with the reason."""
+        """Return the fields that wait for HubSpot's schema, with the reason."""
 
-    def suspend(self, columns: Collection[str], reason: Reason) -> None:
-        """Let mapped columns wait: HubSpot does not have them, or lets no caller write them."""
+    def suspend(self, fields: Collection[str], reason: Reason) -> None:
+        """Let mapped fields wait: HubSpot does not have them, or lets no caller write them."""
 
-    def resume(self, columns: Collection[str]) -> None:
-        """Let mapped columns go again; the pairs that waited for them are marked as lanes are asked for."""
+    def resume(self, fields: Collection[str]) -> None:
+        """Let mapped fields go again; the pairs that waited for them are marked as lanes are asked for."""
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:
         """Look again at what a rule of the table's owner refused; or only if the rules are others by now."""
@@ -382,11 +382,11 @@ class HubSpotAccount:
     portal: int
     time_zone: str
 
-    def other_than(self, mine: int) -> str | None:
+    def other_than(self, linked: int) -> str | None:
         """Say so, if the token is for another account than the database belongs to."""
-        if self.portal == mine:
+        if self.portal == linked:
             return None
-        return f"the token is for HubSpot account {self.portal}, this database belongs to {mine}"
+        return f"the token is for HubSpot account {self.portal}, this database belongs to {linked}"
 
 
 class HubSpot(Protocol):

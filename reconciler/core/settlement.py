@@ -104,8 +104,8 @@ class Settlement:
 
     @property
     def suspends(self) -> dict[str, Reason]:
-        """The columns that HubSpot takes from no caller at the moment."""
-        return {column: why.reason for _, why in self.refused for column in why.suspends}
+        """The fields that HubSpot takes from no caller at the moment."""
+        return {field: why.reason for _, why in self.refused for field in why.suspends}
 
     @property
     def marks(self) -> Iterator[tuple[Lane, Subject]]:

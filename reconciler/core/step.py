@@ -242,12 +242,12 @@ class Step:
         """What the brake held and holds no more: it was let go, or there is nothing left to hold."""
         if not self.pair.link.blocks or isinstance(self.action, Wait):
             return []
-        held = {column for column, block in self.pair.link.blocks.items() if block.reason.is_held}
+        held = {field for field, block in self.pair.link.blocks.items() if block.reason.is_held}
         return sorted(held - self.blocks.keys())
 
     @property
     def cured(self) -> list[str]:
-        """The blocks that end with it, beside those of the columns that move."""
+        """The blocks that end with it, beside those of the fields that move."""
         return [*self.lifted, *([RECORD] if isinstance(self.action, Insert | Revive) else [])]
 
     @property
@@ -263,7 +263,7 @@ class Step:
 
     @property
     def touches_customer(self) -> bool:
-        """Whether the customer's row is written: its columns, its being alive, or the times it shows."""
+        """Whether the customer's row is written: its fields, its being alive, or the times it shows."""
         customer = self.pair.customer
         if customer is None or isinstance(self.action, Insert):
             return False
@@ -310,12 +310,12 @@ class Step:
                 return False
 
 
-def without_columns(step: Step, blocks: Mapping[str, Block]) -> Step:
-    """Return the step in which these columns stay as they are, on both sides, and why."""
+def without_fields(step: Step, blocks: Mapping[str, Block]) -> Step:
+    """Return the step in which these fields stay as they are, on both sides, and why."""
     assert isinstance(step.action, Merge)
     action = Merge(
-        pull={column: value for column, value in step.action.pull.items() if column not in blocks},
-        push={column: value for column, value in step.action.push.items() if column not in blocks},
+        pull={field: value for field, value in step.action.pull.items() if field not in blocks},
+        push={field: value for field, value in step.action.push.items() if field not in blocks},
         agree=step.action.agree,
     )
     return replace(step, action=action, blocks={**step.blocks, **blocks})

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from reconciler.adapters.gateway.way import Way, proxy_url, trust, way_to
 from reconciler.core.brake import LIMITS, Danger, Limit, Limits
-from reconciler.core.fields import COLUMNS, FIELDS, Policy
+from reconciler.core.fields import FIELDS, MAPPING, Policy
 from reconciler.process.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
 
 BORROWED = {"HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
@@ -153,7 +153,7 @@ class Sync(Database):
         if not isinstance(text, str):
             return text
         pairs = [part.strip().split("=", 1) for part in text.split(",")]
-        if any(len(pair) != 2 or pair[0] not in COLUMNS for pair in pairs):
+        if any(len(pair) != 2 or pair[0] not in FIELDS for pair in pairs):
             raise ValueError("column=policy pairs of mapped columns, separated by commas")
         return dict(pairs)
 
@@ -166,8 +166,8 @@ class Sync(Database):
 
     @property
     def policies(self) -> dict[str, Policy]:
-        """Who wins a conflict, for every column."""
-        return {field.column: self.sync_policies.get(field.column, field.policy) for field in FIELDS}
+        """Who wins a conflict, for every field."""
+        return {field.name: self.sync_policies.get(field.name, field.policy) for field in MAPPING}
 
 
 class Api(Sync):

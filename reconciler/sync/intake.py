@@ -51,8 +51,8 @@ class Intake:
             free = [found[address] for address in addresses if ends[address] is None]
             self._hand_over(free, context.owners)
             owners = self._link({contact.id for contact in free})
-        mine = [owner.uuid for owner in owners.values() if owner.is_alive]
-        customers = {customer.uuid: customer for customer in self._customer_store.by_uuid(mine)}
+        living = [owner.uuid for owner in owners.values() if owner.is_alive]
+        customers = {customer.uuid: customer for customer in self._customer_store.by_uuid(living)}
         return [ends[each] or _outcome(found[each].id, owners, customers) for each in addresses]
 
     def _around(self, contacts: Iterable[Contact], addresses: Collection[str]) -> Context:

@@ -223,8 +223,8 @@ class Reconciler:
         return [decide(pair, context, rules) for pair in pairs], context
 
     def _told_of_schema(self, contacts: Sequence[Contact], context: Context) -> Context:
-        """Let the columns wait that HubSpot's answers do not have, and go again those that they have again."""
-        news = context.without_columns(contacts)
+        """Let the fields wait that HubSpot's answers do not have, and go again those that they have again."""
+        news = context.without_fields(contacts)
         if news.missing:
             log.error("reconcile.property_missing", properties=sorted(news.missing))
             self._gates.suspend(news.missing, Reason.UNKNOWN_PROPERTY)
@@ -316,9 +316,9 @@ class Reconciler:
         elif isinstance(answer, Refused) and answer.reason is Reason.TAKEN:
             self._address_taken(write, answer, endings)
         elif isinstance(answer, Refused):
-            columns = sorted(answer.columns)
+            fields = sorted(answer.fields)
             log.warning(
-                "hubspot.refused", customer=str(uuid), reason=answer.reason, columns=columns, detail=answer.detail
+                "hubspot.refused", customer=str(uuid), reason=answer.reason, fields=fields, detail=answer.detail
             )
             again(endings, uuid, 0)
 
@@ -365,7 +365,7 @@ def _write(step: Step, kind: IntentKind) -> Write:
 
 
 def _log(steps: Sequence[Step], seconds: float) -> None:
-    """Say what was decided, for which pairs and columns, never a value. What is refused of it has its own line."""
+    """Say what was decided, for which pairs and fields, never a value. What is refused of it has its own line."""
     writing = [step for step in steps if step.writes or isinstance(step.action, Rearranging)]
     if writing:
         log.info("reconcile.batch", pairs=len(steps), decided=len(writing), seconds=round(seconds, 3))

@@ -161,12 +161,12 @@ def _is_nameless(write: Write, answer: Answer) -> bool:
     if not isinstance(answer, Refused) or write.hubspot_first or len(write.values) < 2:
         return False
     is_of_record = answer.reason in (Reason.TAKEN, Reason.GONE, Reason.ADDRESS_BLOCKED)
-    return not is_of_record and not answer.columns & write.values.keys()
+    return not is_of_record and not answer.fields & write.values.keys()
 
 
 def _halves(write: Write) -> list[Write]:
-    columns = sorted(write.values)
-    parts = (columns[: len(columns) // 2], columns[len(columns) // 2 :])
+    fields = sorted(write.values)
+    parts = (fields[: len(fields) // 2], fields[len(fields) // 2 :])
     return [replace(write, values={c: write.values[c] for c in part}, conflicts=()) for part in parts]
 
 
@@ -174,7 +174,7 @@ def _blamed(answer: Answer, sent: Sent) -> Answer:
     """Return a refusal of a single value as one of that value, whatever HubSpot names."""
     if not isinstance(answer, Refused) or len(sent.write.values) != 1 or answer.reason in (Reason.TAKEN, Reason.GONE):
         return answer
-    return replace(answer, columns=answer.columns | sent.write.values.keys())
+    return replace(answer, fields=answer.fields | sent.write.values.keys())
 
 
 def _moves_stage(write: Write) -> bool:
@@ -185,7 +185,7 @@ def _without_stage(answer: Answer, sent: Sent) -> Answer:
     """Drop the stage from an answer: HubSpot may echo one that it ignores, only a read tells."""
     if not isinstance(answer, Written) or not _moves_stage(sent.write):
         return answer
-    values = {column: value for column, value in answer.contact.values.items() if column != STAGE}
+    values = {field: value for field, value in answer.contact.values.items() if field != STAGE}
     return Written(contact=replace(answer.contact, values=values))
 
 

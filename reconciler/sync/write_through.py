@@ -395,11 +395,11 @@ class WriteThrough:
 
     def _reread(self, write: Write, answer: Written) -> Customer:
         """Return the customer as it is now; another row may have adopted the contact."""
-        mine = self._customer_store.by_uuid([write.pair.uuid])
-        if mine and write.kind is IntentKind.CREATE and mine[0].contact_id != answer.contact.id:
+        found = self._customer_store.by_uuid([write.pair.uuid])
+        if found and write.kind is IntentKind.CREATE and found[0].contact_id != answer.contact.id:
             raise OutcomeUnknown("the customer has another contact by now")
-        if mine:
-            return mine[0]
+        if found:
+            return found[0]
         address = answer.contact.values.get("email") or ""
         adopted = self._customer_store.by_address([address]).get(address)
         if adopted is None:
@@ -442,7 +442,7 @@ def _unanswered(answer: Unanswered | Open) -> Outcome:
 
 def _is_as(pair: Pair, given: Customer) -> bool:
     """Whether the customer is as the caller saw it, and no change of it is under way."""
-    if pair.customer is None or pair.customer.stored != given.stored or pair.customer.is_deleted:
+    if pair.customer is None or pair.customer.raw != given.raw or pair.customer.is_deleted:
         return False
     return all(given.values.get(c) == v for intent in pair.intents for c, v in intent.values.items())
 
@@ -481,5 +481,5 @@ def _update_of(pair: Pair, values: Values) -> Write:
 
 def _create_of(pair: Pair) -> Write:
     assert pair.customer is not None
-    values = {column: value for column, value in pair.customer.values.items() if value is not None}
+    values = {field: value for field, value in pair.customer.values.items() if value is not None}
     return Write(pair=pair, kind=IntentKind.CREATE, values=values, hubspot_first=True)

@@ -95,10 +95,10 @@ def _move(tables: Tables, move: Move) -> None:
     link.alive = link.alive if move.alive is None else move.alive
     link.contact = move.contact_id if link.contact is None else link.contact
     link.blocks = {**{c: block for c, block in link.blocks.items() if c not in move.cured}, **move.blocks}
-    for column, value in move.pushed.items():
-        push = link.blind_pushes.get(column)
+    for field, value in move.pushed.items():
+        push = link.blind_pushes.get(field)
         if push is not None and value not in push.sent:
-            link.blind_pushes[column] = replace(push, sent=(*push.sent, value))
+            link.blind_pushes[field] = replace(push, sent=(*push.sent, value))
 
 
 def _mirror(tables: Tables, each: Accepted, written: Values) -> None:
@@ -108,9 +108,9 @@ def _mirror(tables: Tables, each: Accepted, written: Values) -> None:
     if each.is_new and (row is None or not row.is_alive):
         tables.mark({Subject.customer(each.uuid).key}, 1)
     if row is not None:
-        lost = each.left_out(written, row.stored)
+        lost = each.left_out(written, row.raw)
         tables.log(row.uuid, lost)
-        is_overtaken = any(NORMALISE[c](row.stored[c]) != value for c, value in each.carried.items())
+        is_overtaken = any(NORMALISE[c](row.raw[c]) != value for c, value in each.carried.items())
         if lost or (row.is_alive and is_overtaken):
             tables.mark({Subject.customer(row.uuid).key}, 1)
 
@@ -135,8 +135,8 @@ def _row_write(each: Accepted) -> RowWrite:
     is_new = each.is_new
     return RowWrite(
         uuid=each.write.pair.uuid,
-        values=each.columns,
-        stored=customer.stored,
+        values=each.fields,
+        raw=customer.raw,
         was_alive=customer.is_alive,
         becomes_alive=False if each.is_archived else None,
         contact=each.contact.id,

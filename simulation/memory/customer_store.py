@@ -39,7 +39,7 @@ class MemoryCustomerStore:
         rule = self._tables.rule
         if rule is None:
             return {}
-        refused = Refused(reason=Reason.ROW, columns=frozenset({rule.column}), text=f"{rule.column}_is_allowed")
+        refused = Refused(reason=Reason.ROW, fields=frozenset({rule.field}), text=f"{rule.field}_is_allowed")
         tried = [write for write in writes if not self._tables.is_held(write.pair.uuid)]
         return {write.pair.uuid: refused for write in tried if not rule.allows(write.values)}
 

@@ -1,4 +1,4 @@
-"""What keeps whole columns, or rows that the owner's table refuses, waiting, in memory."""
+"""What keeps whole fields, or rows that the owner's table refuses, waiting, in memory."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,7 +9,7 @@ from simulation.memory.tables import Tables
 
 
 class MemoryGates:
-    """The columns that wait for HubSpot's schema, and the rows that wait for other rules of the owner's."""
+    """The fields that wait for HubSpot's schema, and the rows that wait for other rules of the owner's."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -17,17 +17,17 @@ class MemoryGates:
     def suspended(self) -> Mapping[str, Reason]:
         return dict(self._tables.suspended)
 
-    def suspend(self, columns: Collection[str], reason: Reason) -> None:
-        self._tables.suspended = {**dict.fromkeys(columns, reason), **self._tables.suspended}
+    def suspend(self, fields: Collection[str], reason: Reason) -> None:
+        self._tables.suspended = {**dict.fromkeys(fields, reason), **self._tables.suspended}
 
-    def resume(self, columns: Collection[str]) -> None:
+    def resume(self, fields: Collection[str]) -> None:
         tables = self._tables
-        resumed = [column for column in columns if tables.suspended.pop(column, None) is not None]
+        resumed = [field for field in fields if tables.suspended.pop(field, None) is not None]
         for link in tables.links.values():
             row = tables.customers.get(link.uuid)
             if link.contact is None or row is None or not row.is_alive:
                 continue
-            if any(NORMALISE[column](row.stored[column]) != link.base.get(column) for column in resumed):
+            if any(NORMALISE[field](row.raw[field]) != link.base.get(field) for field in resumed):
                 tables.mark({Subject.customer(link.uuid).key}, 2)
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:

@@ -38,7 +38,7 @@ class MemoryMarks:
         for uuid, edited, at, deleted in tables.dirty:
             link = tables.ensure_link(uuid)
             link.deleted = (link.deleted or deleted) and uuid not in tables.customers
-            link.edited.update((column, max(at, link.edited.get(column, at))) for column in edited)
+            link.edited.update((field, max(at, link.edited.get(field, at))) for field in edited)
             why = link.blocks.get(RECORD)
             if edited and why is not None and why.reason.wake is Wake.EDIT:
                 del link.blocks[RECORD]

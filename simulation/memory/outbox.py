@@ -76,8 +76,8 @@ class MemoryOutbox:
         for each in broken:
             answers.settle(self._tables, [each], mirrors=False)
         rule = self._tables.rule
-        columns = frozenset() if rule is None else frozenset({rule.column})
-        refused = {sent.write.pair.uuid: Refused(reason=Reason.ROW, columns=columns) for sent, _ in broken}
+        fields = frozenset() if rule is None else frozenset({rule.field})
+        refused = {sent.write.pair.uuid: Refused(reason=Reason.ROW, fields=fields) for sent, _ in broken}
         return Settled(refused=refused, held=frozenset(held))
 
     def _is_refused(self, sent: Sent, answer: Answer) -> bool:
@@ -87,18 +87,18 @@ class MemoryOutbox:
             return False
         if sent.write.pair.customer is None:
             return not rule.allows(answer.contact.values)
-        return not rule.allows(Accepted(sent, answer.contact).columns)
+        return not rule.allows(Accepted(sent, answer.contact).fields)
 
 
 def _note_blind_pushes(link: LinkRow, values: Values, intents: Sequence[IntentRow]) -> None:
     """Remember what is pushed without a read, and what is sent until its history is looked at."""
-    for column, value in values.items():
-        known = link.blind_pushes.get(column)
-        at = link.base_at.get(column)
+    for field, value in values.items():
+        known = link.blind_pushes.get(field)
+        at = link.base_at.get(field)
         based = None if at is None else datetime.fromtimestamp(at / 1000, UTC)
         if known is None:
             # What is blocked was read, and never agreed nor logged.
-            read = None if link.blocks.keys() & {column, RECORD} else link.merged_through
-            known = BlindPush(since=later(read, based), base=link.base.get(column), sent=())
-        ours = [intent.values[column] for intent in intents if column in intent.values]
-        link.blind_pushes[column] = replace(known, sent=(*known.sent, value, *ours))
+            read = None if link.blocks.keys() & {field, RECORD} else link.merged_through
+            known = BlindPush(since=later(read, based), base=link.base.get(field), sent=())
+        ours = [intent.values[field] for intent in intents if field in intent.values]
+        link.blind_pushes[field] = replace(known, sent=(*known.sent, value, *ours))

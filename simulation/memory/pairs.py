@@ -8,7 +8,7 @@ from reconciler.core.blocking import blocked_row
 from reconciler.core.contact import BlindPush, ContactId, CustomerId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import RowRefused
-from reconciler.core.fields import COLUMNS, Values, normalise_email
+from reconciler.core.fields import FIELDS, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LEASE, NO_CLAIMS, Claim, Subject
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
@@ -306,20 +306,20 @@ def _forget_late(tables: Tables, link: LinkRow) -> None:
 
 def _joined(one: dict[str, BlindPush], other: dict[str, BlindPush]) -> dict[str, BlindPush]:
     joined = {**one, **other}
-    for column in one.keys() & other.keys():
-        times = [one[column].since, other[column].since]
+    for field in one.keys() & other.keys():
+        times = [one[field].since, other[field].since]
         since = None if None in times else min(at for at in times if at is not None)
-        joined[column] = replace(one[column], since=since, sent=(*one[column].sent, *other[column].sent))
+        joined[field] = replace(one[field], since=since, sent=(*one[field].sent, *other[field].sent))
     return joined
 
 
 def _unsent(row: CustomerRow, link: LinkRow) -> list[Conflict]:
     """Return what the loser of a merge had not sent to HubSpot yet."""
-    values = {**row.stored, "email": normalise_email(row.stored["email"])}
+    values = {**row.raw, "email": normalise_email(row.raw["email"])}
     return [
-        Conflict(column=column, winner=Verdict.REMOTE, kept=None, lost=values[column])
-        for column in COLUMNS
-        if values[column] and values[column] != link.base.get(column)
+        Conflict(field=field, winner=Verdict.REMOTE, kept=None, lost=values[field])
+        for field in FIELDS
+        if values[field] and values[field] != link.base.get(field)
     ]
 
 
@@ -328,8 +328,8 @@ def _released(tables: Tables, steps: Sequence[Step]) -> set[CustomerId]:
     moving = [s.pair.customer for s in steps if "email" in s.pull and s.pair.customer is not None]
     if len(moving) < 2:
         return set()
-    rows = ((tables.customers.get(customer.uuid), customer.stored["email"]) for customer in moving)
-    return {row.uuid for row, address in rows if row is not None and row.stored["email"] == address}
+    rows = ((tables.customers.get(customer.uuid), customer.raw["email"]) for customer in moving)
+    return {row.uuid for row, address in rows if row is not None and row.raw["email"] == address}
 
 
 def _row_write(step: Step, *, is_released: bool) -> RowWrite:
@@ -338,7 +338,7 @@ def _row_write(step: Step, *, is_released: bool) -> RowWrite:
     return RowWrite(
         uuid=step.pair.uuid,
         values=step.pull,
-        stored={**step.pair.customer.stored, **({"email": None} if is_released else {})},
+        raw={**step.pair.customer.raw, **({"email": None} if is_released else {})},
         was_alive=step.pair.customer.is_alive,
         becomes_alive=step.becomes_alive,
         contact=None if contact is None else contact.id,
@@ -366,4 +366,4 @@ def _move(link: LinkRow, step: Step, written: Values, *, whole: bool) -> None:
 
 
 def _told(rule: Rule) -> RowRefused:
-    return RowRefused(f"{rule.column}_is_allowed", frozenset({rule.column}))
+    return RowRefused(f"{rule.field}_is_allowed", frozenset({rule.field}))

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import COLUMNS, NORMALISE
+from reconciler.core.fields import FIELDS, NORMALISE
 from reconciler.core.ports import HubSpotAccount, Lane, Subject
 from reconciler.core.reasons import Wake
 from simulation.memory.tables import CustomerRow, LinkRow, Tables
@@ -122,5 +122,5 @@ class MemoryRecords:
 
 
 def _values(row: CustomerRow) -> dict[str, str]:
-    values = {column: NORMALISE[column](row.stored[column]) for column in COLUMNS}
-    return {column: value for column, value in values.items() if value is not None}
+    values = {field: NORMALISE[field](row.raw[field]) for field in FIELDS}
+    return {field: value for field, value in values.items() if value is not None}

@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import COLUMNS, Value, Values, normalise_email
+from reconciler.core.fields import FIELDS, Value, Values, normalise_email
 from reconciler.core.ports import Subject
 from simulation.memory.tables import Clash, CustomerRow, Tables, later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowWrite:
-    """A compare-and-set of columns (against `stored`) and of being alive; what it shows of the contact goes along."""
+    """A compare-and-set of fields (against `raw`) and of being alive; what it shows of the contact goes along."""
 
     uuid: CustomerId
     values: Values
-    stored: Values
+    raw: Values
     was_alive: bool
     becomes_alive: bool | None
     contact: ContactId | None
@@ -27,20 +27,20 @@ class RowWrite:
 def write_customers(
     tables: Tables, writes: Sequence[RowWrite], released: Collection[CustomerId] = ()
 ) -> tuple[dict[CustomerId, dict[str, Value]], dict[CustomerId, bool]]:
-    """Write what still holds; return which columns took, and whether being alive did. Raises `Clash`, then nothing."""
-    kept = {uuid: tables.customers[uuid].stored["email"] for uuid in released}
+    """Write what still holds; return which fields took, and whether being alive did. Raises `Clash`, then nothing."""
+    kept = {uuid: tables.customers[uuid].raw["email"] for uuid in released}
     for uuid in released:
-        tables.customers[uuid].stored["email"] = None
+        tables.customers[uuid].raw["email"] = None
     passing = {write.uuid: _passing(tables, write) for write in writes if write.uuid in tables.customers}
     refused = [uuid for uuid, values in passing.items() if tables.rule is not None and not tables.rule.allows(values)]
     for uuid, address in kept.items():
         if refused or "email" not in passing[uuid]:
-            tables.customers[uuid].stored["email"] = address
+            tables.customers[uuid].raw["email"] = address
     if refused and tables.rule is not None:
         tables.rule.require(passing[refused[0]])
     if _clashes(tables, writes, passing):
         for uuid, address in kept.items():
-            tables.customers[uuid].stored["email"] = address
+            tables.customers[uuid].raw["email"] = address
         raise Clash("customer_address_is_unique_among_live", delay=1.0)
     lived = {}
     for write in writes:
@@ -52,9 +52,9 @@ def write_customers(
 def _passing(tables: Tables, write: RowWrite) -> dict[str, Value]:
     row = tables.customers[write.uuid]
     return {
-        column: value
-        for column, value in write.values.items()
-        if row.stored[column] == write.stored.get(column) and not (column == "email" and _is_held(tables, row, value))
+        field: value
+        for field, value in write.values.items()
+        if row.raw[field] == write.raw.get(field) and not (field == "email" and _is_held(tables, row, value))
     }
 
 
@@ -69,7 +69,7 @@ def _clashes(tables: Tables, writes: Sequence[RowWrite], passing: dict[CustomerI
     held = set()
     for row in tables.customers.values():
         alive = row.is_alive if becoming.get(row.uuid) is None else becoming[row.uuid]
-        address = normalise_email(passing.get(row.uuid, {}).get("email", row.stored["email"]))
+        address = normalise_email(passing.get(row.uuid, {}).get("email", row.raw["email"]))
         if alive and address is not None:
             if address in held:
                 return True
@@ -78,8 +78,8 @@ def _clashes(tables: Tables, writes: Sequence[RowWrite], passing: dict[CustomerI
 
 
 def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) -> bool:
-    is_change = any(row.stored[column] != value for column, value in values.items())
-    row.stored.update(values)
+    is_change = any(row.raw[field] != value for field, value in values.items())
+    row.raw.update(values)
     may_turn = row.is_alive == write.was_alive
     if may_turn and write.becomes_alive is not None:
         is_change = is_change or row.is_alive != write.becomes_alive
@@ -99,7 +99,7 @@ def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: C
         return False
     if tables.rule is not None:
         tables.rule.require(values)
-    row = CustomerRow(uuid, {column: values.get(column) for column in COLUMNS}, tables.now(), tables.now())
+    row = CustomerRow(uuid, {field: values.get(field) for field in FIELDS}, tables.now(), tables.now())
     if contact is not None:
         row.contact, row.hubspot_created, row.hubspot_updated = contact.id, contact.created_at, contact.updated_at
     tables.customers[uuid] = row
@@ -130,7 +130,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
     for uuid in people & tables.customers.keys():
         row = tables.customers[uuid]
-        row.stored = dict.fromkeys(COLUMNS)
+        row.raw = dict.fromkeys(FIELDS)
         row.contact, row.deleted, row.erased = None, row.deleted or tables.now(), row.erased or tables.now()
     for uuid in people:
         tables.links.pop(uuid, None)
@@ -139,7 +139,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     for loser in list(tables.losers):
         if loser.uuid in people or normalise_email(loser.lost) in gone:
             del tables.losers[loser]
-            tables.erased_losers.add((loser.column, loser.lost or None))
+            tables.erased_losers.add((loser.field, loser.lost or None))
         elif normalise_email(loser.kept) in gone:
             del tables.losers[loser]
             tables.losers[replace(loser, kept="")] = None
@@ -170,7 +170,7 @@ def _addresses_of(tables: Tables, people: set[CustomerId]) -> set[str]:
     logged = {
         normalise_email(value)
         for loser in tables.losers
-        if loser.uuid in people and loser.column == "email"
+        if loser.uuid in people and loser.field == "email"
         for value in (loser.kept, loser.lost)
     }
     return {address for address in rows | bases | sent | logged if address is not None}

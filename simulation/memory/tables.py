@@ -22,7 +22,7 @@ from reconciler.core.contact import (
     Link,
 )
 from reconciler.core.errors import RowRefused, Transient
-from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
+from reconciler.core.fields import FIELDS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LANDING, Subject
 from reconciler.core.reasons import Reason, Wake
@@ -45,7 +45,7 @@ class CustomerRow:
     """A row of `customer`."""
 
     uuid: CustomerId
-    stored: dict[str, Value]
+    raw: dict[str, Value]
     created: datetime
     updated: datetime
     contact: ContactId | None = None
@@ -57,7 +57,7 @@ class CustomerRow:
 
     @property
     def address(self) -> Value:
-        return normalise_email(self.stored["email"])
+        return normalise_email(self.raw["email"])
 
     @property
     def is_alive(self) -> bool:
@@ -67,8 +67,8 @@ class CustomerRow:
         """Return the row as the core sees it."""
         return Customer(
             uuid=self.uuid,
-            stored=dict(self.stored),
-            values=normalised(self.stored),
+            raw=dict(self.raw),
+            values=normalised(self.raw),
             created_at=self.created,
             updated_at=self.updated,
             contact_id=self.contact,
@@ -81,22 +81,22 @@ class CustomerRow:
 
 
 Before = tuple[Value, int | None]
-"""A column's base, and when it was pushed, as a write found them."""
+"""A field's base, and when it was pushed, as a write found them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateRow:
     """An entry of `sync.link.late`."""
 
-    column: str
+    field: str
     value: Value
     before: Before
     until: datetime
 
     def value_in(self, link: "LinkRow") -> Late:
         """Return the entry as the core sees it."""
-        is_overtaken = link.based(self.column) != self.before
-        return Late(column=self.column, value=self.value, until=self.until, is_overtaken=is_overtaken)
+        is_overtaken = link.based(self.field) != self.before
+        return Late(field=self.field, value=self.value, until=self.until, is_overtaken=is_overtaken)
 
 
 @dataclass(slots=True)
@@ -143,17 +143,17 @@ class LinkRow:
             is_erase_due=self.erase_due,
         )
 
-    def based(self, column: str) -> Before:
-        """Return the base of a column and when it was pushed."""
-        return self.base.get(column), self.base_at.get(column)
+    def based(self, field: str) -> Before:
+        """Return the base of a field and when it was pushed."""
+        return self.base.get(field), self.base_at.get(field)
 
     def settle(self, values: Mapping[str, Value]) -> None:
         """Move the base; empty values are not kept."""
-        for column, value in values.items():
+        for name, value in values.items():
             if value is None:
-                self.base.pop(column, None)
+                self.base.pop(name, None)
             else:
-                self.base[column] = value
+                self.base[name] = value
 
 
 @dataclass(slots=True)
@@ -203,7 +203,7 @@ class LoserRow:
     """A row of `sync.conflict`."""
 
     uuid: CustomerId
-    column: str
+    field: str
     winner: Verdict | None
     kept: Value
     lost: Value
@@ -211,19 +211,19 @@ class LoserRow:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check of the owner's: no row may hold this ending in that column."""
+    """A check of the owner's: no row may hold this ending in that field."""
 
-    column: str
+    field: str
     ending: str
 
     def allows(self, values: Mapping[str, Value]) -> bool:
         """Whether a row may hold these values."""
-        return not (values.get(self.column) or "").endswith(self.ending)
+        return not (values.get(self.field) or "").endswith(self.ending)
 
     def require(self, values: Mapping[str, Value]) -> None:
         """Raise `RowRefused` where a row may not."""
         if not self.allows(values):
-            raise RowRefused(f"{self.column}_is_allowed", frozenset({self.column}))
+            raise RowRefused(f"{self.field}_is_allowed", frozenset({self.field}))
 
 
 class Tables:
@@ -269,20 +269,20 @@ class Tables:
 
     def insert(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
         """INSERT a customer; raises `Refusal`."""
-        stored = {column: values.get(column) for column in COLUMNS}
-        self._refuse(stored["email"], uuid)
+        raw = {field: values.get(field) for field in FIELDS}
+        self._refuse(raw["email"], uuid)
         self._check(values)
-        self.customers[uuid] = CustomerRow(uuid, stored, self.now(), self.now())
-        self._capture(uuid, [column for column in COLUMNS if stored[column] is not None])
+        self.customers[uuid] = CustomerRow(uuid, raw, self.now(), self.now())
+        self._capture(uuid, [field for field in FIELDS if raw[field] is not None])
 
     def update(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
-        """UPDATE columns of a customer; raises `Refusal`."""
+        """UPDATE fields of a customer; raises `Refusal`."""
         row = self.customers[uuid]
-        changed = [column for column, value in values.items() if row.stored[column] != value]
+        changed = [field for field, value in values.items() if row.raw[field] != value]
         if "email" in changed and values["email"] is not None and row.is_alive:
             self._refuse(values["email"], uuid)
         self._check(values)
-        row.stored.update(values)
+        row.raw.update(values)
         if changed:
             row.updated = self.now()
             self._capture(uuid, changed)
@@ -299,7 +299,7 @@ class Tables:
     def restore(self, uuid: CustomerId) -> None:
         """Clear `deletedat`; raises `Refusal`."""
         row = self.customers[uuid]
-        self._refuse(row.stored["email"], uuid)
+        self._refuse(row.raw["email"], uuid)
         row.deleted, row.updated = None, self.now()
         self._capture(uuid, [])
 
@@ -384,13 +384,13 @@ class Tables:
                 row.privacy = row.privacy or privacy
 
     def log(self, uuid: CustomerId, conflicts: Collection[Conflict]) -> set[str]:
-        """Log the losers, each once; return the columns of those that are new."""
+        """Log the losers, each once; return the fields of those that are new."""
         fresh = set()
         for conflict in conflicts:
-            row = LoserRow(uuid, conflict.column, None, conflict.kept or "", conflict.lost or "")
+            row = LoserRow(uuid, conflict.field, None, conflict.kept or "", conflict.lost or "")
             if row not in self.losers:
                 self.losers[row] = None
-                fresh.add(conflict.column)
+                fresh.add(conflict.field)
         return fresh
 
     def refuse_erased(self, addresses: Collection[Value]) -> None:
@@ -418,8 +418,8 @@ class Tables:
             woken = [
                 c for c, why in link.blocks.items() if why.fingerprint in keys and why.reason.wake is Wake.ADDRESS_FREED
             ]
-            for column in woken:
-                del link.blocks[column]
+            for name in woken:
+                del link.blocks[name]
             self.mark({Subject.customer(link.uuid).key for _ in woken}, 1)
 
     def give_up(self, intents: Collection[IntentId]) -> None:
@@ -429,8 +429,8 @@ class Tables:
             if link is not None and intent.kind is IntentKind.UPDATE:
                 until = intent.at + timedelta(seconds=LANDING)
                 link.late += [
-                    LateRow(column=column, value=value, before=intent.before[column], until=until)
-                    for column, value in intent.values.items()
+                    LateRow(field=field, value=value, before=intent.before[field], until=until)
+                    for field, value in intent.values.items()
                 ]
 
     def close(self, intents: Collection[IntentId]) -> None:

@@ -60,7 +60,7 @@ def test_one_bad_value_is_singled_out_and_the_others_are_written(gateway: Gatewa
             [(ada.id, {"company": "A"}), (bob.id, {"lifecyclestage": "no such stage"}), (cid.id, {"company": "C"})]
         )
         assert refused(answers[1]).reason is Reason.INVALID
-        assert refused(answers[1]).columns == {"lifecyclestage"}
+        assert refused(answers[1]).fields == {"lifecyclestage"}
         read = gateway.read([ada.id, bob.id, cid.id])
         found = [read[each.id].contact for each in (ada, bob, cid)]
         companies = [contact.values["company"] for contact in found if contact is not None]

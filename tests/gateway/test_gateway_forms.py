@@ -162,8 +162,8 @@ LARGE = "€" * 65_000
 
 
 def test_large_contacts_beside_each_other_are_read_on_smaller_pages(sandbox: Sandbox, live: Gateway) -> None:
-    columns = ("firstname", "lastname", "phone", "company", "website")
-    ids = [sandbox.portal.create(dict.fromkeys(columns, LARGE)).id for _ in range(25)]
+    fields = ("firstname", "lastname", "phone", "company", "website")
+    ids = [sandbox.portal.create(dict.fromkeys(fields, LARGE)).id for _ in range(25)]
     met, after = [], None
     while True:
         page = live.walk(after)

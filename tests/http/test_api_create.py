@@ -22,7 +22,7 @@ def test_a_created_customer_is_answered_with_201_in_the_shape_of_the_contract(ap
     assert reply.headers["content-type"] == "application/json"
     customer = reply.json
     assert list(customer) == SHAPE
-    assert {column: customer[column] for column in KAI} == KAI
+    assert {field: customer[field] for field in KAI} == KAI
     assert customer["contactid"] == str(api.world.portal.contact(KAI["email"]).id)
     for name in ("createdat", "updatedat", "hubspotcreatedat", "hubspotupdatedat"):
         assert TIME.fullmatch(customer[name])

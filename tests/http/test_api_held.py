@@ -77,11 +77,11 @@ def test_an_address_that_hubspot_holds_is_read_changed_and_deleted(api: ApiInPro
 @pytest.mark.parametrize("address", ODD, **NAMED)
 def test_what_get_shows_of_such_a_customer_is_taken_by_put(api: ApiInProcess, address: str) -> None:
     taken_in(api, address)
-    shown = {column: api.user("GET", path(address)).json[column] for column in KAI}
+    shown = {field: api.user("GET", path(address)).json[field] for field in KAI}
     assert api.admin("PUT", path(address), {**shown, "phone": "1"}).status == 200
     assert api.admin("PUT", path(address), shown).status == 200
     assert api.admin("PUT", path(address), {"email": address}).status == 200
-    assert {column: api.user("GET", path(address)).json[column] for column in KAI} == shown
+    assert {field: api.user("GET", path(address)).json[field] for field in KAI} == shown
     api.world.quiet()
     api.world.assert_equal()
 

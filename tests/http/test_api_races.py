@@ -55,11 +55,11 @@ def test_of_many_repetitions_at_once_one_is_done(api: ApiInProcess) -> None:
 
 def test_changes_of_different_fields_at_once_are_all_kept(api: ApiInProcess) -> None:
     api.admin("POST", "/", KAI)
-    columns = ["firstname", "lastname", "phone", "company", "website"]
-    replies = at_once(*[lambda c=c: api.admin("PUT", "/kai@hubspot.com", {c: f"new {c}"}) for c in columns])
+    fields = ["firstname", "lastname", "phone", "company", "website"]
+    replies = at_once(*[lambda c=c: api.admin("PUT", "/kai@hubspot.com", {c: f"new {c}"}) for c in fields])
     assert statuses(replies) == [200] * 5
     customer = api.user("GET", "/kai@hubspot.com").json
-    assert {column: customer[column] for column in columns} == {column: f"new {column}" for column in columns}
+    assert {field: customer[field] for field in fields} == {field: f"new {field}" for field in fields}
     api.world.quiet()
     api.world.assert_equal()
 

@@ -10,7 +10,7 @@ def test_a_customer_is_read_by_users_and_admins(shared_api: ApiInProcess) -> Non
     for caller in (shared_api.user, shared_api.admin):
         reply = caller("GET", "/kai@hubspot.com")
         assert reply.status == 200
-        assert {column: reply.json[column] for column in KAI} == KAI
+        assert {field: reply.json[field] for field in KAI} == KAI
 
 
 @pytest.mark.parametrize(

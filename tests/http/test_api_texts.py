@@ -33,7 +33,7 @@ NAMED = pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 
 def shown(api: ApiInProcess) -> dict[str, Any]:
     customer = api.user("GET", PATH).json
-    return {column: customer[column] for column in KAI}
+    return {field: customer[field] for field in KAI}
 
 
 @NAMED
@@ -42,13 +42,13 @@ def test_what_hubspot_holds_is_shown_and_put_back_unchanged(api: ApiInProcess, v
     api.world.event(contact.id)
     api.world.quiet()
     before = shown(api)
-    assert [before[column] for column in TEXTS] == [value] * len(TEXTS)
+    assert [before[field] for field in TEXTS] == [value] * len(TEXTS)
     revision = api.world.portal.revision
     assert api.admin("PUT", PATH, before).status == 200
     items = [{"op": "update", **before}, {"op": "upsert", **before}, {"op": "read", "email": KAI["email"]}]
     outcomes = api.admin("POST", "/batch", items).json
     assert [outcome["status"] for outcome in outcomes] == [200] * 3
-    assert {column: outcomes[2]["customer"][column] for column in KAI} == before
+    assert {field: outcomes[2]["customer"][field] for field in KAI} == before
     assert shown(api) == before
     assert api.world.portal.revision == revision
     api.world.quiet()
@@ -75,7 +75,7 @@ def test_the_longest_customer_lives_over_the_wire(served_api: ServedApi, value: 
     body = json.dumps(customer).encode()
     assert ask(port, "POST", "/", body, **admin)[0] == 201
     read = orjson.loads(ask(port, "GET", f"/{email}", **admin)[2])
-    assert [read[column] for column in TEXTS] == [value] * len(TEXTS)
+    assert [read[field] for field in TEXTS] == [value] * len(TEXTS)
     assert ask(port, "PUT", f"/{email}", body, **admin)[0] == 200
     batch = b'[{"op": "update", ' + body[1:] + b"]"
     assert ask(port, "POST", "/batch", batch, **admin)[0] == 207

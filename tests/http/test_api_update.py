@@ -31,12 +31,12 @@ def test_an_update_is_answered_with_an_empty_200_and_both_sides_have_it(kai: Api
     kai.world.assert_fixpoint()
 
 
-@pytest.mark.parametrize("column", sorted(KAI.keys() - {"email", "lifecyclestage"}))
+@pytest.mark.parametrize("field", sorted(KAI.keys() - {"email", "lifecyclestage"}))
 @pytest.mark.parametrize("empty", [None, ""])
-def test_every_field_can_be_emptied(kai: ApiInProcess, column: str, empty: str | None) -> None:
-    assert kai.admin("PUT", "/kai@hubspot.com", {column: empty}).status == 200
-    assert kai.user("GET", "/kai@hubspot.com").json[column] is None
-    assert kai.world.contact("kai@hubspot.com")[column] is None
+def test_every_field_can_be_emptied(kai: ApiInProcess, field: str, empty: str | None) -> None:
+    assert kai.admin("PUT", "/kai@hubspot.com", {field: empty}).status == 200
+    assert kai.user("GET", "/kai@hubspot.com").json[field] is None
+    assert kai.world.contact("kai@hubspot.com")[field] is None
     kai.world.quiet()
     kai.world.assert_equal()
 

@@ -13,7 +13,7 @@ from wrong import Wrong
 
 from api.bodies import BatchItem, CustomerChange, InvalidBody, NewCustomer, parse
 from api.strict_json import BadJson, loads
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import FIELDS
 from webhook.events import NotEvents, quarantined, read
 
 
@@ -75,14 +75,14 @@ class Body:
         model = self._random.choice(self.models)
         body = self._body()
         try:
-            values = self.parse(model, body).model_dump(include=set(COLUMNS), exclude_unset=True)
+            values = self.parse(model, body).model_dump(include=set(FIELDS), exclude_unset=True)
         except InvalidBody as error:
             if not error.code or any(len(each["field"]) > 64 or len(each["problem"]) > 200 for each in error.details):
                 raise Wrong(f"refused {body!r} with {error.details!r}") from error
             return error.code
         # An item of a batch names whoever there is, under whatever address.
         is_new = model.__name__ != "BatchItem"
-        if any(_is_out_of_order(column, value, is_new=is_new) for column, value in values.items()):
+        if any(_is_out_of_order(field, value, is_new=is_new) for field, value in values.items()):
             raise Wrong(f"took {body!r} as {values!r}")
         return "accepted"
 
@@ -92,7 +92,7 @@ class Body:
         if random.random() < 0.5:
             good["op"] = random.choice(["create", "update", "upsert", "delete", "read", "drop"])
         for _ in range(random.randint(0, 3)):
-            name = random.choice([*COLUMNS, *COLUMNS, "new_email", "op", "contactid", self._text("x")])
+            name = random.choice([*FIELDS, *FIELDS, "new_email", "op", "contactid", self._text("x")])
             good[name] = random.choice([json_values.value(random), self._text("kai@hubspot.com"), self._text("Kai")])
         return good if random.random() < 0.95 else json_values.value(random)
 
@@ -105,12 +105,12 @@ def random_handler(random: Random) -> str:
     return random.choice(["replace", "surrogateescape"])
 
 
-def _is_out_of_order(column: str, value: str | None, *, is_new: bool) -> bool:
+def _is_out_of_order(field: str, value: str | None, *, is_new: bool) -> bool:
     if value is None:
-        return column == "email"
+        return field == "email"
     is_unstorable = "\x00" in value or any("\ud800" <= each <= "\udfff" for each in value)
     is_odd = value != value.strip().lower() or (is_new and value.count("@") != 1)
-    return is_unstorable or (column == "email" and is_odd)
+    return is_unstorable or (field == "email" and is_odd)
 
 
 class Events:

@@ -10,7 +10,7 @@ ORDER = ("subscriber", "lead", "customer")
 
 
 @pytest.mark.parametrize(
-    ("stored", "written", "rule", "left"),
+    ("raw", "written", "rule", "left"),
     [
         ("lead", "customer", "forward", "customer"),
         ("customer", "lead", "forward", "customer"),

@@ -68,8 +68,8 @@ class InMemory(Store):
         self.tables.show()
 
     @contextmanager
-    def forbidden(self, column: str, ending: str) -> Iterator[None]:
-        self.tables.rule = Rule(column, ending)
+    def forbidden(self, field: str, ending: str) -> Iterator[None]:
+        self.tables.rule = Rule(field, ending)
         try:
             yield
         finally:
@@ -90,8 +90,8 @@ class InMemory(Store):
                 newest_seen=link.newest_seen,
                 merged_through=link.merged_through,
                 stale_reads=link.stale_reads,
-                blocks={column: str(why.reason) for column, why in link.blocks.items()},
-                blind_pushes={column: (push.since, push.base, push.sent) for column, push in link.blind_pushes.items()},
+                blocks={field: str(why.reason) for field, why in link.blocks.items()},
+                blind_pushes={field: (push.since, push.base, push.sent) for field, push in link.blind_pushes.items()},
                 edited=frozenset(link.edited),
                 is_detached=link.detached,
                 privacy=link.privacy,
@@ -128,7 +128,7 @@ class InMemory(Store):
         ]
 
     def losers(self) -> set[Loser]:
-        return {(each.uuid, each.column, each.kept or "", each.lost or "") for each in self.tables.losers}
+        return {(each.uuid, each.field, each.kept or "", each.lost or "") for each in self.tables.losers}
 
     def aliases(self) -> Mapping[int, tuple[CustomerId | None, str]]:
         return dict(self.tables.aliases)

@@ -23,7 +23,7 @@ from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.brake import Limits
 from reconciler.core.contact import CustomerId
-from reconciler.core.fields import COLUMNS, Value
+from reconciler.core.fields import FIELDS, Value
 from reconciler.core.ports import Brakes
 
 GUEST = "contract_guest"
@@ -74,7 +74,7 @@ class InPostgres(Store):
         return uuid
 
     def update(self, uuid: CustomerId, **values: Value) -> None:
-        assert set(values) <= set(COLUMNS)
+        assert set(values) <= set(FIELDS)
         columns = ", ".join(f"{column} = %s" for column in values)
         self.sql(f"update customer set {columns} where uuid = %s", *values.values(), uuid)
 

@@ -16,7 +16,7 @@ from reconciler.core.contact import (
     Pair,
     Snapshot,
 )
-from reconciler.core.fields import COLUMNS, Value, Values
+from reconciler.core.fields import FIELDS, Value, Values
 from reconciler.core.ports import Claim, Ending, Lane, Sent, Subject, Write, Written
 from reconciler.core.step import Merge, Step
 
@@ -49,17 +49,17 @@ def archived(contact_id: int) -> Written:
 
 def with_history(found: Contact, **entries: tuple[Entry, ...]) -> Contact:
     """Return a contact that was read with its history."""
-    return replace(found, history={column: entries.get(column, ()) for column in COLUMNS})
+    return replace(found, history={field: entries.get(field, ()) for field in FIELDS})
 
 
 def full(values: Values) -> dict[str, Value]:
-    """Return the values with every other column empty."""
-    return {**dict.fromkeys(COLUMNS), **values}
+    """Return the values with every other field empty."""
+    return {**dict.fromkeys(FIELDS), **values}
 
 
 def filled(values: Values) -> dict[str, str]:
     """Return the values that are not empty."""
-    return {column: value for column, value in values.items() if value is not None}
+    return {field: value for field, value in values.items() if value is not None}
 
 
 def due_claims(store: Store, limit: int = 100) -> list[Claim]:

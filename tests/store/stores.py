@@ -66,7 +66,7 @@ class IntentState:
 
 
 Loser = tuple[CustomerId, str, str, str]
-"""(customer, column, kept, lost), an empty value as ""."""
+"""(customer, field, kept, lost), an empty value as ""."""
 
 
 class Store(ABC):
@@ -91,9 +91,9 @@ class Store(ABC):
         (found,) = self.customer_store.by_uuid([uuid])
         return found
 
-    def has(self, uuid: CustomerId, column: str) -> Value:
-        """Return what a customer has in one column."""
-        return self.customer(uuid).stored[column]
+    def has(self, uuid: CustomerId, field: str) -> Value:
+        """Return what a customer has in one field."""
+        return self.customer(uuid).raw[field]
 
     @abstractmethod
     def insert(self, **values: Value) -> CustomerId:
@@ -101,7 +101,7 @@ class Store(ABC):
 
     @abstractmethod
     def update(self, uuid: CustomerId, **values: Value) -> None:
-        """UPDATE columns of a customer."""
+        """UPDATE fields of a customer."""
 
     @abstractmethod
     def remove(self, uuid: CustomerId) -> None:
@@ -124,8 +124,8 @@ class Store(ABC):
         """Have row level security hide the row from the sync meanwhile."""
 
     @abstractmethod
-    def forbidden(self, column: str, ending: str) -> AbstractContextManager[None]:
-        """Have the table's owner let no row hold this ending in that column meanwhile."""
+    def forbidden(self, field: str, ending: str) -> AbstractContextManager[None]:
+        """Have the table's owner let no row hold this ending in that field meanwhile."""
 
     @abstractmethod
     def bury(self, address: str) -> None:

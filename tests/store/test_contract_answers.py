@@ -126,7 +126,7 @@ def test_what_hubspot_makes_of_a_value_is_no_conflict_however_often_it_is_sent(s
 def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", phone="0")
     push = pushed(store, ada, phone="1", company="A")
-    refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.INVALID, fields=frozenset({"phone"}))
     store.outbox.settle([(push, refused)])
     link = store.links()[ada]
     assert link.blocks == {"phone": "invalid_value"}
@@ -138,7 +138,7 @@ def test_a_refusal_parks_the_property_that_hubspot_named(store: Store) -> None:
 def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = pushed(store, ada, email="new@x.org")
-    store.outbox.settle([(push, Refused(reason=reason, columns=frozenset({"email"}), holder=ContactId(2)))])
+    store.outbox.settle([(push, Refused(reason=reason, fields=frozenset({"email"}), holder=ContactId(2)))])
     assert not store.links()[ada].blocks
     assert not store.intents()
 
@@ -146,7 +146,7 @@ def test_what_the_caller_resolves_blocks_nothing(store: Store, reason: Reason) -
 def test_an_api_writes_refusal_parks_nothing(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     push = sent(store, pair(store, ada), values={"phone": "1"}, hubspot_first=True)
-    store.outbox.settle([(push, Refused(reason=Reason.INVALID, columns=frozenset({"phone"})))])
+    store.outbox.settle([(push, Refused(reason=Reason.INVALID, fields=frozenset({"phone"})))])
     assert not store.links()[ada].blocks
     assert not store.intents()
 
@@ -176,7 +176,7 @@ def test_an_answer_that_comes_after_the_erase_brings_nothing_back(store: Store) 
     store.pairs.rearrange([Step(pair=pair(store, ada), action=Erase())])
     store.outbox.settle([(push, answered(1, later(5), phone="1"))])
     customer = store.customer(ada)
-    assert (filled(customer.stored), customer.contact_id) == ({}, None)
+    assert (filled(customer.raw), customer.contact_id) == ({}, None)
     assert not store.links()
     assert not store.losers()
 
@@ -272,7 +272,7 @@ def test_the_syncs_own_mirror_is_no_news(store: Store) -> None:
 def test_one_answer_of_a_batch_that_cannot_be_taken_harms_no_other(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org", phone="0"), linked(store, 2, email="bob@x.org", phone="0")
     one, other = pushed(store, ada, phone="1"), pushed(store, bob, phone="1")
-    refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.INVALID, fields=frozenset({"phone"}))
     store.outbox.settle([(one, refused), (other, answered(2, later(5), phone="1"))])
     assert store.links()[ada].blocks == {"phone": "invalid_value"}
     assert store.links()[bob].base["phone"] == "1"

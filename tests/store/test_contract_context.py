@@ -21,8 +21,8 @@ def owned(store: Store, contact_id: int, *ours: CustomerId):  # type: ignore[no-
     return found.owners.get(ContactId(contact_id))
 
 
-def parked(column: str, reason: str, value: str) -> dict[str, Block]:
-    return {column: Block(reason=Reason(reason), fingerprint=fingerprint(column, value))}
+def parked(field: str, reason: str, value: str) -> dict[str, Block]:
+    return {field: Block(reason=Reason(reason), fingerprint=fingerprint(field, value))}
 
 
 def test_a_linked_customer_holds_his_address_however_it_is_written(store: Store) -> None:
@@ -86,11 +86,11 @@ def test_a_pair_is_busy_for_others_and_not_for_its_own_worker(store: Store) -> N
     assert not held(store, "ada@x.org").is_busy
 
 
-@pytest.mark.parametrize(("column", "is_blocked"), [("email", True), ("*", True), ("phone", False)])
-def test_a_holder_whose_address_is_parked_is_blocked(store: Store, column: str, is_blocked: bool) -> None:
+@pytest.mark.parametrize(("field", "is_blocked"), [("email", True), ("*", True), ("phone", False)])
+def test_a_holder_whose_address_is_parked_is_blocked(store: Store, field: str, is_blocked: bool) -> None:
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada, contact(1, email="ada@x.org"))
-    store.pairs.merge([Step(pair=mine, blocks=parked(column, "invalid_value", "x"))])
+    store.pairs.merge([Step(pair=mine, blocks=parked(field, "invalid_value", "x"))])
     assert held(store, "ada@x.org").is_blocked is is_blocked
     assert owned(store, 1).is_blocked is is_blocked
 
@@ -208,8 +208,8 @@ def test_a_pair_is_loaded_with_both_what_is_here_and_what_is_open(store: Store) 
     second = sent(store, loaded(store, claim), values={"phone": "2"}, hubspot_first=True)
     mine = loaded(store, claim)
     assert mine.customer is not None
-    assert mine.customer.stored["email"] == " Ada@X.org "
-    assert mine.customer.stored["phone"] == ""
+    assert mine.customer.raw["email"] == " Ada@X.org "
+    assert mine.customer.raw["phone"] == ""
     assert (mine.customer.values["email"], mine.customer.values["phone"]) == ("ada@x.org", None)
     assert (mine.link.contact_id, mine.link.alive, mine.link.merged_through) == (1, True, NINE)
     assert [intent.id for intent in mine.intents] == [first.intent, second.intent]

@@ -64,7 +64,7 @@ def erased(store: Store, who: CustomerId) -> None:
 def test_an_erase_leaves_nothing_of_the_person_but_a_tombstone(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org", firstname="Ada")
     mine = pair(store, ada)
-    loser = Conflict(column="firstname", winner=Verdict.LOCAL, kept="Ada", lost="Adda")
+    loser = Conflict(field="firstname", winner=Verdict.LOCAL, kept="Ada", lost="Adda")
     sent(store, mine, values={"phone": "1"}, conflicts=(loser,))
     store.marks.mark([Subject.contact(1), Subject.address("ada@x.org")], lane=Lane.FRESH)
     store.update(ada, company="A")
@@ -74,7 +74,7 @@ def test_an_erase_leaves_nothing_of_the_person_but_a_tombstone(store: Store) -> 
     assert customer.is_erased
     assert customer.is_deleted
     assert customer.contact_id is None
-    assert not any(customer.stored.values())
+    assert not any(customer.raw.values())
     assert (store.links(), store.intents(), store.losers(), store.marked()) == ({}, [], set(), {})
     assert store.aliases() == {1: (None, "ignored")}
     assert store.pairs.context(addresses=["ada@x.org"], contacts=[]).tombstoned == {"ada@x.org"}
@@ -109,8 +109,8 @@ def test_an_erase_takes_whoever_is_being_sent_to_hubspot_with_the_address(store:
 
 def test_an_erase_takes_addresses_out_of_others_logs(store: Store) -> None:
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
-    lost = Conflict(column="email", winner=Verdict.LOCAL, kept="bob@x.org", lost="Ada@x.org")
-    kept = Conflict(column="phone", winner=Verdict.LOCAL, kept="1", lost="2")
+    lost = Conflict(field="email", winner=Verdict.LOCAL, kept="bob@x.org", lost="Ada@x.org")
+    kept = Conflict(field="phone", winner=Verdict.LOCAL, kept="1", lost="2")
     sent(store, pair(store, bob), values={"phone": "1"}, conflicts=(lost, kept))
     erased(store, ada)
     assert (bob, "email", "bob@x.org", "Ada@x.org") not in store.losers()

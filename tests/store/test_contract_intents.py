@@ -46,7 +46,7 @@ def test_an_intent_says_what_will_be_sent(store: Store) -> None:
 def test_the_loser_is_stored_before_it_is_overwritten_and_once(store: Store) -> None:
     ada = linked(store, 1, email="ada@x.org")
     mine = pair(store, ada)
-    loser = Conflict(column="phone", winner=Verdict.LOCAL, kept="1", lost="2")
+    loser = Conflict(field="phone", winner=Verdict.LOCAL, kept="1", lost="2")
     for _ in range(2):
         sent(store, mine, values={"phone": "1"}, conflicts=(loser,))
     assert store.losers() == {(ada, "phone", "1", "2")}
@@ -235,5 +235,5 @@ def test_what_was_given_up_without_an_answer_may_land_over_what_was_agreed_since
     store.pairs.merge([Step(pair=loaded(store, claim), closes=(open_.id,))])
     assert not store.intents()
     (late,) = loaded(store, claim).link.late
-    assert (late.column, late.value, late.is_overtaken) == ("phone", "1", True)
+    assert (late.field, late.value, late.is_overtaken) == ("phone", "1", True)
     assert late.until == open_.at + timedelta(seconds=LANDING)

@@ -78,7 +78,7 @@ def test_whoever_lost_his_claim_merges_nothing(store: Store) -> None:
     mine = loaded(store, old, contact(1, later(5), email="ada@x.org", phone="1"))
     ended_claim(store, old, ada)
     before = store.links()
-    loser = Conflict(column="phone", winner=Verdict.REMOTE, kept="1", lost="0")
+    loser = Conflict(field="phone", winner=Verdict.REMOTE, kept="1", lost="0")
     assert store.pairs.merge([Step(pair=mine, action=Merge(pull={"phone": "1"}), conflicts=(loser,))]) == {ada}
     assert store.has(ada, "phone") == "0"
     assert store.links() == before
@@ -133,7 +133,7 @@ def test_two_addresses_change_hands_in_one_transaction(store: Store) -> None:
 
 
 def test_an_address_that_could_not_move_after_all_stays(store: Store) -> None:
-    """Rule 6: a column that is not written keeps its value; whoever lets addresses go must give back what stays."""
+    """Rule 6: a field that is not written keeps its value; whoever lets addresses go must give back what stays."""
     ada, bob = linked(store, 1, email="ada@x.org"), linked(store, 2, email="bob@x.org")
     steps = [
         Step(pair=pair(store, ada, contact(1, later(5), email="one@x.org")), action=Merge(pull={"email": "one@x.org"})),

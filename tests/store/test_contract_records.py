@@ -291,12 +291,12 @@ def test_the_brakes_hour_rolls_on(store: Store) -> None:
     assert store.records.grant({DELETE: 100}) == {DELETE: 70}
 
 
-@pytest.mark.parametrize("column", ["email", "*"])
-def test_a_page_met_twice_marks_once(store: Store, column: str) -> None:
+@pytest.mark.parametrize("field", ["email", "*"])
+def test_a_page_met_twice_marks_once(store: Store, field: str) -> None:
     ada = linked(store, 1, email="ada@x.org")
     claim = claimed(store, ada)
-    why = Block(reason=Reason.DUPLICATE, fingerprint=fingerprint(column, "bob@x.org"))
-    store.pairs.merge([Step(pair=loaded(store, claim), blocks={column: why})])
+    why = Block(reason=Reason.DUPLICATE, fingerprint=fingerprint(field, "bob@x.org"))
+    store.pairs.merge([Step(pair=loaded(store, claim), blocks={field: why})])
     done(store, claim)
     assert met(store, contact(1, later(5))) == met(store, contact(1, later(5))) == {1}
     assert store.marked().keys() == {"c:1"}

@@ -8,7 +8,7 @@ import pytest
 from remotes import NOBODY, Opened, Remote
 
 from reconciler.core.contact import Contact, ContactId
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import FIELDS
 from reconciler.core.ports import Page
 from simulation.clock import BEGINNING
 
@@ -40,8 +40,8 @@ def test_a_read_tells_every_mapped_property_and_its_emptiness(remote: Remote) ->
     ada = remote.person("Ada@X.org", firstname="Ada", phone="1")
     contact = remote.read(ada)
     assert contact is not None
-    assert contact.values.keys() == set(COLUMNS)
-    assert {column: value for column, value in contact.values.items() if value} == {
+    assert contact.values.keys() == set(FIELDS)
+    assert {field: value for field, value in contact.values.items() if value} == {
         "email": "ada@x.org",
         "firstname": "Ada",
         "phone": "1",
@@ -170,7 +170,7 @@ def test_a_walk_meets_every_living_contact_once_with_all_it_has(remote: Remote) 
     remote.portal.merge(people[5], people[6])
     contacts = walked(remote.port.walk)
     assert [contact.id for contact in contacts] == sorted(each.id for each in remote.portal.contacts)
-    assert all(contact.values.keys() == set(COLUMNS) for contact in contacts)
+    assert all(contact.values.keys() == set(FIELDS) for contact in contacts)
     assert {contact.values["phone"] for contact in contacts} >= {"0", "1", "2", "4", "7"}
 
 

@@ -52,7 +52,7 @@ def test_of_two_drafts_with_one_address_one_is_created(remote: Remote) -> None:
 def test_a_bad_value_is_refused_alone_and_named(remote: Remote) -> None:
     bad, made = remote.create({"email": "ada@x.org", "lifecyclestage": "nonsense"}, {"email": "bob@x.org"})
     assert refused(bad).reason is Reason.INVALID
-    assert refused(bad).columns == {"lifecyclestage"}
+    assert refused(bad).fields == {"lifecyclestage"}
     assert alive(remote, written(made).id)
 
 
@@ -104,7 +104,7 @@ def test_one_bad_update_harms_no_other(remote: Remote) -> None:
     edits = [(each, {"phone": "1"} if n != 4 else {"lifecyclestage": "nonsense"}) for n, each in enumerate(people)]
     answers = remote.port.update(edits)
     assert refused(answers[4]).reason is Reason.INVALID
-    assert refused(answers[4]).columns == {"lifecyclestage"}
+    assert refused(answers[4]).fields == {"lifecyclestage"}
     assert [written(answer).id for n, answer in enumerate(answers) if n != 4] == [*people[:4], *people[5:]]
 
 

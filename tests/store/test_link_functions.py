@@ -18,8 +18,8 @@ def connection(dsn: str) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
         yield connection
 
 
-def linked(connection: "psycopg.Connection[tuple[Any, ...]]", **columns: Any) -> None:
-    has = {"base": {}, "base_at": {}, "blind_pushes": {}, "blocks": {}, **columns}
+def linked(connection: "psycopg.Connection[tuple[Any, ...]]", **fields: Any) -> None:
+    has = {"base": {}, "base_at": {}, "blind_pushes": {}, "blocks": {}, **fields}
     connection.execute(
         "insert into sync.link (uuid, base, base_at, blind_pushes, blocks, merged_through) "
         "values (gen_random_uuid(), %s, %s, %s, %s, %s)",

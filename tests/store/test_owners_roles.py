@@ -40,7 +40,7 @@ def preparing(world: World) -> World:
 
 
 def edited(world: World) -> list[str]:
-    found = [column for row in world.sql("select edited from sync.dirty") for column in row["edited"]]
+    found = [field for row in world.sql("select edited from sync.dirty") for field in row["edited"]]
     world.sql("delete from sync.dirty")
     return found
 

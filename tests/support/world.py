@@ -10,13 +10,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.fields import COLUMNS, normalised
+from reconciler.core.fields import FIELDS, normalised
 from reconciler.core.ports import Lane, Subject
 from reconciler.process import wiring
 from reconciler.process.settings import Sync, load
 from sandbox import Sandbox, start
 
-COLUMN_LIST = ", ".join(COLUMNS)
+COLUMN_LIST = ", ".join(FIELDS)
 
 RATE = "1000"
 """Calls in ten seconds: so many that no test waits for one."""
@@ -85,7 +85,7 @@ class World:
         contact = self.portal.contact(email)
         if contact is None or contact.archived:
             return None
-        return {"id": int(contact.id), **{column: contact.get(column) or None for column in COLUMNS}}
+        return {"id": int(contact.id), **{column: contact.get(column) or None for column in FIELDS}}
 
     def insert(self, **values: Any) -> Any:
         columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
@@ -124,10 +124,10 @@ class World:
         )
         assert len(here) == self.sql("select count(*) from customer where deletedat is null")[0]["count"]
         there = {
-            int(contact.id): normalised({column: contact.get(column) for column in COLUMNS})
+            int(contact.id): normalised({column: contact.get(column) for column in FIELDS})
             for contact in self.portal.contacts
         }
-        mine = {row["id"]: {column: row[column] for column in COLUMNS} for row in here}
+        mine = {row["id"]: {column: row[column] for column in FIELDS} for row in here}
         assert mine == there
         for row in here:
             assert row["base"] == {column: value for column, value in there[row["id"]].items() if value is not None}

@@ -275,8 +275,8 @@ def test_a_row_that_is_there_again_is_not_missing_any_more(ten: World, kai: Pers
             if statement:
                 ten.sql(statement, kai[0])
             else:
-                columns = ", ".join(kept)
-                ten.sql(f"insert into customer ({columns}) values ({', '.join(['%s'] * len(kept))})", *kept.values())
+                fields = ", ".join(kept)
+                ten.sql(f"insert into customer ({fields}) values ({', '.join(['%s'] * len(kept))})", *kept.values())
         ten.sweep()
     assert held(ten) == 0
     ten.assert_equal()

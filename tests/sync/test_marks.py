@@ -379,8 +379,8 @@ def test_a_mark_of_a_contact_whose_link_is_gone_goes_away(world: World) -> None:
 def test_the_time_of_an_edit_never_goes_back_whatever_is_folded_last(world: World, kai: Person) -> None:
     note = "insert into sync.dirty (uuid, edited, at) values (%s, array[%s], now() + %s * interval '1 minute')"
     for company, phone in ((0, 0), (-1, 1)):
-        for column, minutes in (("company", company), ("phone", phone)):
-            world.sql(note, kai[0], column, minutes)
+        for field, minutes in (("company", company), ("phone", phone)):
+            world.sql(note, kai[0], field, minutes)
         world.sql("select sync.fold()")
     times = world.sql(
         "select ((edited ->> 'phone')::timestamptz - (edited ->> 'company')::timestamptz) > interval '59 s' as later, "

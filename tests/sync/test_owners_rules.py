@@ -13,7 +13,7 @@ from reconciler.commands.audit import Audit
 PHONE = "123456789012345678901234567890"
 
 FREE = "drop trigger sync_touch on customer"
-"""Postgres changes no type of a column that a trigger names."""
+"""Postgres changes no type of a field that a trigger names."""
 
 SHORT = "alter table customer add constraint phone_is_short check (length(phone) <= 20)"
 RAISING = """create function owners_check() returns trigger language plpgsql as $$

@@ -19,7 +19,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def pair(number: int, here: str | None, there: str | None) -> Pair:
     uuid = CustomerId(UUID(int=number))
     contact = Contact(id=ContactId(number), values={"email": there}, created_at=NOW, updated_at=NOW)
-    customer = Customer(uuid=uuid, stored={"email": here}, values={"email": here}, created_at=NOW, updated_at=NOW)
+    customer = Customer(uuid=uuid, raw={"email": here}, values={"email": here}, created_at=NOW, updated_at=NOW)
     return Pair(link=Link(uuid=uuid, contact_id=contact.id), customer=customer, remote=Snapshot(contact=contact))
 
 

@@ -19,7 +19,7 @@ def pair(number: int) -> Pair:
     uuid = CustomerId(UUID(int=number))
     values = {"email": f"{number}@x", "company": "Acme"}
     contact = Contact(id=ContactId(number), values=values, created_at=NOW, updated_at=NOW)
-    customer = Customer(uuid=uuid, stored=values, values=values, created_at=NOW, updated_at=NOW)
+    customer = Customer(uuid=uuid, raw=values, values=values, created_at=NOW, updated_at=NOW)
     return Pair(link=Link(uuid=uuid, contact_id=contact.id), customer=customer, remote=Snapshot(contact=contact))
 
 

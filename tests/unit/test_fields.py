@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import FIELDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_mapped_column_stands_in_the_schema_and_its_triggers() -> None:
     schema = (ROOT / "schema.sql").read_text()
     table = schema.split("alter table customer\n")[1].split(";")[0]
-    for column in COLUMNS:
+    for column in FIELDS:
         assert re.search(rf"^\s+add column if not exists {column} text,$", table, re.MULTILINE)
         assert schema.count(f"case when {column} is distinct from was_{column} then '{column}' end") == 1
         assert schema.count(f"o.{column}, n.{column}") == 2
@@ -23,7 +23,7 @@ def test_every_mapped_column_stands_in_the_schema_and_its_triggers() -> None:
 def test_every_statement_that_lists_columns_lists_them_all() -> None:
     for name, text in statements().items():
         if "lastname" in text:
-            missing = [column for column in COLUMNS if column not in text]
+            missing = [column for column in FIELDS if column not in text]
             assert not missing, f"{name} lacks {missing}"
 
 

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.fields import COLUMNS, Value, normalise_email, normalised
+from reconciler.core.fields import FIELDS, Value, normalise_email, normalised
 from reconciler.core.merge import Merged, Verdict, merge
 
 VALUES = st.sampled_from([None, "a", "b", "c"])
-SIDES = st.dictionaries(st.sampled_from(COLUMNS), VALUES)
+SIDES = st.dictionaries(st.sampled_from(FIELDS), VALUES)
 
 
 def merged(base: Value, local: Value, remote: Value, *ours: Value, verdict: Verdict = Verdict.REMOTE) -> Merged:
@@ -17,7 +17,7 @@ def merged(base: Value, local: Value, remote: Value, *ours: Value, verdict: Verd
         remote={"company": remote},
         ours={"company": ours},
         ahead={},
-        judge=lambda column, mine, theirs: verdict,
+        judge=lambda field, mine, theirs: verdict,
     )
 
 
@@ -82,7 +82,7 @@ def test_merging_again_after_applying_changes_nothing(
 
 @given(base=SIDES, local=SIDES, remote=SIDES)
 def test_the_merge_is_symmetric(base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]) -> None:
-    whole = dict.fromkeys(COLUMNS)
+    whole = dict.fromkeys(FIELDS)
     one = merge(
         base=base, local={**whole, **local}, remote={**whole, **remote}, ours={}, ahead={}, judge=_both_ways(False)
     )
@@ -93,12 +93,12 @@ def test_the_merge_is_symmetric(base: dict[str, Value], local: dict[str, Value],
 
 
 def _both_ways(swapped: bool):  # type: ignore[no-untyped-def]
-    return lambda column, mine, theirs: Verdict.LOCAL if swapped else Verdict.REMOTE
+    return lambda field, mine, theirs: Verdict.LOCAL if swapped else Verdict.REMOTE
 
 
 @given(st.text())
 def test_normalising_is_idempotent(text: str) -> None:
     once = normalise_email(text)
     assert normalise_email(once) == once
-    values = normalised(dict.fromkeys(COLUMNS, text))
+    values = normalised(dict.fromkeys(FIELDS, text))
     assert normalised(values) == values

@@ -23,7 +23,7 @@ from reconciler.core.contact import (
 )
 from reconciler.core.context import Context, OtherLink, Rules
 from reconciler.core.errors import Refused
-from reconciler.core.fields import COLUMNS, Policy
+from reconciler.core.fields import FIELDS, Policy
 from reconciler.core.plan import decide
 from reconciler.core.ports import Write
 from reconciler.core.reasons import Reason
@@ -52,14 +52,14 @@ from reconciler.core.taken import PATIENCE, address_taken
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ADA, BOB = CustomerId(UUID(int=1)), CustomerId(UUID(int=2))
 SEVEN, EIGHT = ContactId(7), ContactId(8)
-EMPTY = dict.fromkeys(COLUMNS)
+EMPTY = dict.fromkeys(FIELDS)
 VALUES = {**EMPTY, "email": "ada@x.org"}
-RULES = Rules(policies=dict.fromkeys(COLUMNS, Policy.NEWEST))
+RULES = Rules(policies=dict.fromkeys(FIELDS, Policy.NEWEST))
 
 
 def customer(*, is_deleted: bool = False, **values: str) -> Customer:
     has = {**VALUES, **values}
-    return Customer(uuid=ADA, stored=has, values=has, created_at=NOW, updated_at=NOW, is_deleted=is_deleted)
+    return Customer(uuid=ADA, raw=has, values=has, created_at=NOW, updated_at=NOW, is_deleted=is_deleted)
 
 
 def contact(number: ContactId = SEVEN, **values: str) -> Contact:
@@ -201,7 +201,7 @@ def test_an_erase_waits_for_a_create_reads_the_history_and_then_begins_in_hubspo
 
 
 def refused(holder: ContactId | None = EIGHT) -> Refused:
-    return Refused(reason=Reason.TAKEN, columns=frozenset({"email"}), holder=holder)
+    return Refused(reason=Reason.TAKEN, fields=frozenset({"email"}), holder=holder)
 
 
 @pytest.mark.parametrize(

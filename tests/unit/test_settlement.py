@@ -21,7 +21,7 @@ FENCE = 3
 
 def sent(kind: IntentKind) -> Sent:
     linked = None if kind is IntentKind.CREATE else SEVEN
-    customer = Customer(uuid=ADA, stored=VALUES, values=VALUES, created_at=NOW, updated_at=NOW)
+    customer = Customer(uuid=ADA, raw=VALUES, values=VALUES, created_at=NOW, updated_at=NOW)
     pair = Pair(link=Link(uuid=ADA, contact_id=linked), customer=customer, fence=FENCE)
     values = {} if kind is IntentKind.ARCHIVE else VALUES
     return Sent(intent=IntentId(1), write=Write(pair=pair, kind=kind, values=values))
@@ -101,14 +101,14 @@ def test_what_another_has_settled_is_looked_at_again(facts: Facts, marks: set[tu
 
 
 def test_a_refusal_blocks_what_hubspot_named_and_ends_its_intent() -> None:
-    refused = Refused(reason=Reason.INVALID, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.INVALID, fields=frozenset({"phone"}))
     found = settle([(sent(IntentKind.UPDATE), refused)], Facts(links=now(SEVEN)), mirrors=True)
     (move,) = found.moves
     assert (move.blocks, found.ended) == (blocked(Reason.INVALID, "phone", "1"), [IntentId(1)])
 
 
 def test_a_property_that_hubspot_takes_from_nobody_waits_and_blocks_no_record() -> None:
-    refused = Refused(reason=Reason.FORBIDDEN, columns=frozenset({"phone"}))
+    refused = Refused(reason=Reason.FORBIDDEN, fields=frozenset({"phone"}))
     found = settle([(sent(IntentKind.UPDATE), refused)], Facts(links=now(SEVEN)), mirrors=True)
     (move,) = found.moves
     assert (move.blocks, found.suspends) == ({}, {"phone": Reason.FORBIDDEN})

@@ -132,7 +132,7 @@ def _made_of(n: int, values: Values, left: list[Traced]) -> Contact | None:
 
 
 def _is_same(values: Values, contact: Contact) -> bool:
-    return all(contact.values.get(column) == value for column, value in values.items())
+    return all(contact.values.get(field) == value for field, value in values.items())
 
 
 def _archived(contact_id: ContactId) -> Contact:

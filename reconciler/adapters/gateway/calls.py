@@ -273,7 +273,7 @@ def is_of_contract(reply: Reply) -> bool:
 def _forbidden(reply: Reply) -> Exception:
     """A property that no caller may write is refused with 403 as well; anything else is about the token."""
     body = _body(reply)
-    if refusal_of(body).columns:
+    if refusal_of(body).fields:
         return Refusal(reply)
     scopes = scopes_in(body)
     lacks = f"the token lacks the scope {', '.join(scopes)}" if scopes else "the token may not do this"

@@ -10,14 +10,14 @@ import orjson
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId, Entry
 from reconciler.core.errors import Refused
-from reconciler.core.fields import FIELDS, Value, Values, normalise_email
+from reconciler.core.fields import MAPPING, Value, Values, normalise_email
 from reconciler.core.reasons import Reason
 
 Json = dict[str, Any]
 
-COLUMN_OF = {field.property: field.column for field in FIELDS}
-PROPERTY_OF = {field.column: field.property for field in FIELDS}
-MAPPED = tuple((field.property, field.column, field.normalise) for field in FIELDS)
+FIELD_OF = {field.property: field.name for field in MAPPING}
+PROPERTY_OF = {field.name: field.property for field in MAPPING}
+MAPPED = tuple((field.property, field.name, field.normalise) for field in MAPPING)
 
 OTHER_ADDRESSES = "hs_additional_emails"
 MERGED_IDS = "hs_merged_object_ids"
@@ -105,15 +105,15 @@ def _addresses(text: str | None) -> frozenset[str]:
 
 def _history(found: Mapping[str, list[Json]]) -> dict[str, tuple[Entry, ...]]:
     return {
-        column: tuple(Entry(value=normalise(e["value"]), at=moment(e["timestamp"])) for e in found[name])
-        for name, column, normalise in MAPPED
+        field: tuple(Entry(value=normalise(e["value"]), at=moment(e["timestamp"])) for e in found[name])
+        for name, field, normalise in MAPPED
         if name in found
     }
 
 
 def properties_of(values: Values) -> dict[str, str]:
     """Return values as HubSpot takes them: an empty one is cleared with ""."""
-    return {PROPERTY_OF[column]: value or "" for column, value in values.items()}
+    return {PROPERTY_OF[field]: value or "" for field, value in values.items()}
 
 
 def refusal_of(body: Mapping[str, Any]) -> Refused:
@@ -124,19 +124,17 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
     holder = _holder(message, context)
     category = str(body.get("category", ""))
     if holder is not None or category == "CONFLICT":
-        return Refused(reason=Reason.TAKEN, columns=frozenset({"email"}), holder=holder, text=message)
+        return Refused(reason=Reason.TAKEN, fields=frozenset({"email"}), holder=holder, text=message)
     if category == "OBJECT_NOT_FOUND":
         return Refused(reason=Reason.GONE, text=message)
     faults = _faults(message, body.get("errors"))
     if category == "FORBIDDEN":
-        return Refused(reason=Reason.FORBIDDEN, columns=_columns(faults), text=message)
+        return Refused(reason=Reason.FORBIDDEN, fields=_fields(faults), text=message)
     reason = _reason({fault.code for fault in faults}, message)
     if reason is Reason.REQUIRED:
-        return Refused(
-            reason=reason, columns=_columns(faults) | _spoken_of(faults), text=message, detail=_words(faults)
-        )
-    unmapped = [fault for fault in faults if fault.name not in COLUMN_OF]
-    return Refused(reason=reason, columns=_columns(faults), text=message, detail=_words(unmapped))
+        return Refused(reason=reason, fields=_fields(faults) | _spoken_of(faults), text=message, detail=_words(faults))
+    unmapped = [fault for fault in faults if fault.name not in FIELD_OF]
+    return Refused(reason=reason, fields=_fields(faults), text=message, detail=_words(unmapped))
 
 
 def scopes_in(body: Mapping[str, Any]) -> list[str]:
@@ -181,14 +179,14 @@ def _faults_of(error: Json) -> list[Fault]:
     return [Fault(str(name), code, words) for name in names] if isinstance(names, list) else []
 
 
-def _columns(faults: list[Fault]) -> frozenset[str]:
-    return frozenset(COLUMN_OF[fault.name] for fault in faults if fault.name in COLUMN_OF)
+def _fields(faults: list[Fault]) -> frozenset[str]:
+    return frozenset(FIELD_OF[fault.name] for fault in faults if fault.name in FIELD_OF)
 
 
 def _spoken_of(faults: list[Fault]) -> frozenset[str]:
-    """Return the mapped columns that the words of a rule are about: what a value of theirs asks for is missing."""
+    """Return the mapped fields that the words of a rule are about: what a value of theirs asks for is missing."""
     words = {word for fault in faults for word in _WORD.findall(fault.words)}
-    return frozenset(COLUMN_OF[word] for word in words if word in COLUMN_OF)
+    return frozenset(FIELD_OF[word] for word in words if word in FIELD_OF)
 
 
 def _words(faults: list[Fault]) -> str:

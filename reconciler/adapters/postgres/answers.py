@@ -18,7 +18,7 @@ from reconciler.core.settlement import Facts, LinkNow, Move, Settlement
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What answers have changed in rows: the columns that took, by customer, and which customers live."""
+    """What answers have changed in rows: the fields that took, by customer, and which customers live."""
 
     written: Mapping[CustomerId, Values] = field(default_factory=dict)
     living: frozenset[CustomerId] = frozenset()
@@ -42,8 +42,8 @@ def settle(work: Work, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool
             ended=found.ended,
         )
     _log_otherwise(work, found.taken)
-    for column, reason in found.suspends.items():
-        work.run("suspend", columns=[column], reason=reason)
+    for name, reason in found.suspends.items():
+        work.run("suspend", fields=[name], reason=reason)
     if mirrors:
         _look_after(work, found.taken, rows)
     else:
@@ -170,7 +170,7 @@ def _look_again(work: Work, kept: Sequence[Accepted], living: Collection[Custome
 def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[CustomerId, Values]) -> None:
     for each in kept:
         uuid = each.uuid
-        if each.write.hubspot_first and set(each.columns) - set(written.get(uuid, {})):
+        if each.write.hubspot_first and set(each.fields) - set(written.get(uuid, {})):
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
                 losers = each.left_out(written.get(uuid, {}), row)
                 work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
@@ -205,7 +205,7 @@ def _update_row(each: Accepted) -> dict[str, Any]:
     assert customer is not None
     alive = customer.is_alive
     dies = False if each.is_archived else None
-    return {**_row(each, each.columns), "stored": dict(customer.stored), "was_alive": alive, "becomes_alive": dies}
+    return {**_row(each, each.fields), "raw": dict(customer.raw), "was_alive": alive, "becomes_alive": dies}
 
 
 def _close(work: Work, found: Settlement) -> None:

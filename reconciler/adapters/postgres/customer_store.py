@@ -101,7 +101,7 @@ class PostgresCustomerStore:
         except RowRefused as error:
             if len(writes) == 1:
                 told = self._table.told(error, writes[0].values)
-                refused = Refused(reason=Reason.ROW, columns=told.columns, text=told.rule)
+                refused = Refused(reason=Reason.ROW, fields=told.fields, text=told.rule)
                 return {writes[0].pair.uuid: refused}
         else:
             return {}
@@ -131,15 +131,15 @@ class PostgresCustomerStore:
 
     def change(self, uuid: CustomerId, values: Values, expected: Values | None) -> bool:
         """Change a customer as any SQL writer would; the reconciler pushes it. False: it is not as expected."""
-        stored = None if expected is None else to_json(dict(expected))
+        raw = None if expected is None else to_json(dict(expected))
         with self._refusing(values):
-            rows = self._database.rows("change_plain", uuid=uuid, vals=to_json(dict(values)), stored=stored)
+            rows = self._database.rows("change_plain", uuid=uuid, vals=to_json(dict(values)), raw=raw)
             require_all(rows)
         return bool(rows)
 
     @contextmanager
     def _refusing(self, values: Values) -> Iterator[None]:
-        """Let a refusal by the owner's rules name the columns that it is about."""
+        """Let a refusal by the owner's rules name the fields that it is about."""
         try:
             yield
         except RowRefused as error:
@@ -188,7 +188,7 @@ def _row_of(write: Write) -> dict[str, Any]:
     return {
         "uuid": write.pair.uuid,
         "vals": dict(write.values),
-        "stored": {} if customer is None else dict(customer.stored),
+        "raw": {} if customer is None else dict(customer.raw),
         "was_alive": customer is None or customer.is_alive,
         "becomes_alive": dies,
     }

@@ -134,7 +134,7 @@ with expected as (
     select c.uuid from customer c
     where c.uuid = %(uuid)s
     and c.deletedat is null
-    and (%(stored)s::jsonb is null or to_jsonb(c.*) @> %(stored)s::jsonb)
+    and (%(raw)s::jsonb is null or to_jsonb(c.*) @> %(raw)s::jsonb)
     for update
 ), done as (
     -- The customer as it was written; none where a trigger of the owner's lets the row go nowhere.

@@ -1,4 +1,4 @@
-"""Commits what was decided about columns and being alive: rows by compare-and-set, the base only with what took."""
+"""Commits what was decided about fields and being alive: rows by compare-and-set, the base only with what took."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -69,7 +69,7 @@ def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[C
 
 def _is_changed(holds: Values | None, values: Values) -> bool:
     """Whether the row holds something else of these values than was written."""
-    return holds is not None and any(value != normalised(holds).get(column) for column, value in values.items())
+    return holds is not None and any(value != normalised(holds).get(field) for field, value in values.items())
 
 
 def _update(
@@ -96,13 +96,13 @@ def _release(work: Work, steps: Sequence[Step]) -> set[CustomerId]:
     moving = [step for step in steps if "email" in step.pull and step.pair.customer is not None]
     if len(moving) < 2:
         return set()
-    rows = [{"uuid": s.pair.uuid, "stored": s.pair.customer.stored["email"]} for s in moving if s.pair.customer]
+    rows = [{"uuid": s.pair.uuid, "raw": s.pair.customer.raw["email"]} for s in moving if s.pair.customer]
     return {row["uuid"] for row in work.rows("release_addresses", rows=to_json(rows))}
 
 
 def _give_back(work: Work, steps: Sequence[Step]) -> None:
     kept = [step.pair.customer for step in steps if step.pair.customer is not None]
-    rows = [{"uuid": each.uuid, "stored": each.stored["email"], "updated": each.updated_at} for each in kept]
+    rows = [{"uuid": each.uuid, "raw": each.raw["email"], "updated": each.updated_at} for each in kept]
     if rows:
         work.run("give_addresses_back", rows=to_json(rows))
 
@@ -120,11 +120,11 @@ def _row(step: Step, values: dict[str, Any]) -> dict[str, Any]:
 
 def _update_row(step: Step, *, is_released: bool) -> dict[str, Any]:
     assert step.pair.customer is not None
-    stored = dict(step.pair.customer.stored)
+    raw = dict(step.pair.customer.raw)
     if is_released:
-        stored["email"] = None
+        raw["email"] = None
     row = _row(step, dict(step.pull))
-    return {**row, "stored": stored, "was_alive": step.pair.customer.is_alive, "becomes_alive": step.becomes_alive}
+    return {**row, "raw": raw, "was_alive": step.pair.customer.is_alive, "becomes_alive": step.becomes_alive}
 
 
 def _move(step: Step, written: dict[str, Any], *, whole: bool, ends: bool) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _move(step: Step, written: dict[str, Any], *, whole: bool, ends: bool) -> di
         "cured": [*settled, *step.cured],
         "blocks": blocks_json(step.blocks),
         "checked": step.has_checked_blind_pushes,
-        "blind_pushes": {column: push.sent for column, push in step.pair.link.blind_pushes.items()},
+        "blind_pushes": {field: push.sent for field, push in step.pair.link.blind_pushes.items()},
         "privacy": step.pair.privacy,
         "beside": [] if step.pair.contact is None else sorted(step.pair.contact.addresses_beside),
         "attached": step.reattaches,

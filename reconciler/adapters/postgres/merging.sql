@@ -69,9 +69,9 @@ where uuid not in (select uuid from done)
 -- release_addresses: take the addresses off the customers whose address moves, so that another
 --   customer can take them
 update customer c set email = null
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text)
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text)
 where c.uuid = w.uuid
-and c.email is not distinct from w.stored
+and c.email is not distinct from w.raw
 returning c.uuid
 
 -- write_customers: compare-and-set of columns and of being alive; says which columns took, and what
@@ -80,7 +80,7 @@ with wanted as (
     -- What is to be written, and what the row held, and whether it lived, when that was decided.
     select *
     from jsonb_to_recordset(%(rows)s::jsonb) as w(
-        uuid uuid, vals jsonb, stored jsonb, was_alive boolean, becomes_alive boolean,
+        uuid uuid, vals jsonb, raw jsonb, was_alive boolean, becomes_alive boolean,
         contact bigint, created timestamptz, updated timestamptz
     )
 ), passing as (
@@ -98,7 +98,7 @@ with wanted as (
             (
                 select jsonb_object_agg(v.key, v.value)
                 from jsonb_each(w.vals) v
-                where h.here -> v.key is not distinct from w.stored -> v.key
+                where h.raw -> v.key is not distinct from w.raw -> v.key
                 and (
                     v.key <> 'email'
                     or v.value = 'null'
@@ -115,7 +115,7 @@ with wanted as (
     from wanted w
     join customer c using (uuid)
     -- `offset 0`: the row is turned into JSON once, not once per column.
-    cross join lateral (select to_jsonb(c.*) as here offset 0) h
+    cross join lateral (select to_jsonb(c.*) as raw offset 0) h
 ), done as (
     -- The rows as they are now; the times and the id that they show of the contact go along.
     update customer c set
@@ -158,9 +158,9 @@ where uuid not in (select uuid from done)
 -- give_addresses_back: customers whose address was taken off and could not move get it back; that
 --   was no edit
 update customer c set
-    email = w.stored,
+    email = w.raw,
     updatedat = w.updated
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, stored text, updated timestamptz)
+from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text, updated timestamptz)
 where c.uuid = w.uuid
 and c.email is null
 

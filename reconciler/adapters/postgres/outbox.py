@@ -85,7 +85,7 @@ class PostgresOutbox:
         self._settle_surely([answered], mirrors=False)
         write = answered[0].write
         told = self._table.told(error, write.values)
-        return Settled(refused={write.pair.uuid: Refused(reason=Reason.ROW, columns=told.columns, text=told.rule)})
+        return Settled(refused={write.pair.uuid: Refused(reason=Reason.ROW, fields=told.fields, text=told.rule)})
 
     def _settle_surely(self, answered: Sequence[tuple[Sent, Answer]], *, mirrors: bool) -> frozenset[IntentId]:
         # A worker that claims a new contact at this moment wins the race for its link; the next try adopts that link.

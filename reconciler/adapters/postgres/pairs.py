@@ -48,7 +48,7 @@ class PostgresPairs:
             tombstoned=frozenset(row["address"] for row in erased),
             former=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "former"),
             ignored=frozenset(ContactId(row["contact"]) for row in apart if row["kind"] == "ignored"),
-            suspended={column: Reason(each) for column, each in conditions["suspended"].items()},
+            suspended={field: Reason(each) for field, each in conditions["suspended"].items()},
             has_nameless_create=conditions["has_nameless_create"],
         )
 
@@ -77,7 +77,7 @@ class PostgresPairs:
                 (step,) = changing
                 refused = self._table.told(error, step.pull)
                 log.warning(
-                    "row.refused", customer=str(step.pair.uuid), rule=refused.rule, columns=sorted(refused.columns)
+                    "row.refused", customer=str(step.pair.uuid), rule=refused.rule, fields=sorted(refused.fields)
                 )
                 return self.merge([blocked_row(step, refused)], ending)
         # One row must not keep its neighbours back.

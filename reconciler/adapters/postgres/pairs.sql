@@ -124,19 +124,19 @@ with again as (
     update sync.suspended set
         reason = %(reason)s,
         woken = null
-    where name = any(%(columns)s::text[])
+    where name = any(%(fields)s::text[])
     and woken is not null
 )
 insert into sync.suspended (name, reason)
 select name, %(reason)s
-from unnest(%(columns)s::text[]) as name
+from unnest(%(fields)s::text[]) as name
 on conflict (name) do nothing
 returning name
 
 -- resume: let columns go again; the pairs that wait for one of them are marked later, from
 --   the first uuid on (`wake`)
 update sync.suspended set woken = '00000000-0000-0000-0000-000000000000'
-where name = any(%(columns)s::text[])
+where name = any(%(fields)s::text[])
 and woken is null
 
 -- join: lease the free pairs that have an address which changes hands, here or in HubSpot

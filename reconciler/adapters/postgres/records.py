@@ -66,7 +66,7 @@ class PostgresRecords:
         return [ContactId(row["contact"]) for row in rows]
 
     def grant(self, needed: Mapping[Need, int]) -> Mapping[Need, int]:
-        names = {f"{need.kind} {need.column}".strip(): need for need in needed}
+        names = {f"{need.kind} {need.field}".strip(): need for need in needed}
         asked = [_asked(name, need, needed[need], self._limits[need.kind]) for name, need in names.items()]
         rows = self._database.rows("grant_danger", needs=to_json(asked))
         return {names[row["name"]]: row["granted"] for row in rows}

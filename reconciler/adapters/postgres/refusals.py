@@ -8,7 +8,7 @@ import re
 import psycopg
 
 from reconciler.core.errors import RowRefused
-from reconciler.core.fields import COLUMNS
+from reconciler.core.fields import FIELDS
 
 _ANSWERS = ("22", "23", "44", "54", "P0")
 """Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
@@ -36,7 +36,7 @@ def refusal_of(error: psycopg.Error) -> RowRefused:
     diag = error.diag
     column = diag.column_name
     rule = diag.constraint_name or column or _function_in(diag.context) or f"SQLSTATE {error.sqlstate}"
-    return RowRefused(rule, frozenset({column} & set(COLUMNS)) if column else frozenset())
+    return RowRefused(rule, frozenset({column} & set(FIELDS)) if column else frozenset())
 
 
 def _function_in(context: str | None) -> str | None:

@@ -20,7 +20,7 @@ from reconciler.core.contact import (
     Pair,
 )
 from reconciler.core.context import OtherLink
-from reconciler.core.fields import COLUMNS, Value, Values, normalised
+from reconciler.core.fields import FIELDS, Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
 from reconciler.core.reasons import Reason
@@ -30,11 +30,11 @@ Json = dict[str, Any]
 
 def customer_of(row: Mapping[str, Any]) -> Customer:
     """Return the customer in a row."""
-    stored = {column: row[column] for column in COLUMNS}
+    raw = {field: row[field] for field in FIELDS}
     return Customer(
         uuid=CustomerId(row["uuid"]),
-        stored=stored,
-        values=normalised(stored),
+        raw=raw,
+        values=normalised(raw),
         created_at=row["createdat"],
         updated_at=row["updatedat"],
         contact_id=row["contactid"],
@@ -56,9 +56,9 @@ def link_of(row: Mapping[str, Any]) -> Link:
         newest_seen=row["newest_seen"],
         merged_through=row["merged_through"],
         stale_reads=row["stale_reads"],
-        edited={column: datetime.fromisoformat(at) for column, at in row["edited"].items()},
-        blocks={column: _block(each) for column, each in row["blocks"].items()},
-        blind_pushes={column: _blind_push(push) for column, push in row["blind_pushes"].items()},
+        edited={field: datetime.fromisoformat(at) for field, at in row["edited"].items()},
+        blocks={field: _block(each) for field, each in row["blocks"].items()},
+        blind_pushes={field: _blind_push(push) for field, push in row["blind_pushes"].items()},
         late=tuple(_late(each, row) for each in row["late"]),
         is_detached=row["detached"],
         privacy=row["privacy"],
@@ -69,16 +69,16 @@ def link_of(row: Mapping[str, Any]) -> Link:
 
 def _late(each: Json, row: Mapping[str, Any]) -> Late:
     return Late(
-        column=each["column"],
+        field=each["column"],
         value=each["value"],
         until=datetime.fromisoformat(each["until"]),
         is_overtaken=_is_overtaken(each["column"], each["before"], row),
     )
 
 
-def _is_overtaken(column: str, before: Sequence[Any] | None, row: Mapping[str, Any]) -> bool:
-    """Whether something was agreed on the column since its base was `before`."""
-    return before is not None and list(before) != [row["base"].get(column), row["base_at"].get(column)]
+def _is_overtaken(field: str, before: Sequence[Any] | None, row: Mapping[str, Any]) -> bool:
+    """Whether something was agreed on the field since its base was `before`."""
+    return before is not None and list(before) != [row["base"].get(field), row["base_at"].get(field)]
 
 
 def _blind_push(push: Json) -> BlindPush:
@@ -157,12 +157,12 @@ def mark_json(mark: tuple[str, int], **more: Any) -> Json:
 def blocks_json(blocks: Blocks) -> Json:
     """Return blocks as the link row keeps them."""
     return {
-        column: {
+        field: {
             "reason": block.reason,
             "fingerprint": block.fingerprint,
             **({"detail": block.detail} if block.detail else {}),
         }
-        for column, block in blocks.items()
+        for field, block in blocks.items()
     }
 
 
@@ -172,7 +172,7 @@ def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]
     return [
         {
             "uuid": uuid,
-            "property": conflict.column,
+            "property": conflict.field,
             "winner": None if conflict.winner is None else side[conflict.winner],
             "kept": conflict.kept,
             "lost": conflict.lost,
@@ -182,8 +182,8 @@ def conflict_rows(uuid: CustomerId, conflicts: Sequence[Conflict]) -> list[Json]
 
 
 def changes(before: Values, after: Values) -> Json:
-    """Return what a history row keeps: column -> [before, after]."""
-    return {column: [before.get(column), value] for column, value in after.items()}
+    """Return what a history row keeps: field -> [before, after]."""
+    return {field: [before.get(field), value] for field, value in after.items()}
 
 
 def wake_waiting(work: Work, freed: Sequence[Value]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass(slots=True)
 class Write:
-    """A write of one column, or of being alive. `is_acked`: whoever wrote it was told that it is done."""
+    """A write of one field, or of being alive. `is_acked`: whoever wrote it was told that it is done."""
 
     email: str
-    column: str
+    field: str
     value: Any
     by: str
     start: float
@@ -34,7 +34,7 @@ class Ledger:
     @contextmanager
     def writing(self, by: str, email: str, **values: Any) -> Iterator[list[Write]]:
         """Note writes before they are sent; the block sets `is_acked` by `acknowledge`."""
-        writes = [Write(email, column, value, by, monotonic()) for column, value in values.items()]
+        writes = [Write(email, field, value, by, monotonic()) for field, value in values.items()]
         with self._lock:
             self.writes += writes
         yield writes
@@ -62,24 +62,24 @@ class Ledger:
     ) -> list[tuple[str, str, Any, list[Write]]]:
         """Return what was acknowledged and is neither there, nor overtaken, nor in the log of conflicts.
 
-        `state` is who lives, by address; `logged` the losers as (address, column, value).
+        `state` is who lives, by address; `logged` the losers as (address, field, value).
         """
         lost = []
-        for (email, column), writes in self._by_column().items():
-            found = (email in state) if column == "alive" else state.get(email, {}).get(column)
-            if column != "alive" and email not in state:
+        for (email, field), writes in self._by_column().items():
+            found = (email in state) if field == "alive" else state.get(email, {}).get(field)
+            if field != "alive" and email not in state:
                 continue
             last = _last(writes)
             if not any(each.is_acked for each in last) or found in [each.value for each in last]:
                 continue
-            if not all((email, column, each.value) in logged for each in last if each.is_acked):
-                lost.append((email, column, found, writes))
+            if not all((email, field, each.value) in logged for each in last if each.is_acked):
+                lost.append((email, field, found, writes))
         return lost
 
     def _by_column(self) -> dict[tuple[str, str], list[Write]]:
         found: dict[tuple[str, str], list[Write]] = {}
         for each in self.writes:
-            found.setdefault((each.email, each.column), []).append(each)
+            found.setdefault((each.email, each.field), []).append(each)
         return found
 
 

@@ -21,7 +21,7 @@ from systems import ISSUER_KEY, JWT_SECRET
 from world import until
 
 from api.auth import Role, Tokens
-from reconciler.core.fields import COLUMNS, normalised
+from reconciler.core.fields import FIELDS, normalised
 from sandbox import Sandbox
 
 HEALING = 90.0
@@ -89,12 +89,12 @@ class System:
             return cursor.fetchall() if cursor.description else []
 
     def here(self) -> dict[str, dict[str, Any]]:
-        rows = self.sql(f"select {', '.join(COLUMNS)} from customer where deletedat is null")
+        rows = self.sql(f"select {', '.join(FIELDS)} from customer where deletedat is null")
         return {row["email"]: row for row in rows}
 
     def there(self) -> dict[str, dict[str, Any]]:
         contacts = self.sandbox.portal.contacts
-        return {c.email or "": dict(normalised({name: c.get(name) for name in COLUMNS})) for c in contacts}
+        return {c.email or "": dict(normalised({name: c.get(name) for name in FIELDS})) for c in contacts}
 
     def is_at_rest(self) -> bool:
         open_work = (

@@ -167,4 +167,4 @@ def test_no_statement_waits_for_ever_behind_the_pooler(dsn: str, database: Datab
     with psycopg.connect(dsn) as other:
         other.execute("insert into sync.suspended (name, code) values ('phone', 'x')")
         with pytest.raises(Busy):
-            database.rows("suspend", columns=["phone"], code="y")
+            database.rows("suspend", fields=["phone"], code="y")

@@ -235,7 +235,7 @@ def test_sessions_that_are_ended_at_random_cost_nothing_that_was_acknowledged(
     process = Process(parts, 3600)
     contact = world.portal.contact("c3@example.com")
 
-    def edit_there(n: int) -> int:
+    def edit_contact(n: int) -> int:
         world.portal.edit(contact.id, {"phone": str(n)})
         return int(deliver(hook, contact.id).status)
 
@@ -243,7 +243,7 @@ def test_sessions_that_are_ended_at_random_cost_nothing_that_was_acknowledged(
         created=lambda n: api.admin("POST", "/", new(f"new{n}@example.com")).status,
         changed=lambda n: api.admin("PUT", "/c1@example.com", {"phone": str(n)}).status,
         kept=lambda n: api.admin("POST", "/", new(f"later{n}@example.com"), Prefer="respond-async").status,
-        delivered=edit_there,
+        delivered=edit_contact,
         drained=lambda n: process.turn(),
     )
     ended = 0

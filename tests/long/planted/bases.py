@@ -65,7 +65,7 @@ BASES: tuple[Fault, ...] = (
     simulated(
         "a row is written without compare-and-set (memory)",
         "a column is written only if it still holds the gathered value",
-        Edit(ROWS, "_passing", "if row.stored[column] == write.stored.get(column) and not (column", "if not (column"),
+        Edit(ROWS, "_passing", "if row.raw[field] == write.raw.get(field) and not (field", "if not (field"),
     ),
     real(
         "a row is written without compare-and-set (SQL)",
@@ -73,7 +73,7 @@ BASES: tuple[Fault, ...] = (
         Edit(
             QUERIES,
             "write_customers",
-            "where h.here -> v.key is not distinct from w.stored -> v.key\n            and (v.key",
+            "where h.raw -> v.key is not distinct from w.raw -> v.key\n            and (v.key",
             "where (v.key",
         ),
         tests=(THROUGH, BASE),

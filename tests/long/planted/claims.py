@@ -146,9 +146,8 @@ CLAIMS: tuple[Fault, ...] = (
         Edit(
             ROWS,
             "_write",
-            "    row.stored.update(values)\n    may_turn",
-            "    row.stored.update(values)\n"
-            "    tables.dirty.append((row.uuid, list(values), tables.now()))\n    may_turn",
+            "    row.raw.update(values)\n    may_turn",
+            "    row.raw.update(values)\n    tables.dirty.append((row.uuid, list(values), tables.now()))\n    may_turn",
         ),
         tests=(f"{CONTRACT}_merge.py::test_the_syncs_own_writes_are_no_news",),
     ),

@@ -42,7 +42,7 @@ PEOPLE: tuple[Fault, ...] = (
     simulated(
         "one busy address holds its whole batch up (memory)",
         "one bad record never harms its batch",
-        Edit(ROWS, "_passing", ' and not (column == "email" and _is_held(tables, row, value))', ""),
+        Edit(ROWS, "_passing", ' and not (field == "email" and _is_held(tables, row, value))', ""),
         tests=(f"{CONTRACT}_merge.py::test_an_address_that_another_holds_by_now_is_left_out",),
     ),
     real(

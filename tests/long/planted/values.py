@@ -1,7 +1,7 @@
 """Faults in what is decided about values: merge, base, conflicts."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, BASE, BOTH_ALIVE, CONTRACT, FIELDS, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH
+from places import ALIVE, BASE, BOTH_ALIVE, CONTRACT, JUDGE, MAPPING, MERGE, MIRROR, PLAN, RULES, THROUGH
 
 VALUES: tuple[Fault, ...] = (
     simulated(
@@ -29,12 +29,12 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "a property missing from a read is empty",
         "a property missing from an answer is unknown, never empty",
-        Edit(MERGE, "merge", "        if column not in remote:\n            continue\n", ""),
+        Edit(MERGE, "merge", "        if name not in remote:\n            continue\n", ""),
         Edit(
             MERGE,
             "merge",
-            "mine, theirs, last = local.get(column), remote[column], base.get(column)",
-            "mine, theirs, last = local.get(column), remote.get(column), base.get(column)",
+            "row, contact, last = local.get(name), remote[name], base.get(name)",
+            "row, contact, last = local.get(name), remote.get(name), base.get(name)",
         ),
         tests=("tests/unit/test_merge.py",),
     ),
@@ -42,7 +42,7 @@ VALUES: tuple[Fault, ...] = (
         "addresses are compared as they are written",
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
         Edit(
-            FIELDS,
+            MAPPING,
             "normalise_email",
             "return (address.lower() if address.isascii() else address.translate(LOWER)) or None",
             "return address or None",
@@ -61,7 +61,7 @@ VALUES: tuple[Fault, ...] = (
         Edit(
             MERGE,
             "_settle",
-            "            merged.conflicts.append(Conflict(column=column, winner=verdict, kept=theirs, lost=mine))\n",
+            "            merged.conflicts.append(Conflict(field=name, winner=verdict, kept=remote, lost=local))\n",
             "",
         ),
         tests=("tests/unit/test_merge.py",),

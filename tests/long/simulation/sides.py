@@ -15,7 +15,7 @@ import psycopg
 from clocks import move_back
 from world import COLUMN_LIST, World
 
-from reconciler.core.fields import COLUMNS, NORMALISE, Value, Values, normalised
+from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalised
 from reconciler.core.ports import INTENT_DEADLINE, Lane, Subject
 from reconciler.process import wiring
 from sandbox import Contact, HubSpotError
@@ -99,7 +99,7 @@ class Sides:
 
     # In HubSpot.
 
-    def create_there(self, address: Value) -> None:
+    def create_contact(self, address: Value) -> None:
         values = {
             "firstname": self.new("first"),
             "lastname": self.new("tag"),
@@ -108,31 +108,31 @@ class Sides:
         with suppress(HubSpotError):
             self.oracle.wrote(f"c:{self.portal.create(values).id}", "hubspot", values, {})
 
-    def edit_there(self, record: Contact, values: Values) -> None:
+    def edit_contact(self, record: Contact, values: Values) -> None:
         before = values_of(record)
         with suppress(HubSpotError):
             after = self.portal.edit(record.id, {column: value or "" for column, value in values.items()})
             kept = {c: v for c, v in values.items() if NORMALISE[c](after.get(c)) == NORMALISE[c](v)}
             self.oracle.wrote(f"c:{record.id}", "hubspot", kept, before)
 
-    def swap_there(self, one: Contact, other: Contact) -> None:
+    def swap_contacts(self, one: Contact, other: Contact) -> None:
         mine, theirs = one.get("email"), other.get("email")
-        self.edit_there(one, {"email": None})
-        self.edit_there(other, {"email": mine})
-        self.edit_there(self.portal.contact(one.id) or one, {"email": theirs})
+        self.edit_contact(one, {"email": None})
+        self.edit_contact(other, {"email": mine})
+        self.edit_contact(self.portal.contact(one.id) or one, {"email": theirs})
 
-    def delete_there(self, record: Contact) -> None:
+    def delete_contact(self, record: Contact) -> None:
         self.oracle.ended(f"c:{record.id}", values_of(record))
         self.portal.delete(record.id)
 
-    def restore_there(self, record: Contact) -> None:
+    def restore_contact(self, record: Contact) -> None:
         with suppress(HubSpotError):
             self.portal.restore(record.id)
             self.restored.add(record.id)
 
-    def merge_there(self, one: Contact, other: Contact) -> None:
+    def merge_contact(self, one: Contact, other: Contact) -> None:
         for record in (one, other):
-            self.oracle.looked_past(f"c:{record.id}", COLUMNS, values_of(record))
+            self.oracle.looked_past(f"c:{record.id}", FIELDS, values_of(record))
         with suppress(HubSpotError):
             self.portal.merge(one.id, other.id)
 
@@ -157,7 +157,7 @@ class Sides:
         entity, address = f"u:{row['uuid']}", NORMALISE["email"](row["email"])
         record = self._contact_of(row)
         for values in (row, {} if record is None else values_of(record)):
-            self.oracle.looked_past(entity, COLUMNS, values)
+            self.oracle.looked_past(entity, FIELDS, values)
         self.call_api("DELETE", f"/{address}")
 
     def _contact_of(self, row: Row) -> Contact | None:
@@ -218,4 +218,4 @@ class Sides:
 
 def values_of(record: Contact) -> dict[str, Value]:
     """Return the mapped values of a contact, every one of them."""
-    return normalised({column: record.get(column) for column in COLUMNS})
+    return normalised({column: record.get(column) for column in FIELDS})

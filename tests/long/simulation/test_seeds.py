@@ -63,4 +63,4 @@ def _end_of(order: tuple[int, ...]) -> list[object]:
         world.settle()
     (row,) = world.tables.customers.values()
     assert world.tables.marks == {}
-    return [*row.stored.items(), row.is_alive, row.contact]
+    return [*row.raw.items(), row.is_alive, row.contact]

@@ -34,7 +34,7 @@ STAGES = ("subscriber", "lead", "customer", "evangelist")
 CALLS = ("/batch/read", "/batch/create", "/batch/update", "/batch/archive")
 
 who = st.integers(0, 5)
-column = st.sampled_from(TEXTS)
+field = st.sampled_from(TEXTS)
 call = st.sampled_from(CALLS)
 moment = st.sampled_from(["before", "after"])
 
@@ -71,7 +71,7 @@ class TwoSides(RuleBasedStateMachine):
         """Some people are there already, linked."""
         for _ in range(2):
             self.sides.insert(self._address())
-            self.sides.create_there(self._address())
+            self.sides.create_contact(self._address())
         for event in self.sides.waiting:
             self.sides.arrive(event)
         self.sides.waiting.clear()
@@ -83,15 +83,15 @@ class TwoSides(RuleBasedStateMachine):
     def insert(self, has_address: int) -> None:
         self.sides.insert(self._address() if has_address else None)
 
-    @rule(n=who, column=column)
-    def change(self, n: int, column: str) -> None:
+    @rule(n=who, field=field)
+    def change(self, n: int, field: str) -> None:
         if row := pick(self.sides.rows(), n):
-            self.sides.change(row, {column: self.sides.new(column)})
+            self.sides.change(row, {field: self.sides.new(field)})
 
-    @rule(n=who, column=column, empty=st.sampled_from([None, ""]))
-    def blank(self, n: int, column: str, empty: Value) -> None:
+    @rule(n=who, field=field, empty=st.sampled_from([None, ""]))
+    def blank(self, n: int, field: str, empty: Value) -> None:
         if row := pick(self.sides.rows(), n):
-            self.sides.change(row, {column: empty})
+            self.sides.change(row, {field: empty})
 
     @rule(n=who, stage=st.sampled_from(STAGES))
     def move_stage(self, n: int, stage: str) -> None:
@@ -128,49 +128,49 @@ class TwoSides(RuleBasedStateMachine):
     # People in HubSpot.
 
     @rule(has_address=st.integers(0, 9))
-    def create_there(self, has_address: int) -> None:
-        self.sides.create_there(self._address() if has_address else None)
+    def create_contact(self, has_address: int) -> None:
+        self.sides.create_contact(self._address() if has_address else None)
 
     @rule(n=who)
     def create_there_whom_we_know(self, n: int) -> None:
         if row := pick(self.sides.rows(), n):
-            self.sides.create_there(row["email"])
+            self.sides.create_contact(row["email"])
 
-    @rule(n=who, column=column)
-    def edit_there(self, n: int, column: str) -> None:
+    @rule(n=who, field=field)
+    def edit_contact(self, n: int, field: str) -> None:
         if record := pick(self.sides.records(), n):
-            self.sides.edit_there(record, {column: self.sides.new(column)})
+            self.sides.edit_contact(record, {field: self.sides.new(field)})
 
-    @rule(n=who, column=column)
-    def blank_there(self, n: int, column: str) -> None:
+    @rule(n=who, field=field)
+    def blank_contact(self, n: int, field: str) -> None:
         if record := pick(self.sides.records(), n):
-            self.sides.edit_there(record, {column: None})
+            self.sides.edit_contact(record, {field: None})
 
     @rule(n=who)
-    def rename_there(self, n: int) -> None:
+    def rename_contact(self, n: int) -> None:
         if record := pick(self.sides.records(), n):
-            self.sides.edit_there(record, {"email": self._address()})
+            self.sides.edit_contact(record, {"email": self._address()})
 
     @rule(n=who, other=who)
-    def swap_there(self, n: int, other: int) -> None:
+    def swap_contacts(self, n: int, other: int) -> None:
         records = [record for record in self.sides.records() if record.get("email")]
         if len(records) > 1:
-            self.sides.swap_there(*two(records, n, other))
+            self.sides.swap_contacts(*two(records, n, other))
 
     @rule(n=who)
-    def delete_there(self, n: int) -> None:
+    def delete_contact(self, n: int) -> None:
         if record := pick(self.sides.records(), n):
-            self.sides.delete_there(record)
+            self.sides.delete_contact(record)
 
     @rule(n=who)
-    def restore_there(self, n: int) -> None:
+    def restore_contact(self, n: int) -> None:
         if record := pick(self.sides.records(alive=False), n):
-            self.sides.restore_there(record)
+            self.sides.restore_contact(record)
 
     @rule(n=who, other=who)
-    def merge_there(self, n: int, other: int) -> None:
+    def merge_contact(self, n: int, other: int) -> None:
         if len(records := self.sides.records()) > 1:
-            self.sides.merge_there(*two(records, n, other))
+            self.sides.merge_contact(*two(records, n, other))
 
     # Callers of the API.
 
@@ -178,10 +178,10 @@ class TwoSides(RuleBasedStateMachine):
     def post(self) -> None:
         self.sides.post(self._address())
 
-    @rule(n=who, column=column)
-    def put(self, n: int, column: str) -> None:
+    @rule(n=who, field=field)
+    def put(self, n: int, field: str) -> None:
         if row := pick(self._reachable(), n):
-            self.sides.put(row, {column: self.sides.new(column)})
+            self.sides.put(row, {field: self.sides.new(field)})
 
     @rule(n=who)
     def put_another_address(self, n: int) -> None:

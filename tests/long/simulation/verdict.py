@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sides import Sides, values_of
 
-from reconciler.core.fields import COLUMNS, NORMALISE, Value, normalised
+from reconciler.core.fields import FIELDS, NORMALISE, Value, normalised
 from sandbox import Contact
 
 
@@ -15,9 +15,9 @@ def problems(sides: Sides) -> list[str]:
 
 def differences(sides: Sides) -> Iterator[str]:
     """Pairs that are not equal, and records without a counterpart; what is parked for a reason is left out."""
-    columns = ", ".join(f"c.{column}" for column in COLUMNS)
+    fields = ", ".join(f"c.{field}" for field in FIELDS)
     rows = sides.world.sql(
-        f"select c.uuid, c.contactid, {columns}, l.contact, l.base, coalesce(l.blocks, '{{}}') as blocks "
+        f"select c.uuid, c.contactid, {fields}, l.contact, l.base, coalesce(l.blocks, '{{}}') as blocks "
         "from customer c left join sync.link l using (uuid) where c.deletedat is null"
     )
     live = {record.id: record for record in sides.records()}
@@ -33,12 +33,12 @@ def differences(sides: Sides) -> Iterator[str]:
 
 
 def _unequal(row: dict, record: Contact) -> Iterator[str]:  # type: ignore[type-arg]
-    here, there = normalised(row), values_of(record)
-    for column in COLUMNS:
-        is_equal = here[column] == there[column] == row["base"].get(column)
-        if not is_equal and column not in row["blocks"] and "*" not in row["blocks"]:
-            values = f"here {here[column]!r}, there {there[column]!r}, base {row['base'].get(column)!r}"
-            yield f"P1 customer {row['uuid']}, contact {record.id}, {column}: {values}"
+    local, remote = normalised(row), values_of(record)
+    for field in FIELDS:
+        is_equal = local[field] == remote[field] == row["base"].get(field)
+        if not is_equal and field not in row["blocks"] and "*" not in row["blocks"]:
+            values = f"local {local[field]!r}, remote {remote[field]!r}, base {row['base'].get(field)!r}"
+            yield f"P1 customer {row['uuid']}, contact {record.id}, {field}: {values}"
     if row["contactid"] != record.id:
         yield f"P1 customer {row['uuid']} shows contact {row['contactid']} instead of {record.id}"
 
@@ -56,7 +56,7 @@ def lost(sides: Sides) -> Iterator[str]:
         for row in sides.world.sql("select property, lost from sync.conflict")
     }
     missing = sides.oracle.lost(present=present, logged=logged, excused=(), erased=(), windows=())
-    return (f"P2 lost: {e.column} = {e.value!r}, written by {e.by} to {e.entity}" for e in missing)
+    return (f"P2 lost: {e.field} = {e.value!r}, written by {e.by} to {e.entity}" for e in missing)
 
 
 def created_twice(sides: Sides) -> Iterator[str]:
