@@ -202,12 +202,12 @@ def test_a_value_that_cannot_be_stored_is_never_read(hook: Hook, value: str) -> 
 def test_nothing_that_is_stored_holds_a_value(hook: Hook) -> None:
     delivery = signed([event(101, propertyName="email", propertyValue="canary@hubspot.com")])
     assert hook.call("POST", "/", **delivery).status == 204
-    assert "canary" not in repr(hook.raw())
+    assert "canary" not in repr(hook.stored())
 
 
 def test_an_empty_delivery_is_taken_and_wakes_nobody(hook: Hook) -> None:
     assert hook.call("POST", "/", **signed([])).status == 204
-    assert hook.raw() == ({}, {}, [], 0)
+    assert hook.stored() == ({}, {}, [], 0)
 
 
 def test_more_events_than_hubspot_ever_sends_are_taken(hook: Hook) -> None:

@@ -36,7 +36,7 @@ def still(make_hook: Callable[..., Hook]) -> Hook:
 def refused(hook: Hook, code: str, *, method_path: tuple[str, str] = ("POST", "/"), **request: Any) -> None:
     reply = hook.call(*method_path, **request)
     assert (reply.status, reply.json["code"]) == (401, code)
-    assert hook.raw() == ({}, {}, [], 0)
+    assert hook.stored() == ({}, {}, [], 0)
 
 
 @pytest.mark.parametrize("vector", vectors("v3"))
@@ -235,7 +235,7 @@ def test_a_body_beyond_eight_mebibytes_is_refused_without_being_read(hook: Hook)
     reply = hook.call("POST", "/", data=streamed, length="", **headers)
     assert (reply.status, reply.headers["connection"]) == (413, "close")
     assert streamed.taken <= 8 * MIB + 1
-    assert hook.raw() == ({}, {}, [], 0)
+    assert hook.stored() == ({}, {}, [], 0)
 
 
 def test_a_signed_body_of_eight_mebibytes_is_taken(hook: Hook) -> None:

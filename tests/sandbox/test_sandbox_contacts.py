@@ -262,7 +262,7 @@ def test_an_address_in_use_survives_a_swap_only_step_by_step(sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize(
-    ("sent", "raw"),
+    ("sent", "stored"),
     [
         ("(555) 555-5555", "+15555555555"),
         ("+49 30 1234567", "+49301234567"),

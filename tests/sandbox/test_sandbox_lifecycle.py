@@ -10,7 +10,7 @@ ORDER = ("subscriber", "lead", "customer")
 
 
 @pytest.mark.parametrize(
-    ("raw", "written", "rule", "left"),
+    ("stored", "written", "rule", "left"),
     [
         ("lead", "customer", "forward", "customer"),
         ("customer", "lead", "forward", "customer"),

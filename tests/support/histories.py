@@ -1,14 +1,13 @@
 """What the histories need beside `World`: crashes, edits inside a window, an API caller, looks behind the curtain."""
 
 import io
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import pytest
+from death import mortal
 from world import World, until
 
 from api.app import make_app
@@ -101,17 +100,11 @@ def during(world: World, path: str, run: Callable[[], object], *, when: str = "a
 @contextmanager
 def killed(world: World, path: str, *, when: str = "after", **more: Any) -> Iterator[None]:
     """The process dies at the next such call: `before` it arrives, `after` its effect, or with the effect `late`."""
-    main, struck = threading.main_thread().ident, _struck(world)
-    assert main is not None
-
-    def strike() -> None:
-        signal.pthread_kill(main, signal.SIGINT)
-        if when == "before":
-            raise ConnectionAbortedError  # so the call has no effect
-
-    during(world, path, strike, when="after" if when == "after" else "before", **more)
-    with pytest.raises(KeyboardInterrupt):
-        yield
+    struck = _struck(world)
+    with mortal(when) as strike:
+        during(world, path, strike, when="after" if when == "after" else "before", **more)
+        with pytest.raises(KeyboardInterrupt):
+            yield
     if when == "late":
         until(lambda: _struck(world) > struck)
     world.portal.faults.clear()

@@ -116,11 +116,11 @@ class Client(Person):
         elif answer[0] == 404 and not self._is_certain(email):
             self.ledger.withdraw(writes)
         elif answer[0] < 500:
-            self.ledger.refuse((email, [(w.column, w.value) for w in writes], answer))
+            self.ledger.refuse((email, [(w.field, w.value) for w in writes], answer))
 
     def _is_certain(self, email: str) -> bool:
         """Whether the customer must be there: its create was acknowledged, and nobody deleted it."""
-        alive = [each for each in self.ledger.writes if each.email == email and each.column == "alive"]
+        alive = [each for each in self.ledger.writes if each.email == email and each.field == "alive"]
         return any(each.is_acked for each in alive) and all(each.value for each in alive)
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer | None:
@@ -212,7 +212,7 @@ class Program(Person):
         self.mine.append(email)
 
     def _update(self) -> None:
-        emails = [each.email for each in self.ledger.writes[-200:] if each.column == "alive" and each.value]
+        emails = [each.email for each in self.ledger.writes[-200:] if each.field == "alive" and each.value]
         if emails:
             email, column = self.random.choice(emails), self.random.choice(["website", "website", "lastname"])
             value = self.value()

@@ -65,7 +65,7 @@ class Ledger:
         `state` is who lives, by address; `logged` the losers as (address, field, value).
         """
         lost = []
-        for (email, field), writes in self._by_column().items():
+        for (email, field), writes in self._by_field().items():
             found = (email in state) if field == "alive" else state.get(email, {}).get(field)
             if field != "alive" and email not in state:
                 continue
@@ -76,7 +76,7 @@ class Ledger:
                 lost.append((email, field, found, writes))
         return lost
 
-    def _by_column(self) -> dict[tuple[str, str], list[Write]]:
+    def _by_field(self) -> dict[tuple[str, str], list[Write]]:
         found: dict[tuple[str, str], list[Write]] = {}
         for each in self.writes:
             found.setdefault((each.email, each.field), []).append(each)

@@ -153,4 +153,4 @@ def test_deliveries_refused_for_minutes_for_a_wrong_clock_are_told_loudly(
         assert (reply.status, reply.json["code"]) == (401, "timestamp_stale")
         seconds[0] += 10
     assert [each["log_level"] for each in logged if each["event"] == "webhook.alarm"] == ["error"]
-    assert hook.raw() == ({}, {}, [], 0)
+    assert hook.stored() == ({}, {}, [], 0)

@@ -4,8 +4,6 @@ Values are new each time, so that each can be traced. `tag` (the last name) is n
 whom it was created.
 """
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 from clocks import move_back
+from death import mortal
 from world import COLUMN_LIST, World
 
 from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalised
@@ -184,19 +183,12 @@ class Sides:
 
     @contextmanager
     def _mortal(self, path: str, when: str) -> Iterator[None]:
-        main = threading.main_thread().ident
-        assert main is not None
-
-        def strike() -> None:
-            signal.pthread_kill(main, signal.SIGINT)
-            if when == "before":
-                raise ConnectionAbortedError  # so the call has no effect
-
-        number = self.portal.faults.add(action="run", path_contains=path, run=strike, when=when)
-        try:
-            yield
-        finally:
-            self.portal.faults.remove(number)
+        with mortal(when) as strike:
+            number = self.portal.faults.add(action="run", path_contains=path, run=strike, when=when)
+            try:
+                yield
+            finally:
+                self.portal.faults.remove(number)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in the database."""
