@@ -1,5 +1,6 @@
 # make dev    everything at once, with no account
 # make test   the tests
+# make trials whole processes: deaths, outages, floods of half requests, `make dev`, in short; CI runs them, too
 # make lint   ruff, mypy, import-linter
 # make older  what touches SQL, on another Postgres: BINARIES=/usr/lib/postgresql/15/bin
 #
@@ -24,7 +25,7 @@ BINARIES ?= /usr/lib/postgresql/15/bin
 # What one process of a run has compiled, the others find.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup dev test older lint format record expose postman simulate chaos outages fuzz planted bench
+.PHONY: setup dev test trials older lint format record expose postman simulate chaos outages fuzz planted bench
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed")'
@@ -40,8 +41,11 @@ dev: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
+trials: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "trial and not long" $(ARGS)
+
 older: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -k "not memory and not simulated" tests/sync tests/store tests/long/simulation/test_state_machine.py $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --binaries $(BINARIES) -m "not long" -k "not memory and not simulated" tests/sync tests/store tests/long/simulation/test_state_machine.py $(ARGS)
 
 simulate: $(READY)
 	$(FIGURE) "make simulate SEEDS=$(SEEDS)" $(BIN)/python -m simulation --seeds $(SEEDS)

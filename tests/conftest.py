@@ -19,7 +19,13 @@ from reconciler.adapters.postgres.database import Database, open_pool
 
 ROOT = Path(__file__).parents[1]
 
-LONGEST = ("test_seeds.py", "test_deaths.py", "test_state_machine.py")
+TRIALS = ("dev", "proxied", "long")
+"""The folders whose tests are trials of whole processes."""
+
+LONGEST = (
+    *("test_seeds.py", "test_deaths.py", "test_half_sent.py", "test_state_machine.py"),
+    *("test_api_held.py", "test_log_details.py", "test_copied_database.py", "test_http_probes.py", "test_absence.py"),
+)
 
 # Whoever was started in the background by a shell ignores it; some tests are killed by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,12 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: while one worker computes, the others mostly wait for the processes they started."""
-    return (os.cpu_count() or 1) + 1
+    """Twice as many as cores: while one worker computes, others wait for the processes they started."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files go first, so that of several processes none waits for them at the end."""
+    """Trials are marked. The longest files go first, so that of several processes none waits for them at the end."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in TRIALS:
+            item.add_marker("trial")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 

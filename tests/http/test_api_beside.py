@@ -10,6 +10,8 @@ import pytest
 import running_servers
 from systems import KAI, ApiInProcess, webhook_environment
 
+pytestmark = pytest.mark.trial
+
 
 @pytest.fixture
 def beside(api: ApiInProcess, tmp_path: Path) -> Iterator[ApiInProcess]:

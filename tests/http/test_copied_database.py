@@ -24,6 +24,8 @@ from reconciler.core.errors import CopiedDatabase
 from reconciler.process.account import Account, check_portal
 from sandbox import start
 
+pytestmark = pytest.mark.trial
+
 UWE = {**KAI, "email": "uwe@hubspot.com"}
 
 

@@ -19,6 +19,8 @@ from test_http_servers import headers_of
 from reconciler.process.bodies import DEADLINE
 from reconciler.process.hanging import hang_up
 
+pytestmark = pytest.mark.trial
+
 MANY = 24
 """More than the threads that work."""
 

@@ -18,6 +18,8 @@ from world import World
 from reconciler.core.errors import Transient
 from reconciler.process import log
 
+pytestmark = pytest.mark.trial
+
 Until = Callable[..., Any]
 PERSON = {
     "email": "canary@hubspot.com",
