@@ -253,6 +253,7 @@ alter table sync.link add column if not exists late jsonb not null default '[]';
 -- Addresses beside the present one: secondary ones, and former ones that the log has no more.
 -- Erased with the person.
 alter table sync.link add column if not exists former text[] not null default '{}';
+create index if not exists link_former on sync.link using gin (former) where former <> '{}';
 create index if not exists intent_uuid on sync.intent (uuid);
 create index if not exists intent_deadline on sync.intent (deadline);
 create index if not exists intent_creates_address on sync.intent ((vals ->> 'email'))

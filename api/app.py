@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import bottle
 import orjson
@@ -16,7 +16,17 @@ import structlog
 
 from api import docs, openapi
 from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
-from api.bodies import MOST_ITEMS, BatchItem, CustomerChange, InvalidBody, NewCustomer, address_in, parse
+from api.bodies import (
+    MOST_ITEMS,
+    BatchItem,
+    CustomerChange,
+    InvalidBody,
+    InvalidQuery,
+    NewCustomer,
+    address_in,
+    listing,
+    parse,
+)
 from api.customers import (
     DATABASE_DOWN,
     IN_FLIGHT,
@@ -26,6 +36,7 @@ from api.customers import (
     etag_of,
     failure,
     missing,
+    nobody,
     not_ours,
     shown,
 )
@@ -36,7 +47,7 @@ from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
 from reconciler.adapters.postgres.customer_store import Lease, PostgresCustomerStore, Repeat, Replay, Turn
-from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.contact import ContactId, Customer, CustomerId
 from reconciler.core.errors import Busy, CopiedDatabase, DatabaseDown, SyncError, Transient
 from reconciler.process.account import Account
 from reconciler.process.bodies import Bodies, CutOff, TooLarge, TooMany, TooSlow
@@ -86,18 +97,21 @@ def make_app(services: Services) -> Callable[..., Iterable[bytes]]:
 
 
 def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
-    handle: Callable[..., Response] = getattr(handlers, route.name)
+    handle: Callable[..., Response] = getattr(handlers, route.handler)
 
     def answer(**path: str) -> Response:
         try:
             caller = handlers.authorised(route)
-            if route.access in (Access.USER, Access.ADMIN) and bottle.request.environ.get("QUERY_STRING"):
+            has_query = bool(bottle.request.environ.get("QUERY_STRING"))
+            if route.access in (Access.USER, Access.ADMIN) and has_query and not route.query:
                 raise Answered(failure(400, "unknown_parameter", "There are no query parameters"))
             return handle(route, caller, **path)
         except Answered as answered:
             return _response(answered.result, **answered.headers)
         except InvalidBody as error:
             return _response(failure(400, error.code, "Invalid body", details=error.details))
+        except InvalidQuery as error:
+            return _response(failure(400, error.code, "Invalid query", details=error.details))
         except BadJson:
             return _response(failure(400, "bad_json", "Invalid body"))
         except TooLarge:
@@ -147,30 +161,40 @@ class Handlers:
 
         return self._once(caller, run)
 
-    def read(self, route: Route, caller: Caller, email: str) -> Response:
-        known = tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
-        customer = _or_missing(email, lambda address: self._services.reader.read(address, known))
+    def page(self, route: Route, caller: Caller) -> Response:
+        asked = listing(bottle.request.environ.get("QUERY_STRING", ""))
+        after = None if asked.after is None else CustomerId(asked.after)
+        found = self._services.reader.store.page(after, asked.limit)
+        following = str(found[-1].uuid) if len(found) == asked.limit else None
+        return _response(Result(200, {"results": [shown(each) for each in found], "after": following}))
+
+    def read(self, route: Route, caller: Caller, **name: str) -> Response:
+        reader, known = self._services.reader, tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
+        customer = _named(name, lambda address: reader.read(address, known), reader.store.live, reader.store.of_contact)
+        if isinstance(customer, Result):
+            moved = None if "email" not in name else reader.store.had(address_in(name["email"]) or "")
+            raise Answered(customer) if moved is None else Answered(Result(301), Location=f"/uuid/{moved}")
         etag = etag_of(customer)
         if known & {etag, "*"}:
             return _response(Result(304), ETag=etag)
         return _response(Result(200, shown(customer)), ETag=etag)
 
-    def update(self, route: Route, caller: Caller, email: str) -> Response:
+    def update(self, route: Route, caller: Caller, **name: str) -> Response:
         body = self._body(route)
-        values = parse(CustomerChange, body, held=address_in(email)).values_given()
+        values = parse(CustomerChange, body, held=self._held(name)).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
 
         def run(turn: Turn) -> Result:
-            customer, strict = self._matched(email)
+            customer, strict = self._matched(name)
             return _empty(write(customer, values, strict=strict))
 
         return self._once(caller, run)
 
-    def delete(self, route: Route, caller: Caller, email: str) -> Response:
+    def delete(self, route: Route, caller: Caller, **name: str) -> Response:
         def run(turn: Turn) -> Result:
-            customer, strict = self._matched(email)
+            customer, strict = self._matched(name)
             return self._customers.delete(customer, strict=strict)
 
         return self._once(caller, run)
@@ -247,9 +271,23 @@ class Handlers:
         environ["reconciler.body"] = data
         return loads(data)
 
-    def _matched(self, email: str) -> tuple[Customer, bool]:
+    def _found(self, name: Mapping[str, str]) -> Customer | Result:
+        """Return the customer of a path, or its 404, from where the writes go."""
+        customers = self._customers
+        return _named(name, customers.read, customers.live, customers.of_contact)
+
+    def _held(self, name: Mapping[str, str]) -> str | None:
+        """Return the address of a path's customer: a body may repeat it, whatever its form."""
+        if "email" in name:
+            return address_in(name["email"])
+        customer = self._found(name)
+        return None if isinstance(customer, Result) else customer.values.get("email")
+
+    def _matched(self, name: Mapping[str, str]) -> tuple[Customer, bool]:
         """Return the customer, and whether it must stay as it is until it is written."""
-        customer, environ = _or_missing(email, self._customers.read), bottle.request.environ
+        customer, environ = self._found(name), bottle.request.environ
+        if isinstance(customer, Result):
+            raise Answered(customer)
         current, is_strict = {"*", etag_of(customer)}, "HTTP_IF_MATCH" in environ
         if tags(environ, "HTTP_IF_NONE_MATCH") & current:
             raise Answered(failure(412, "precondition_failed", "The customer is there as If-None-Match says"))
@@ -376,13 +414,22 @@ def _is_open(environ: Environ) -> bool:
     return is_local(environ) and not is_foreign(environ)
 
 
-def _or_missing(email: str, read: Callable[[str], Customer | None]) -> Customer:
-    """Read the customer of a path; raise its 404."""
-    address = address_in(email)
-    customer = None if address is None else read(address)
-    if customer is None:
-        raise Answered(missing(address or ""))
-    return customer
+def _named(
+    name: Mapping[str, str],
+    by_address: Callable[[str], Customer | None],
+    by_uuid: Callable[[CustomerId], Customer | None],
+    by_contact: Callable[[ContactId], Customer | None],
+) -> Customer | Result:
+    """Return the customer that a path names, or its 404."""
+    match dict(name):
+        case {"uuid": uuid}:
+            return by_uuid(CustomerId(UUID(uuid))) or nobody("uuid", uuid)
+        case {"contact": contact}:
+            return by_contact(ContactId(int(contact))) or nobody("contact", contact)
+        case {"email": email}:
+            address = address_in(email)
+            return (None if address is None else by_address(address)) or missing(address or "")
+    raise LookupError(name)
 
 
 def _is_final(outcome: Mapping[str, Any]) -> bool:

@@ -6,6 +6,8 @@ where it is none that a new customer may have.
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +24,11 @@ from reconciler.core.fields import FIELDS, TEXT_LIMIT, Values, normalise_email, 
 
 LONGEST_ADDRESS = 320
 MOST_ITEMS = 1000
+LISTED = 100
+MOST_LISTED = 1000
+"""Customers of a page, unless told otherwise, and at most."""
+
+MOST_PARAMETERS = 10
 
 _ADDRESS = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[^\s@.\"(),:;<>\[\\\]]{1,63}\.)+[^\s@.\"(),:;<>\[\\\]]{2,63}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -118,6 +125,40 @@ class BatchItem(CustomerChange):
         values = dict(self.values_given())
         del values["email"]
         return {**values, **({"email": self.new_email} if self.new_email is not None else {})}
+
+
+class Listing(BaseModel):
+    """The query of GET /."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(default=LISTED, ge=1, le=MOST_LISTED)
+    after: UUID | None = None
+
+
+class InvalidQuery(Exception):
+    """The query has other parameters, or other values, than the call takes."""
+
+    def __init__(self, code: str, details: list[dict[str, str]]) -> None:
+        super().__init__(code)
+        self.code, self.details = code, details
+
+
+def listing(query: str) -> Listing:
+    """Return what a query string asks for; raise `InvalidQuery` naming the parameters."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise InvalidQuery("invalid_parameter", []) from None
+    asked = dict(pairs)
+    if len(asked) < len(pairs):
+        raise InvalidQuery("invalid_parameter", [])
+    try:
+        return Listing.model_validate(asked)
+    except ValidationError as error:
+        told = _invalid(error)
+        code = "unknown_parameter" if told.code == "unknown_field" else "invalid_parameter"
+        raise InvalidQuery(code, told.details) from None
 
 
 class InvalidBody(Exception):

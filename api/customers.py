@@ -12,7 +12,7 @@ import structlog
 
 from api.bodies import BatchItem, given, is_address
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
-from reconciler.core.contact import Customer, CustomerId
+from reconciler.core.contact import ContactId, Customer, CustomerId
 from reconciler.core.errors import (
     AddressErased,
     AddressTaken,
@@ -98,7 +98,12 @@ def failure(status: int, code: str, message: str, **more: Any) -> Result:
 
 def missing(address: str) -> Result:
     """Return the 404 of an address that no live customer has; what is none is not echoed."""
-    text = f"Customer with email {address} not found" if is_address(address) else "Not found"
+    return nobody("email", address) if is_address(address) else nobody("", "")
+
+
+def nobody(how: str, name: str) -> Result:
+    """Return the 404 of a name that no live customer has."""
+    text = f"Customer with {how} {name} not found" if how else "Not found"
     return failure(404, "not_found", text, error=text)
 
 
@@ -132,6 +137,14 @@ class Customers:
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
         return self._customer_store.by_address([address]).get(address)
+
+    def live(self, uuid: CustomerId) -> Customer | None:
+        """Return the live customer with this uuid."""
+        return self._customer_store.live(uuid)
+
+    def of_contact(self, contact: ContactId) -> Customer | None:
+        """Return the live customer of this contact."""
+        return self._customer_store.of_contact(contact)
 
     def create(self, uuid: CustomerId, values: Values) -> Result:
         """Create one customer on both sides."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from api.bodies import BatchItem, CustomerChange, NewCustomer
+from api.bodies import LISTED, MOST_LISTED, BatchItem, CustomerChange, NewCustomer
 from api.routes import ROUTES, Access, Route
 
 Json = dict[str, Any]
@@ -22,6 +22,23 @@ CUSTOMER: Json = {
         },
         **dict.fromkeys(("createdat", "updatedat", "hubspotcreatedat", "hubspotupdatedat"), TIME),
     },
+}
+CUSTOMERS: Json = {
+    "type": "object",
+    "required": ["results", "after"],
+    "properties": {
+        "results": {"type": "array", "items": {"$ref": "#/components/schemas/Customer"}},
+        "after": {"type": ["string", "null"], "format": "uuid"},
+    },
+}
+PATH: dict[str, Json] = {
+    "role": {"type": "string", "enum": ["admin", "user"]},
+    "uuid": {"type": "string", "format": "uuid"},
+    "contact": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+}
+QUERY: dict[str, Json] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": LISTED},
+    "after": {"type": "string", "format": "uuid"},
 }
 ERROR: Json = {
     "type": "object",
@@ -45,6 +62,7 @@ OUTCOME: Json = {
     },
 }
 SHOWN = {
+    "page": "Customers",
     "create": "Customer",
     "read": "Customer",
     "batch": "Outcomes",
@@ -61,6 +79,7 @@ def document() -> Json:
     schemas = {
         **models.get("$defs", {}),
         "Customer": CUSTOMER,
+        "Customers": CUSTOMERS,
         "Error": ERROR,
         "Outcomes": {"type": "array", "items": OUTCOME},
         "Token": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}},
@@ -92,6 +111,7 @@ def _operation(route: Route) -> Json:
         "responses": {str(status): _answer(route, status, text) for status, text in route.answers.items()},
     }
     parameters = [_path_parameter(name) for name in re.findall(r"<(\w+)", route.path)]
+    parameters += [{"name": name, "in": "query", "schema": QUERY[name]} for name in route.query]
     parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in route.headers]
     if parameters:
         operation["parameters"] = parameters
@@ -103,8 +123,7 @@ def _operation(route: Route) -> Json:
 
 
 def _path_parameter(name: str) -> Json:
-    schema: Json = {"type": "string", "enum": ["admin", "user"]} if name == "role" else {"type": "string"}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    return {"name": name, "in": "path", "required": True, "schema": PATH.get(name, {"type": "string"})}
 
 
 def _body(route: Route) -> Json:
@@ -117,6 +136,6 @@ def _answer(route: Route, status: int, text: str) -> Json:
     answer: Json = {"description": text}
     if status >= 400:
         answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    elif status in (200, 201, 207, 202) and route.name in SHOWN:
-        answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{SHOWN[route.name]}"}}}
+    elif status in (200, 201, 207, 202) and route.handler in SHOWN:
+        answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{SHOWN[route.handler]}"}}}
     return answer

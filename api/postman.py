@@ -1,6 +1,7 @@
 """The Postman collection, made from the OpenAPI document: `python -m api.postman > api.postman_collection.json`."""
 
 import json
+import re
 from typing import Any
 
 from api.openapi import document
@@ -23,7 +24,8 @@ def collection() -> dict[str, Any]:
         for path, methods in document()["paths"].items()
         for method, operation in methods.items()
     ]
-    variables = {"base_url": "http://127.0.0.1:8080", "token": "", "issuer_key": "", "email": "kai@hubspot.com"}
+    named = {"email": "kai@hubspot.com", "uuid": "", "contact": ""}
+    variables = {"base_url": "http://127.0.0.1:8080", "token": "", "issuer_key": "", **named}
     return {
         "info": {"name": "Customers, in Postgres and HubSpot", "schema": SCHEMA},
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{token}}", "type": "string"}]},
@@ -33,13 +35,13 @@ def collection() -> dict[str, Any]:
 
 
 def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
-    address = path.replace("{email}", "{{email}}").replace("{role}", "admin")
+    address = re.sub(r"{(email|uuid|contact)}", r"{{\1}}", path).replace("{role}", "admin")
     request: dict[str, Any] = {"method": method, "url": "{{base_url}}" + address, "header": []}
     if "security" not in operation:
         request["auth"] = {"type": "noauth"}
     if operation["operationId"] == "token":
         request["header"].append({"key": "X-Issuer-Key", "value": "{{issuer_key}}"})
-    if example := EXAMPLES.get(operation["operationId"]):
+    if example := EXAMPLES.get(operation["operationId"].partition("_by_")[0]):
         request["header"].append({"key": "Content-Type", "value": "application/json"})
         request["body"] = {"mode": "raw", "raw": json.dumps(example, indent=2)}
     return {"name": operation["summary"], "request": request}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from time import monotonic
 
 from api.customers import etag_of
+from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.core.contact import Customer
 from reconciler.core.errors import Busy, DatabaseDown
 
@@ -24,10 +25,10 @@ Lookup = Callable[[str], Customer | None]
 
 
 class Reader:
-    """Reads by address."""
+    """Reads by address from `primary` and `replica`; in every other way from `store`."""
 
-    def __init__(self, primary: Lookup, replica: Lookup | None) -> None:
-        self._primary, self._replica = primary, replica
+    def __init__(self, store: PostgresCustomerStore, primary: Lookup, replica: Lookup | None) -> None:
+        self.store, self._primary, self._replica = store, primary, replica
         self._away_until = float("-inf")
 
     def read(self, address: str, known: Collection[str] = ()) -> Customer | None:

@@ -1,7 +1,8 @@
 """The route table: who may call what, what it takes and answers. App and OpenAPI document come from it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from api.auth import Role
 from api.bodies import BatchItem, Body, CustomerChange, NewCustomer
@@ -33,11 +34,21 @@ class Route:
     answers: dict[int, str]
     body: type[Body] | None = None
     is_list: bool = False
-    headers: tuple[str, ...] = field(default=())
+    headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+
+    @property
+    def handler(self) -> str:
+        """Return the name of what answers it, however the path names the customer."""
+        return self.name.partition("_by_")[0]
 
 
-CUSTOMER = r"/<email:re:[^\0]*@[^\0]*>"
-"""The path of a customer: whatever is an address to somebody, line feeds and slashes too."""
+NAMED = {
+    "": r"/<email:re:[^\0]*@[^\0]*>",
+    "_by_uuid": "/uuid/<uuid:re:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}>",
+    "_by_contact": "/contact/<contact:re:[0-9]{1,18}>",
+}
+"""How a path names a customer: by what is an address to somebody, line feeds and slashes too; by uuid; by contact."""
 
 WRITE_ERRORS = {
     400: "the body is not valid",
@@ -55,11 +66,31 @@ WRITE_ERRORS = {
 READ_ERRORS = {
     400: "there are no query parameters",
     401: "no valid token",
-    404: "no live customer has this address",
+    404: "no live customer is named so",
     503: "the database is not available",
 }
 
+
+def _each(name: str, **call: Any) -> tuple[Route, ...]:
+    """Return a call about one customer, once for each way to name it."""
+    return tuple(Route(name=name + how, path=path, **call) for how, path in NAMED.items())
+
+
 ROUTES = (
+    Route(
+        name="page",
+        method="GET",
+        path="/",
+        access=Access.USER,
+        summary="List the living customers, page by page",
+        answers={
+            200: "up to `limit` customers (1 to 1,000; 100), and what `after` the next page takes; null at the end",
+            400: "a query parameter is not one of these, or not valid",
+            401: "no valid token",
+            503: "the database is not available",
+        },
+        query=("limit", "after"),
+    ),
     Route(
         name="create",
         method="POST",
@@ -148,19 +179,22 @@ ROUTES = (
         summary="The documentation for people",
         answers={200: "a page"},
     ),
-    Route(
-        name="read",
+    *_each(
+        "read",
         method="GET",
-        path=CUSTOMER,
         access=Access.USER,
         summary="Read a customer",
-        answers={200: "the customer", 304: "unchanged (If-None-Match)", **READ_ERRORS},
+        answers={
+            200: "the customer",
+            301: "the customer has another address by now: Location has it by uuid",
+            304: "unchanged (If-None-Match)",
+            **READ_ERRORS,
+        },
         headers=("If-None-Match",),
     ),
-    Route(
-        name="update",
+    *_each(
+        "update",
         method="PUT",
-        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Change any fields of a customer in Postgres and HubSpot",
         body=CustomerChange,
@@ -173,10 +207,9 @@ ROUTES = (
         },
         headers=("Idempotency-Key", "If-Match", "Prefer"),
     ),
-    Route(
-        name="delete",
+    *_each(
+        "delete",
         method="DELETE",
-        path=CUSTOMER,
         access=Access.ADMIN,
         summary="Archive the contact and delete the customer",
         answers={

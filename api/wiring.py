@@ -72,12 +72,13 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         pushes_deletes=settings.sync_deletes in ("both", "outbound"),
     )
     key = settings.token_issuer_key
+    reads = PostgresCustomerStore(beside.reads)
     near = None if beside.replica is None else SingleFlight(PostgresCustomerStore(beside.replica).by_address)
     customers = Customers(customer_store, write_through, intake, account.require)
     return Services(
         customers=customers,
         account=account,
-        reader=Reader(SingleFlight(PostgresCustomerStore(beside.reads).by_address), near),
+        reader=Reader(reads, SingleFlight(reads.by_address), near),
         customer_store=customer_store,
         bodies=Bodies(),
         places=Places(settings.api_threads),

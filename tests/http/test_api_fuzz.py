@@ -13,7 +13,7 @@ from api.auth import BadToken, NoToken, Tokens
 from webhook.events import NotEvents, read
 from webhook.signature import Unsigned, Verifier
 
-MAPPING = ["email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"]
+FIELDS = ["email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage"]
 PROFILE = settings(
     max_examples=200,
     deadline=None,
@@ -27,9 +27,9 @@ texts = st.text(max_size=40) | st.sampled_from(
 )
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | texts
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
-bodies = st.dictionaries(st.sampled_from(MAPPING) | texts, texts | values, max_size=8) | values
+bodies = st.dictionaries(st.sampled_from(FIELDS) | texts, texts | values, max_size=8) | values
 operations = st.sampled_from(["create", "update", "upsert", "delete", "read"]) | texts
-items = st.dictionaries(st.sampled_from([*MAPPING, "new_email"]), texts, max_size=6) | values
+items = st.dictionaries(st.sampled_from([*FIELDS, "new_email"]), texts, max_size=6) | values
 
 
 def dumped(value: Any) -> bytes:

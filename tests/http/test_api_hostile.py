@@ -9,7 +9,7 @@ from systems import KAI, ApiInProcess
 
 CANARY = "canary-7f3a"
 NEW = {**KAI, "email": f"{CANARY}@hubspot.com"}
-MAPPING = sorted(KAI.keys() - {"email"})
+FIELDS = sorted(KAI.keys() - {"email"})
 
 
 def post(api: ApiInProcess, data: bytes, kind: str | None = "application/json", **more: Any) -> Any:
@@ -171,7 +171,7 @@ def test_a_field_name_that_is_none_is_not_echoed(shared_api: ApiInProcess, name:
 
 
 @pytest.mark.parametrize("value", [7, 1.5, True, [], ["x"], {}, {"x": 1}], ids=repr)
-@pytest.mark.parametrize("name", ["email", *MAPPING])
+@pytest.mark.parametrize("name", ["email", *FIELDS])
 def test_a_value_of_another_type_is_refused(shared_api: ApiInProcess, name: str, value: Any) -> None:
     invalid_in_both(shared_api, name, value)
 
@@ -182,7 +182,7 @@ CONTROLS = tuple(f"\\u{n:04x}" for n in (1, 8, 11, 13, 27, 31, 127))
 
 @pytest.mark.parametrize(
     ("name", "escaped"),
-    [*itertools.product(["email"], UNSTORABLE + CONTROLS), *itertools.product(MAPPING, UNSTORABLE)],
+    [*itertools.product(["email"], UNSTORABLE + CONTROLS), *itertools.product(FIELDS, UNSTORABLE)],
 )
 def test_what_is_no_text_is_refused(shared_api: ApiInProcess, name: str, escaped: str) -> None:
     before = shared_api.state()

@@ -1,5 +1,7 @@
 """The statements of every moment use their indexes, however much there is to do."""
 
+import re
+
 import pytest
 from histories import count
 from world import World
@@ -55,6 +57,29 @@ def test_a_claim_of_a_hundred_among_very_many_takes_a_hundred(world: World) -> N
 def test_a_look_up_uses_its_index(world: World, statement: str, index: str) -> None:
     world.sql("set enable_seqscan = off")
     assert index in plan(world, statement)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "indexes"),
+    [
+        ("live_customers", "'00000000-0000-0000-0000-000000000000', 100", ["customer_pkey"]),
+        ("customer_of_contact", "7", ["link_contact_is_unique", "alias_pkey", "customer_pkey"]),
+        ("had_address", "'a@b.co'", ["link_former", "customer_pkey"]),
+    ],
+)
+def test_what_a_caller_asks_for_is_read_by_index_with_a_plan_for_any_value(
+    world: World, name: str, values: str, indexes: list[str]
+) -> None:
+    world.sql("insert into customer (email) select 'p' || n || '@example.com' from generate_series(1, 5000) n")
+    world.sql("insert into sync.link (uuid, contact) select uuid, row_number() over () from customer")
+    world.sql("analyze customer, sync.link")
+    asked = re.sub(r"%\((\w+)\)s", lambda found: {"limit": "$2"}.get(found[1], "$1"), statements()[name])
+    world.sql("set plan_cache_mode = force_generic_plan")
+    world.connection.execute(f"prepare asked as {asked}")
+    found = plan(world, f"execute asked ({values})")
+    assert [index for index in indexes if index not in found] == []
+    assert "Seq Scan on customer" not in found
+    assert "Seq Scan on link" not in found
 
 
 def test_what_a_mass_change_costs_does_not_grow_with_its_square(world: World) -> None:

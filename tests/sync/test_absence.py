@@ -1,6 +1,7 @@
 """Absence needs proof: what is not there was deleted only if that was seen, on either side; the rest is missing."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -344,6 +345,9 @@ def test_a_customer_whose_row_is_hidden_is_not_said_to_be_missing(narrow: World)
     assert caller("GET", "/c1@example.com")[0] == 503
     assert caller.put("c1@example.com", {"company": "theirs"})[0] == 503
     assert caller("GET", "/unknown@example.com")[0] == 404
+    link = narrow.sql("select uuid, contact from sync.link where base ->> 'email' = 'c1@example.com'")[0]
+    assert [caller("GET", f"/{how}")[0] for how in (f"uuid/{link['uuid']}", f"contact/{link['contact']}")] == [503, 503]
+    assert [caller("GET", f"/{how}")[0] for how in (f"uuid/{uuid4()}", "contact/1")] == [404, 404]
 
 
 def test_a_policy_that_shows_every_row_is_no_hindrance(narrow: World) -> None:

@@ -5,15 +5,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
+from uuid import UUID
 
 from reconciler.adapters.postgres.database import CAUSE_DELAY, Database, to_json
 from reconciler.adapters.postgres.rows import customer_of
 from reconciler.adapters.postgres.table import OwnersTable, require_all
-from reconciler.core.contact import Customer, CustomerId, IntentKind
+from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind
 from reconciler.core.errors import AddressTaken, Busy, Refused, RowRefused
 from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
 from reconciler.core.reasons import Reason
+
+LAST_UUID = 2**128 - 1
 
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk."""
@@ -74,6 +77,37 @@ class PostgresCustomerStore:
 
     def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
         return [customer_of(row) for row in self._database.rows("customers_by_uuid", uuids=list(uuids))]
+
+    def live(self, uuid: CustomerId) -> Customer | None:
+        """Return the live customer with this uuid. Raises `Busy` while the table hides its row."""
+        found = [each for each in self.by_uuid([uuid]) if each.is_alive]
+        if not found:
+            self._require_shown(uuid=uuid)
+        return found[0] if found else None
+
+    def of_contact(self, contact: ContactId) -> Customer | None:
+        """Return the live customer of this contact. Raises `Busy` while the table hides its row."""
+        row = self._database.row("customer_of_contact", contact=contact)
+        if row is None:
+            self._require_shown(contact=contact)
+        return None if row is None else customer_of(row)
+
+    def _require_shown(self, *, uuid: CustomerId | None = None, contact: ContactId | None = None) -> None:
+        if self._database.rows("hidden_links", uuid=uuid, contact=contact):
+            raise Busy("the table hides rows from this role", delay=CAUSE_DELAY)
+
+    def page(self, after: CustomerId | None, limit: int) -> list[Customer]:
+        """Return the next live customers in the order of their uuids."""
+        first = 0 if after is None else after.int + 1
+        if first > LAST_UUID:
+            return []
+        rows = self._database.rows("live_customers", first=UUID(int=first), limit=limit)
+        return [customer_of(row) for row in rows]
+
+    def had(self, address: str) -> CustomerId | None:
+        """Return the one live customer that had this address, or whose contact has it beside its own."""
+        rows = self._database.rows("had_address", address=address)
+        return CustomerId(rows[0]["uuid"]) if len(rows) == 1 else None
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         rows = self._database.rows("reserve_links", uuids=list(uuids), lease=LEASE)

@@ -51,6 +51,55 @@ select
 from customer c
 where c.uuid = any(%(uuids)s::uuid[])
 
+-- customer_of_contact: the live customer of a contact; ids that HubSpot merged away, or that were
+--   archived and replaced, lead to it, too
+select
+    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    c.deletedat is not null as deleted,
+    c.erasedat is not null as erased,
+    c.mergedinto
+from customer c
+where c.deletedat is null
+and c.uuid in (
+    select uuid from sync.link where contact = %(contact)s
+    union all
+    select uuid from sync.alias
+    where contact = %(contact)s
+    and kind in ('merged', 'former')
+)
+
+-- live_customers: the live customers from a uuid on, in the order of their uuids
+select
+    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    c.deletedat is not null as deleted,
+    c.erasedat is not null as erased,
+    c.mergedinto
+from customer c
+where c.deletedat is null
+and c.uuid >= %(first)s
+order by c.uuid
+limit %(limit)s
+
+-- had_address: the live customers that had this address, or whose contact has it beside its own
+select c.uuid
+from sync.link l
+join customer c using (uuid)
+where l.former @> array[%(address)s]
+and l.former <> '{}'
+and c.deletedat is null
+limit 2
+
+-- hidden_links: the linked customer with this uuid, or of this contact, if the table hides its row
+--   from this role
+select l.uuid from sync.link l
+where row_security_active('customer')
+and (l.uuid = %(uuid)s::uuid or l.contact = %(contact)s::bigint)
+and l.alive
+and not l.deleted
+and not exists (select from customer c where c.uuid = l.uuid)
+
 -- check_constraints: check now what the owner's constraints defer to the commit
 set constraints all immediate
 
