@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import FIELDS, Policy, Value
+from reconciler.core.fields import Policy, Value
 from reconciler.core.reasons import Reason
 
 
@@ -69,9 +69,9 @@ class Context:
         """Return the holder of an address, if there is one."""
         return None if address is None else self.holders.get(address)
 
-    def without_fields(self, contacts: Collection[Contact]) -> "SchemaNews":
-        """Return which mapped properties HubSpot's answers do not have, and which they have again."""
-        absent = {field for contact in contacts for field in FIELDS if field not in contact.values}
+    def without_fields(self, contacts: Collection[Contact], mapped: Collection[str]) -> "SchemaNews":
+        """Return which of the mapped fields HubSpot's answers do not have, and which they have again."""
+        absent = {field for contact in contacts for field in mapped if field not in contact.values}
         unknown = {c for c, reason in self.suspended.items() if reason is Reason.UNKNOWN_PROPERTY}
         return SchemaNews(missing=absent - self.suspended.keys(), back=unknown - absent if contacts else set())
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from reconciler.core.fields import FIELDS, Value, Values
+from reconciler.core.fields import Value, Values
 
 
 class Verdict(Enum):
@@ -62,10 +62,8 @@ def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Our
     if it was not edited since.
     """
     merged = Merged()
-    for name in FIELDS:
-        if name not in remote:
-            continue
-        row, contact, last = local.get(name), remote[name], base.get(name)
+    for name, contact in remote.items():
+        row, last = local.get(name), base.get(name)
         if row == contact:
             if row != last:
                 merged.agree[name] = row

@@ -22,7 +22,7 @@ from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
-from reconciler.core.fields import FIELDS, Value, Values
+from reconciler.core.fields import Value, Values
 from reconciler.core.judge import overwritten_blindly
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.reasons import Reason
@@ -277,7 +277,7 @@ def _unpulled(pair: Pair) -> tuple[Conflict, ...]:
 def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]:
     base = pair.link.base
     return tuple(
-        Conflict(field=field, winner=winner, kept=None, lost=values[field])
-        for field in FIELDS
-        if values.get(field) not in (None, base.get(field))
+        Conflict(field=field, winner=winner, kept=None, lost=value)
+        for field, value in values.items()
+        if value not in (None, base.get(field))
     )

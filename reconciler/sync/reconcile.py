@@ -219,12 +219,13 @@ class Reconciler:
             ours=[pair.uuid for pair in pairs],
         )
         rules = self._rules()
-        context = self._told_of_schema([pair.contact for pair in pairs if pair.contact is not None], context)
+        contacts = [pair.contact for pair in pairs if pair.contact is not None]
+        context = self._told_of_schema(contacts, rules.policies, context)
         return [decide(pair, context, rules) for pair in pairs], context
 
-    def _told_of_schema(self, contacts: Sequence[Contact], context: Context) -> Context:
+    def _told_of_schema(self, contacts: Sequence[Contact], mapped: Collection[str], context: Context) -> Context:
         """Let the fields wait that HubSpot's answers do not have, and go again those that they have again."""
-        news = context.without_fields(contacts)
+        news = context.without_fields(contacts, mapped)
         if news.missing:
             log.error("reconcile.property_missing", properties=sorted(news.missing))
             self._gates.suspend(news.missing, Reason.UNKNOWN_PROPERTY)

@@ -29,12 +29,11 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "a property missing from a read is empty",
         "a property missing from an answer is unknown, never empty",
-        Edit(MERGE, "merge", "        if name not in remote:\n            continue\n", ""),
         Edit(
             MERGE,
             "merge",
-            "row, contact, last = local.get(name), remote[name], base.get(name)",
-            "row, contact, last = local.get(name), remote.get(name), base.get(name)",
+            "for name, contact in remote.items():",
+            "for name, contact in {**dict.fromkeys(base), **remote}.items():",
         ),
         tests=("tests/unit/test_merge.py",),
     ),
