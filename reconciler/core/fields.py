@@ -1,4 +1,4 @@
-"""The one mapping: which field is which column and property, how values are normalised, which side wins a conflict.
+"""The one mapping: which properties and columns are kept equal, how values are normalised, which side wins a conflict.
 
 Everything that speaks of "the mapped fields" derives its list from `MAPPING`; a test holds schema.sql and
 the statements against it.
@@ -53,26 +53,24 @@ def normalise_email(text: str | None) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One mapped field: `name` in the sync and in Postgres, `property` in HubSpot."""
+    """One mapped field, by the name of its HubSpot property; the column has the same name."""
 
     name: str
-    property: str
     normalise: Callable[[str | None], Value]
     policy: Policy = Policy.NEWEST
 
 
 MAPPING = (
-    Field("email", "email", normalise_email),
-    Field("firstname", "firstname", normalise_text),
-    Field("lastname", "lastname", normalise_text),
-    Field("phone", "phone", normalise_text),
-    Field("company", "company", normalise_text),
-    Field("website", "website", normalise_text),
-    Field("lifecyclestage", "lifecyclestage", normalise_text),
+    Field("email", normalise_email),
+    Field("firstname", normalise_text),
+    Field("lastname", normalise_text),
+    Field("phone", normalise_text),
+    Field("company", normalise_text),
+    Field("website", normalise_text),
+    Field("lifecyclestage", normalise_text),
 )
 
 FIELDS = tuple(field.name for field in MAPPING)
-PROPERTIES = tuple(field.property for field in MAPPING)
 NORMALISE = {field.name: field.normalise for field in MAPPING}
 
 

@@ -7,7 +7,7 @@ import structlog
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.errors import CopiedDatabase, SyncError, WrongPortal
-from reconciler.core.fields import MAPPING
+from reconciler.core.fields import FIELDS
 from reconciler.core.reasons import Reason
 from reconciler.process.wiring import Parts
 
@@ -75,13 +75,13 @@ def check_properties(parts: Parts) -> None:
     """Let mapped properties wait that HubSpot does not have or does not let us write, and the others go (again)."""
     known = parts.hubspot.properties()
     suspended = parts.gates.suspended()
-    for field in MAPPING:
-        metadata = (known.get(field.property) or {}).get("modificationMetadata") or {}
-        if field.property not in known:
-            log.error("start.property_missing", property=field.property)
-            parts.gates.suspend([field.name], Reason.UNKNOWN_PROPERTY)
+    for field in FIELDS:
+        metadata = (known.get(field) or {}).get("modificationMetadata") or {}
+        if field not in known:
+            log.error("start.property_missing", property=field)
+            parts.gates.suspend([field], Reason.UNKNOWN_PROPERTY)
         elif metadata.get("readOnlyValue"):
-            log.error("start.property_read_only", property=field.property)
-            parts.gates.suspend([field.name], Reason.FORBIDDEN)
-        elif field.name in suspended:
-            parts.gates.resume([field.name])
+            log.error("start.property_read_only", property=field)
+            parts.gates.suspend([field], Reason.FORBIDDEN)
+        elif field in suspended:
+            parts.gates.resume([field])

@@ -10,14 +10,10 @@ import orjson
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId, Entry
 from reconciler.core.errors import Refused
-from reconciler.core.fields import MAPPING, Value, Values, normalise_email
+from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalise_email, normalised
 from reconciler.core.reasons import Reason
 
 Json = dict[str, Any]
-
-FIELD_OF = {field.property: field.name for field in MAPPING}
-PROPERTY_OF = {field.name: field.property for field in MAPPING}
-MAPPED = tuple((field.property, field.name, field.normalise) for field in MAPPING)
 
 OTHER_ADDRESSES = "hs_additional_emails"
 MERGED_IDS = "hs_merged_object_ids"
@@ -80,7 +76,7 @@ def contact_of(record: Json) -> Contact:
         properties = record["properties"]
         return Contact(
             id=ContactId(int(record["id"])),
-            values={c: normalise(properties[p]) for p, c, normalise in MAPPED if p in properties},
+            values=normalised(properties),
             created_at=moment(record["createdAt"]),
             updated_at=moment(record["updatedAt"]),
             archived=bool(record.get("archived", False)),
@@ -105,15 +101,15 @@ def _addresses(text: str | None) -> frozenset[str]:
 
 def _history(found: Mapping[str, list[Json]]) -> dict[str, tuple[Entry, ...]]:
     return {
-        field: tuple(Entry(value=normalise(e["value"]), at=moment(e["timestamp"])) for e in found[name])
-        for name, field, normalise in MAPPED
-        if name in found
+        field: tuple(Entry(value=NORMALISE[field](e["value"]), at=moment(e["timestamp"])) for e in found[field])
+        for field in FIELDS
+        if field in found
     }
 
 
 def properties_of(values: Values) -> dict[str, str]:
     """Return values as HubSpot takes them: an empty one is cleared with ""."""
-    return {PROPERTY_OF[field]: value or "" for field, value in values.items()}
+    return {field: value or "" for field, value in values.items()}
 
 
 def refusal_of(body: Mapping[str, Any]) -> Refused:
@@ -133,7 +129,7 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
     reason = _reason({fault.code for fault in faults}, message)
     if reason is Reason.REQUIRED:
         return Refused(reason=reason, fields=_fields(faults) | _spoken_of(faults), text=message, detail=_words(faults))
-    unmapped = [fault for fault in faults if fault.name not in FIELD_OF]
+    unmapped = [fault for fault in faults if fault.name not in FIELDS]
     return Refused(reason=reason, fields=_fields(faults), text=message, detail=_words(unmapped))
 
 
@@ -180,13 +176,12 @@ def _faults_of(error: Json) -> list[Fault]:
 
 
 def _fields(faults: list[Fault]) -> frozenset[str]:
-    return frozenset(FIELD_OF[fault.name] for fault in faults if fault.name in FIELD_OF)
+    return frozenset(fault.name for fault in faults if fault.name in FIELDS)
 
 
 def _spoken_of(faults: list[Fault]) -> frozenset[str]:
     """Return the mapped fields that the words of a rule are about: what a value of theirs asks for is missing."""
-    words = {word for fault in faults for word in _WORD.findall(fault.words)}
-    return frozenset(FIELD_OF[word] for word in words if word in FIELD_OF)
+    return frozenset(word for fault in faults for word in _WORD.findall(fault.words) if word in FIELDS)
 
 
 def _words(faults: list[Fault]) -> str:

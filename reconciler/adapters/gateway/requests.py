@@ -30,14 +30,14 @@ from reconciler.adapters.gateway.parse import (
 )
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId
-from reconciler.core.fields import PROPERTIES, Values
+from reconciler.core.fields import FIELDS, Values
 from reconciler.core.ports import Answer, Door, HubSpotAccount, Page
 
 CONTACTS = "/crm/v3/objects/contacts"
 PROPERTIES_OF_CONTACTS = "/crm/v3/properties/contacts"
 ACCOUNT = "/account-info/v3/details"
 
-ASKED = (*PROPERTIES, OTHER_ADDRESSES, MERGED_IDS)
+ASKED = (*FIELDS, OTHER_ADDRESSES, MERGED_IDS)
 """Properties of every full read."""
 
 SEARCH_PAGE = 200
@@ -70,14 +70,14 @@ class Request(Generic[Parsed]):
 def read(ids: Collection[ContactId], *, history: bool, archived: bool) -> Request[Read]:
     """Read contacts by id."""
     body = {**_inputs([{"id": str(each)} for each in ids]), "properties": [*ASKED]}
-    body["propertiesWithHistory"] = list(PROPERTIES) if history else []
+    body["propertiesWithHistory"] = list(FIELDS) if history else []
     return Request("POST", f"{CONTACTS}/batch/read", read_in, query=[("archived", archived)], body=body)
 
 
 def read_one(contact_id: ContactId, *, history: bool, archived: bool) -> Request[Contact]:
     """Read one contact by an id that may have been merged into another."""
     query = [("archived", archived), *_named("properties", ASKED)]
-    query += _named("propertiesWithHistory", PROPERTIES) if history else []
+    query += _named("propertiesWithHistory", FIELDS) if history else []
     return Request("GET", f"{CONTACTS}/{contact_id}", lambda reply: contact_of(json_of(reply)), query=query)
 
 
