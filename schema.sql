@@ -626,6 +626,16 @@ create or replace function sync.is_own() returns boolean language sql stable par
     return coalesce(current_setting('sync.own', true), '') = 'on'
         and has_table_privilege(session_user, 'sync.link', 'update');
 
+-- A time as the sync's programs can hold it: what lies beyond their calendar ('infinity', the year
+-- 20,000) says nothing of when a row was made or edited, and counts as long ago.
+create or replace function sync.readable(at timestamptz) returns timestamptz
+language sql immutable parallel safe
+    return case
+        when at is null then null
+        when at >= timestamptz '0001-01-02 00:00+00' and at < timestamptz '9999-12-31 00:00+00' then at
+        else timestamptz 'epoch'
+    end;
+
 -- The hash of an address in tombstones; null for null, and while there is no salt.
 create or replace function sync.hash_of(address text) returns text language sql stable
     return (

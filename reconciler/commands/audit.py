@@ -117,7 +117,7 @@ class Audit:
 
 
 def _is_alive(row: Mapping[str, Any]) -> bool:
-    return row["deletedat"] is None and row["erasedat"] is None and row["present"]
+    return row["living"] and row["erasedat"] is None and row["present"]
 
 
 def _without_contact(row: Mapping[str, Any]) -> Difference:

@@ -130,7 +130,7 @@ class DatabaseFull(DatabaseDown):
 
 
 class SchemaMissing(DatabaseDown):
-    """Postgres has not got schema.sql, or not this version of it, or the table lacks a field by now."""
+    """Postgres has not got schema.sql, or not this version of it, or the table lacks a column by now."""
 
     cause = "schema"
 

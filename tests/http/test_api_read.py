@@ -3,6 +3,7 @@
 import pytest
 from systems import KAI, ApiInProcess
 
+LONG_AGO = "1970-01-01T00:00:00.000Z"
 MISSING = "Customer with email nobody@hubspot.com not found"
 
 
@@ -44,6 +45,15 @@ def test_a_deleted_and_an_erased_customer_are_not_found(api: ApiInProcess) -> No
     api.world.sql("update customer set deletedat = now() where email = 'gone@hubspot.com'")
     assert api.user("GET", "/gone@hubspot.com").status == 404
     assert api.user("GET", "/here@hubspot.com").status == 200
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_time_beyond_every_calendar_is_shown_as_long_ago(api: ApiInProcess, at: str) -> None:
+    uuid = api.world.insert(email="kai@hubspot.com", createdat=at, updatedat=at)
+    for path in ("/kai@hubspot.com", f"/uuid/{uuid}"):
+        reply = api.user("GET", path)
+        assert (reply.status, reply.json["createdat"], reply.json["updatedat"]) == (200, LONG_AGO, LONG_AGO)
+    assert api.user("GET", "/").json["results"] == [reply.json]
 
 
 def test_a_customer_without_names_or_contact_is_shown(api: ApiInProcess) -> None:

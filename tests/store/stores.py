@@ -101,7 +101,7 @@ class Store(ABC):
 
     @abstractmethod
     def update(self, uuid: CustomerId, **values: Value) -> None:
-        """UPDATE fields of a customer."""
+        """UPDATE columns of a customer."""
 
     @abstractmethod
     def remove(self, uuid: CustomerId) -> None:

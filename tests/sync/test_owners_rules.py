@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from histories import Caller, Person, count, lost, person, row
+from histories import Caller, Person, count, lost, person, row, there
 from structlog.testing import capture_logs
 from world import World
 
@@ -13,7 +13,7 @@ from reconciler.commands.audit import Audit
 PHONE = "123456789012345678901234567890"
 
 FREE = "drop trigger sync_touch on customer"
-"""Postgres changes no type of a field that a trigger names."""
+"""Postgres changes no type of a column that a trigger names."""
 
 SHORT = "alter table customer add constraint phone_is_short check (length(phone) <= 20)"
 RAISING = """create function owners_check() returns trigger language plpgsql as $$
@@ -211,17 +211,20 @@ def test_no_line_of_the_log_claims_a_write_that_did_not_happen(world: World, kai
     assert PHONE not in repr(said)
 
 
-def test_a_row_that_cannot_be_read_keeps_nobody_back(world: World) -> None:
-    for n in range(5):
-        person(world, email=f"c{n}@example.com", company="here")
-    world.sql("update customer set company = 'new', updatedat = 'infinity' where email = 'c0@example.com'")
-    world.sql("update customer set company = 'new' where email <> 'c0@example.com'")
-    for _ in range(15):
-        world.sql("update sync.mark set due = now()")
-        world.parts.reconciler.drain()
-    there = {str(each.email): each.get("company") for each in world.portal.contacts}
-    assert there == {"c0@example.com": "here"} | {f"c{n}@example.com": "new" for n in range(1, 5)}
-    assert [each["code"] for each in parked(world)] == ["attempts_exhausted"]
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_row_whose_times_lie_beyond_every_calendar_is_kept_equal(world: World, at: str) -> None:
+    _, contact = person(world, email="kai@example.com", company="here")
+    world.sql("update customer set company = 'new', createdat = %s, updatedat = %s", at, at)
+    world.quiet()
+    assert there(world, contact, "company") == "new"
+    world.portal.edit(str(contact), {"company": "theirs"})
+    world.event(contact)
+    world.quiet()
+    assert world.sql("select company, createdat = %s as stands from customer", at) == [
+        {"company": "theirs", "stands": True}
+    ]
+    assert parked(world) == []
+    assert Audit(world.parts.database, world.parts.hubspot, world.parts.marks).run(repair=False)
 
 
 def test_a_parked_value_that_an_api_write_overwrites_is_logged(world: World, kai: Person) -> None:

@@ -24,7 +24,9 @@ select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create'
 select
     sync.address(c.email) as address,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    sync.readable(c.createdat) as createdat,
+    sync.readable(c.updatedat) as updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
@@ -44,7 +46,9 @@ and not exists (select from customer c where c.uuid = l.uuid)
 -- customers_by_uuid: customers by uuid, living and deleted
 select
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    sync.readable(c.createdat) as createdat,
+    sync.readable(c.updatedat) as updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
@@ -55,7 +59,9 @@ where c.uuid = any(%(uuids)s::uuid[])
 --   archived and replaced, lead to it, too
 select
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    sync.readable(c.createdat) as createdat,
+    sync.readable(c.updatedat) as updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
@@ -72,7 +78,9 @@ and c.uuid in (
 -- live_customers: the live customers from a uuid on, in the order of their uuids
 select
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    sync.readable(c.createdat) as createdat,
+    sync.readable(c.updatedat) as updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto

@@ -11,7 +11,9 @@ select
     -- A policy may hide rows from this role: one that is absent may be there all the same.
     c.uuid is null and row_security_active('customer') as hides_rows,
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.createdat, c.updatedat, c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+    sync.readable(c.createdat) as createdat,
+    sync.readable(c.updatedat) as updatedat,
+    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto,
@@ -43,7 +45,7 @@ select
     l.contact,
     sync.address(c.email) as email,
     l.base ->> 'email' as base_email,
-    c.createdat,
+    sync.readable(c.createdat) as createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
     true as alive,
     false as placeholder,
@@ -84,7 +86,7 @@ select
     l.contact,
     sync.address(c.email) as email,
     l.base ->> 'email' as base_email,
-    c.createdat,
+    sync.readable(c.createdat) as createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
     coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
     -- Made by a claim of an unknown contact: no customer, nothing agreed, nothing sent.

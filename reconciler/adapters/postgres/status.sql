@@ -48,7 +48,8 @@ select
     p.uuid,
     c.uuid is not null as present,
     c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    c.deletedat, c.erasedat, l.contact, l.blocks,
+    c.deletedat is null as living,
+    c.erasedat, l.contact, l.blocks,
     coalesce(l.detached, false) as detached,
     -- Conflicts that wait for a person to choose.
     (

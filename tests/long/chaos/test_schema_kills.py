@@ -75,7 +75,7 @@ def test_an_old_table_is_whole_when_the_migration_was_killed_at_its_columns_and_
         "set transaction isolation level repeatable read; select 1",
     ):
         with psycopg.connect(old_dsn) as other:
-            # The migration waits for it: to add fields the first time, to build indexes the second.
+            # The migration waits for it: to add columns the first time, to build indexes the second.
             other.execute(held.encode())
             kill_while_it_waits(old_dsn)
     finish(old_dsn)
