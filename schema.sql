@@ -2068,6 +2068,7 @@ declare
     people    uuid[];
     addresses text[];
     former    text[];
+    gone      text[];
     known     text[] := '{}';
     ids       bigint[];
     traces    text[];
@@ -2129,6 +2130,12 @@ begin
     where c.uuid = erased.uuid;
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
+    -- Nobody else is known by one of these addresses any more.
+    gone := addresses || former;
+    update sync.link l
+    set former = array(select a from unnest(l.former) a where a <> all(gone))
+    where l.former && gone
+    and l.former <> '{}';
     -- Others' logs and remembered answers may name the addresses too. Conflicts that lost one of
     -- them go. Where one was kept only that is taken out, and the loser stays: once, where several
     -- rows would become the same.

@@ -3,7 +3,7 @@
 Bottle routes; what it would answer by itself (HTML, 500s) never leaves this module.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +46,7 @@ from api.request_headers import Environ, challenge, digest, hashed, is_async, is
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
-from reconciler.adapters.postgres.customer_store import Lease, PostgresCustomerStore, Repeat, Replay, Turn
+from reconciler.adapters.postgres.customer_store import PAGE, Lease, PostgresCustomerStore, Repeat, Replay, Turn
 from reconciler.core.contact import ContactId, Customer, CustomerId
 from reconciler.core.errors import Busy, CopiedDatabase, DatabaseDown, SyncError, Transient
 from reconciler.process.account import Account
@@ -56,6 +56,9 @@ from reconciler.process.wsgi import Ambiguous, Response, refuse_ambiguous
 LONGEST_KEY = 255
 LARGEST = 8 * 1024 * 1024
 """Bytes of a body: a customer of the longest texts, each character escaped (twelve bytes), or a hundred such texts."""
+
+LONGEST_PAGE = 4 * 1024 * 1024
+"""Characters of customers from which on a page of the list takes no more of them."""
 
 RETRY_AFTER = "2"
 
@@ -164,9 +167,18 @@ class Handlers:
     def page(self, route: Route, caller: Caller) -> Response:
         asked = listing(bottle.request.environ.get("QUERY_STRING", ""))
         after = None if asked.after is None else CustomerId(asked.after)
-        found = self._services.reader.store.page(after, asked.limit)
-        following = str(found[-1].uuid) if len(found) == asked.limit else None
+        found, following = self._customers_after(after, asked.limit)
         return _response(Result(200, {"results": [shown(each) for each in found], "after": following}))
+
+    def _customers_after(self, after: CustomerId | None, limit: int) -> tuple[list[Customer], str | None]:
+        """Return the next customers, fewer where their texts are very long, and after which the page behind begins."""
+        found: list[Customer] = []
+        while len(found) < limit and _letters(found) < LONGEST_PAGE:
+            more = self._services.reader.store.page(after, min(limit - len(found), PAGE))
+            if not more:
+                return found, None
+            found, after = found + more, more[-1].uuid
+        return found, str(after)
 
     def read(self, route: Route, caller: Caller, **name: str) -> Response:
         reader, known = self._services.reader, tags(bottle.request.environ, "HTTP_IF_NONE_MATCH")
@@ -181,7 +193,8 @@ class Handlers:
 
     def update(self, route: Route, caller: Caller, **name: str) -> Response:
         body = self._body(route)
-        values = parse(CustomerChange, body, held=self._held(name)).values_given()
+        has_address = isinstance(body, dict) and "email" in body
+        values = parse(CustomerChange, body, held=self._held(name) if has_address else None).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
@@ -430,6 +443,10 @@ def _named(
             address = address_in(email)
             return (None if address is None else by_address(address)) or missing(address or "")
     raise LookupError(name)
+
+
+def _letters(customers: Collection[Customer]) -> int:
+    return sum(len(text or "") for each in customers for text in each.raw.values())
 
 
 def _is_final(outcome: Mapping[str, Any]) -> bool:

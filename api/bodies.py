@@ -65,6 +65,18 @@ def _of_a_row(text: str) -> str:
     return address
 
 
+def _digits(value: object) -> object:
+    if not re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _canonical(value: object) -> object:
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", str(value)):
+        raise ValueError("not a uuid")
+    return value
+
+
 def _blank_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -132,8 +144,8 @@ class Listing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: int = Field(default=LISTED, ge=1, le=MOST_LISTED)
-    after: UUID | None = None
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MOST_LISTED)] = LISTED
+    after: Annotated[UUID, BeforeValidator(_canonical)] | None = None
 
 
 class InvalidQuery(Exception):

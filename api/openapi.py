@@ -134,7 +134,9 @@ def _body(route: Route) -> Json:
 
 def _answer(route: Route, status: int, text: str) -> Json:
     answer: Json = {"description": text}
-    if status >= 400:
+    if status == 301:
+        answer["headers"] = {"Location": {"schema": {"type": "string"}}}
+    elif status >= 400:
         answer["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     elif status in (200, 201, 207, 202) and route.handler in SHOWN:
         answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{SHOWN[route.handler]}"}}}

@@ -1,4 +1,4 @@
-"""Reading a customer: from a replica where there is one, and never older than what the caller knows.
+"""Reading a customer by address: from a replica where there is one, and never older than what the caller knows.
 
 A caller who sends the ETag of his write (`If-None-Match`) reads his write: a replica that shows anything else may be
 behind, and the primary is asked. So it is where the replica has no customer under the address, or does not answer.

@@ -24,7 +24,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One call. `name` is the handler's; `answers` maps a status to what it means."""
+    """One call. `name` is the operation's; `answers` maps a status to what it means."""
 
     name: str
     method: str
@@ -45,8 +45,8 @@ class Route:
 
 NAMED = {
     "": r"/<email:re:[^\0]*@[^\0]*>",
-    "_by_uuid": "/uuid/<uuid:re:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}>",
-    "_by_contact": "/contact/<contact:re:[0-9]{1,18}>",
+    "_by_uuid": r"/uuid/<uuid:re:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\n)>",
+    "_by_contact": r"/contact/<contact:re:[0-9]{1,18}(?!\n)>",
 }
 """How a path names a customer: by what is an address to somebody, line feeds and slashes too; by uuid; by contact."""
 
@@ -71,9 +71,12 @@ READ_ERRORS = {
 }
 
 
-def _each(name: str, **call: Any) -> tuple[Route, ...]:
-    """Return a call about one customer, once for each way to name it."""
-    return tuple(Route(name=name + how, path=path, **call) for how, path in NAMED.items())
+def _each(name: str, *, answers: dict[int, str], **call: Any) -> tuple[Route, ...]:
+    """Return a call about one customer, once for each way to name it; only an address can be a former one."""
+    lasting = {status: text for status, text in answers.items() if status != 301}
+    return tuple(
+        Route(name=name + how, path=path, answers=lasting if how else answers, **call) for how, path in NAMED.items()
+    )
 
 
 ROUTES = (

@@ -26,7 +26,7 @@ from reconciler.sync.sender import Sender
 from reconciler.sync.write_through import WriteThrough
 
 FEW = 2
-"""Connections for reads (those at the same time are one question), and for the health."""
+"""Connections for reads (those by address at the same time are one question), and for the health."""
 
 READ_DEADLINE = 2.0
 """Seconds in which a read is answered."""

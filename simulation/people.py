@@ -94,12 +94,12 @@ class People:
         if len(rows) < 2:
             return False
         one, other = self._random.sample(rows, 2)
-        mine, theirs = one.raw["email"], other.raw["email"]
+        first, second = one.raw["email"], other.raw["email"]
         self._world.tables.update(one.uuid, {"email": None})
-        self._world.tables.update(other.uuid, {"email": mine})
-        self._world.tables.update(one.uuid, {"email": theirs})
-        self._oracle.wrote(Subject.customer(one.uuid).key, "sql", {"email": theirs}, {"email": mine})
-        self._oracle.wrote(Subject.customer(other.uuid).key, "sql", {"email": mine}, {"email": theirs})
+        self._world.tables.update(other.uuid, {"email": first})
+        self._world.tables.update(one.uuid, {"email": second})
+        self._oracle.wrote(Subject.customer(one.uuid).key, "sql", {"email": second}, {"email": first})
+        self._oracle.wrote(Subject.customer(other.uuid).key, "sql", {"email": first}, {"email": second})
         return True
 
     def remove(self) -> bool:
@@ -163,10 +163,10 @@ class People:
         if len(records) < 2:
             return False
         one, other = self._random.sample(records, 2)
-        mine, theirs = one.get("email"), other.get("email")
+        first, second = one.get("email"), other.get("email")
         self._edit_contact(one, {"email": None})
-        self._edit_contact(other, {"email": mine})
-        return self._edit_contact(one, {"email": theirs})
+        self._edit_contact(other, {"email": first})
+        return self._edit_contact(one, {"email": second})
 
     def delete_contact(self) -> bool:
         record = self._pick(self._records())

@@ -45,7 +45,8 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Trials are marked. The longest files go first, so that of several processes none waits for them at the end."""
     for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in TRIALS:
+        folder, *rest = item.path.relative_to(ROOT / "tests").parts
+        if folder in TRIALS and rest[0] != "planted":
             item.add_marker("trial")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 

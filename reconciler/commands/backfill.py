@@ -89,5 +89,5 @@ class _Rate(ProgressColumn):
 
 
 def _bars(console: Console) -> Progress:
-    fields = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*fields, console=console)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console)

@@ -69,7 +69,7 @@ class Context:
         """Return the holder of an address, if there is one."""
         return None if address is None else self.holders.get(address)
 
-    def without_fields(self, contacts: Collection[Contact], mapped: Collection[str]) -> "SchemaNews":
+    def schema_news(self, contacts: Collection[Contact], mapped: Collection[str]) -> "SchemaNews":
         """Return which of the mapped fields HubSpot's answers do not have, and which they have again."""
         absent = {field for contact in contacts for field in mapped if field not in contact.values}
         unknown = {c for c, reason in self.suspended.items() if reason is Reason.UNKNOWN_PROPERTY}

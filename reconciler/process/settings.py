@@ -100,7 +100,7 @@ class Sync(Database):
     drain_interval: Seconds = 1
     sync_deletes: Literal["both", "inbound", "outbound", "none"] = "both"
     sync_policies: dict[str, Policy] = Field(
-        default={}, description="who wins a conflict, as column=policy pairs: phone=hubspot,company=manual"
+        default={}, description="who wins a conflict, as field=policy pairs: phone=hubspot,company=manual"
     )
     sync_first_link: Policy = Field(
         default=Policy.NEWEST, description="who wins where a customer and a contact meet for the first time"
@@ -154,7 +154,7 @@ class Sync(Database):
             return text
         pairs = [part.strip().split("=", 1) for part in text.split(",")]
         if any(len(pair) != 2 or pair[0] not in FIELDS for pair in pairs):
-            raise ValueError("column=policy pairs of mapped columns, separated by commas")
+            raise ValueError("field=policy pairs of mapped fields, separated by commas")
         return dict(pairs)
 
     @property

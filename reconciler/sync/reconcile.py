@@ -225,7 +225,7 @@ class Reconciler:
 
     def _told_of_schema(self, contacts: Sequence[Contact], mapped: Collection[str], context: Context) -> Context:
         """Let the fields wait that HubSpot's answers do not have, and go again those that they have again."""
-        news = context.without_fields(contacts, mapped)
+        news = context.schema_news(contacts, mapped)
         if news.missing:
             log.error("reconcile.property_missing", properties=sorted(news.missing))
             self._gates.suspend(news.missing, Reason.UNKNOWN_PROPERTY)

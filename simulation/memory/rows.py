@@ -136,6 +136,8 @@ def erase(tables: Tables, subject: CustomerId) -> None:
         tables.links.pop(uuid, None)
         tables.close([intent.id for intent in tables.intents_of(uuid)])
     gone = {normalise_email(address) for address in addresses | former}
+    for link in tables.links.values():
+        link.former -= gone
     for loser in list(tables.losers):
         if loser.uuid in people or normalise_email(loser.lost) in gone:
             del tables.losers[loser]

@@ -7,6 +7,8 @@ import pytest
 from systems import KAI, ApiInProcess
 from test_api_held import taken_in
 
+from reconciler.commands.erase import erase
+
 
 @pytest.fixture
 def kai(api: ApiInProcess) -> dict[str, Any]:
@@ -97,3 +99,59 @@ def test_an_id_that_hubspot_merged_away_leads_to_the_customer(api: ApiInProcess,
     api.world.quiet()
     survivors = {api.user("GET", f"/contact/{each['contactid']}").json["uuid"] for each in (kai, other)}
     assert len(survivors) == 1
+
+
+def test_an_id_that_is_another_customers_by_now_leads_to_that_one(api: ApiInProcess) -> None:
+    for n in range(20):
+        api.world.insert(email=f"p{n}@hubspot.com")
+    rows = api.world.sql("select uuid from customer order by uuid")
+    for n, row in enumerate(rows):
+        api.world.sql("insert into sync.link (uuid, contact, alive) values (%s, %s, true)", row["uuid"], n)
+        api.world.sql("insert into sync.alias values (%s, %s, 'former')", n, rows[n - 1]["uuid"])
+    found = [api.user("GET", f"/contact/{n}").json["uuid"] for n in range(20)]
+    assert found == [str(row["uuid"]) for row in rows]
+
+
+def test_an_id_whose_own_customer_is_deleted_leads_to_nobody_else(api: ApiInProcess, kai: dict[str, Any]) -> None:
+    eva = api.admin("POST", "/", {**KAI, "email": "eva@hubspot.com"}).json
+    api.world.sql("insert into sync.alias values (%s, %s, 'former')", kai["contactid"], eva["uuid"])
+    api.world.sql("update customer set deletedat = now() where uuid = %s", kai["uuid"])
+    assert api.admin("DELETE", f"/contact/{kai['contactid']}").status == 404
+    assert api.user("GET", f"/uuid/{eva['uuid']}").status == 200
+
+
+def test_a_uuid_that_was_merged_away_leads_to_the_winner(api: ApiInProcess, kai: dict[str, Any]) -> None:
+    eva = api.admin("POST", "/", {**KAI, "email": "eva@hubspot.com"}).json
+    api.world.portal.merge(kai["contactid"], eva["contactid"])
+    api.world.event(kai["contactid"], eva["contactid"])
+    api.world.quiet()
+    found = {api.user("GET", f"/uuid/{each['uuid']}").json["uuid"] for each in (kai, eva)}
+    assert len(found) == 1
+
+
+def renamed(api: ApiInProcess, kai: dict[str, Any]) -> dict[str, Any]:
+    """Kai has another address by now, and Bea has his old one."""
+    assert api.admin("PUT", f"/{kai['email']}", {"email": "new@hubspot.com"}).status == 200
+    api.world.event(kai["contactid"])
+    api.world.quiet()
+    bea: dict[str, Any] = api.admin("POST", "/", {**KAI, "firstname": "Bea"}).json
+    return bea
+
+
+def test_the_address_of_an_erased_person_leads_to_nobody(api: ApiInProcess, kai: dict[str, Any]) -> None:
+    bea = renamed(api, kai)
+    assert erase(api.world.parts, bea["email"])
+    assert api.user("GET", f"/{kai['email']}").status == 404
+    assert api.world.sql("select from sync.link where former @> array[%s]", kai["email"]) == []
+
+
+def test_the_address_of_a_deleted_customer_leads_to_nobody(api: ApiInProcess, kai: dict[str, Any]) -> None:
+    bea = renamed(api, kai)
+    assert api.admin("DELETE", f"/uuid/{bea['uuid']}").status == 204
+    assert api.user("GET", f"/{kai['email']}").status == 404
+
+
+@pytest.mark.parametrize("end", ["%0A", "%0D", "/", "%00"])
+def test_nothing_may_follow_a_name(api: ApiInProcess, kai: dict[str, Any], end: str) -> None:
+    for path in (f"/uuid/{kai['uuid']}", f"/contact/{kai['contactid']}"):
+        assert api.user("GET", path + end).status == 404

@@ -45,6 +45,17 @@ def test_what_comes_and_goes_meanwhile_moves_nobody(api: ApiInProcess) -> None:
     assert len({each["uuid"] for each in first["results"] + rest}) == 6
 
 
+def test_a_page_of_very_long_texts_ends_earlier(api: ApiInProcess) -> None:
+    api.world.sql(
+        "insert into customer (email, company, website) "
+        "select 'p' || n || '@hubspot.com', repeat('c', 60000), repeat('w', 60000) from generate_series(1, 250) n"
+    )
+    reply = api.user("GET", "/?limit=1000")
+    assert len(reply.json["results"]) == 100
+    assert len(reply.body) < 16 * 1024 * 1024
+    assert len(read_all(api, 1000)) == 250
+
+
 def test_nobody_is_an_empty_page(api: ApiInProcess) -> None:
     assert api.user("GET", "/").json == {"results": [], "after": None}
     for after in (uuid4(), UUID(int=2**128 - 1)):
@@ -62,6 +73,8 @@ def test_the_first_and_the_last_uuid_there_are_is_listed(api: ApiInProcess) -> N
     "query",
     [
         *("limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999"),
+        *("limit=5.0", "limit=1_0", "limit=%2B5", "limit=%D9%A1", "limit=1e2", "limit=%201"),
+        *("after=urn:uuid:00000000-0000-0000-0000-000000000001", "after={}", "after=" + "0" * 32),
         *("after=", "after=x", "after=1", "limit=1&limit=2", "limit", "limit=1&&after=", "%00=1", "after=%00"),
     ],
 )

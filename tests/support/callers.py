@@ -76,8 +76,8 @@ class Caller:
             data = orjson.dumps(json)
             given.setdefault("Content_Type", "application/json")
         stream = data if isinstance(data, Stream) else Stream(data)
-        found = self._environ(method, path, stream, length, given)
-        reply = self._run({**found, **(environ or {})})
+        found = {**self._environ(method, path, stream, length, given), **(environ or {})}
+        reply = self._run(found)
         check(method, reply)
         documented = self._documented(method, found["PATH_INFO"])
         assert documented is None or reply.status in documented, f"{method} {path}: {reply.status} is not documented"

@@ -17,7 +17,7 @@ def mortal(when: str) -> Iterator[Callable[[], None]]:
     But not in a finalizer, where Python swallows what is raised: there the strike is passed over, and comes again.
     `when` it strikes `before` a call arrives, the call has no effect.
     """
-    main, is_over = threading.main_thread().ident, threading.Event()
+    main, is_over, ending = threading.main_thread().ident, threading.Event(), threading.Lock()
     assert main is not None
 
     def die(_: int, frame: FrameType | None) -> None:
@@ -27,7 +27,9 @@ def mortal(when: str) -> Iterator[Callable[[], None]]:
 
     def insist() -> None:
         while not is_over.wait(AGAIN):
-            signal.pthread_kill(main, signal.SIGINT)
+            with ending:
+                if not is_over.is_set():
+                    signal.pthread_kill(main, signal.SIGINT)
 
     def strike() -> None:
         signal.pthread_kill(main, signal.SIGINT)
@@ -39,7 +41,8 @@ def mortal(when: str) -> Iterator[Callable[[], None]]:
     try:
         yield strike
     finally:
-        is_over.set()
+        with ending:
+            is_over.set()
         signal.signal(signal.SIGINT, before)
 
 

@@ -1,5 +1,6 @@
 """The API and the receiver as the tests use them: in process, and as the processes they are."""
 
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from world import RATE, World
 
 from api.app import Services, make_app
 from api.auth import Role, Tokens
-from api.routes import ROUTES
+from api.routes import ROUTES, Route
 from api.wiring import Beside, services
 from reconciler.adapters.postgres.database import Database
 from reconciler.adapters.postgres.inbox import PostgresInbox
@@ -104,10 +105,15 @@ def etag_of_kai(api: ApiInProcess) -> str:
 
 def documented(method: str, path: str) -> Collection[int] | None:
     """The statuses that the route table has for a call, None for what is no call of it."""
-    role = path.rpartition("/")[2] if path.isascii() and path[-1:].isalpha() else "<role>"
-    fixed = [route for route in ROUTES if route.path.replace("<role>", role) == path]
-    found = fixed or ([route for route in ROUTES if "<email" in route.path] if "@" in path else [])
-    return next((route.answers for route in found if route.method == method), None)
+    found = [route for route in ROUTES if re.fullmatch(_pattern(route), path)]
+    fixed = [route for route in found if "<email" not in route.path]
+    return next((route.answers for route in fixed or found if route.method == method), None)
+
+
+def _pattern(route: Route) -> str:
+    """What a path of this call is like."""
+    names = re.sub(r"<\w+:re:([^>]*)>", r"(?:\1)", route.path)
+    return re.sub(r"<\w+>", "[!-.0-~]*[A-Za-z]", names) if names == route.path else names
 
 
 def api_in_process(world: World, database: Database, **more: str) -> ApiInProcess:

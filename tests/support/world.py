@@ -118,19 +118,19 @@ class World:
 
     def assert_equal(self) -> None:
         """Both sides hold the same people with the same values, each linked once, and the base says so too."""
-        here = self.sql(
+        rows = self.sql(
             f"select c.contactid as id, {COLUMN_LIST}, l.base from customer c join sync.link l using (uuid) "
             "where deletedat is null and l.contact = c.contactid"
         )
-        assert len(here) == self.sql("select count(*) from customer where deletedat is null")[0]["count"]
-        there = {
+        assert len(rows) == self.sql("select count(*) from customer where deletedat is null")[0]["count"]
+        remote = {
             int(contact.id): normalised({column: contact.get(column) for column in FIELDS})
             for contact in self.portal.contacts
         }
-        mine = {row["id"]: {column: row[column] for column in FIELDS} for row in here}
-        assert mine == there
-        for row in here:
-            assert row["base"] == {column: value for column, value in there[row["id"]].items() if value is not None}
+        local = {row["id"]: {column: row[column] for column in FIELDS} for row in rows}
+        assert local == remote
+        for row in rows:
+            assert row["base"] == {column: value for column, value in remote[row["id"]].items() if value is not None}
 
     def assert_fixpoint(self) -> None:
         """Another look at everything writes nothing on either side."""

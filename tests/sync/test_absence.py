@@ -348,6 +348,9 @@ def test_a_customer_whose_row_is_hidden_is_not_said_to_be_missing(narrow: World)
     link = narrow.sql("select uuid, contact from sync.link where base ->> 'email' = 'c1@example.com'")[0]
     assert [caller("GET", f"/{how}")[0] for how in (f"uuid/{link['uuid']}", f"contact/{link['contact']}")] == [503, 503]
     assert [caller("GET", f"/{how}")[0] for how in (f"uuid/{uuid4()}", "contact/1")] == [404, 404]
+    narrow.sql("insert into sync.alias values (2, %s, 'merged')", link["uuid"])
+    narrow.sql("update sync.link set former = '{old@example.com}' where uuid = %s", link["uuid"])
+    assert [caller("GET", f"/{how}")[0] for how in ("contact/2", "old@example.com", "")] == [503, 503, 503]
 
 
 def test_a_policy_that_shows_every_row_is_no_hindrance(narrow: World) -> None:
@@ -356,6 +359,7 @@ def test_a_policy_that_shows_every_row_is_no_hindrance(narrow: World) -> None:
     edit_all(narrow)
     narrow.quiet()
     narrow.assert_equal()
+    assert len(Caller(narrow)("GET", "/")[1]["results"]) == 10
 
 
 def test_the_audit_tells_missing_rows_from_equal_ones(ten: World, kai: Person) -> None:

@@ -18,6 +18,9 @@ from reconciler.core.reasons import Reason
 
 LAST_UUID = 2**128 - 1
 
+PAGE = 100
+"""Customers of a page of `page`."""
+
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk."""
 
@@ -60,7 +63,7 @@ class Turn:
 
 
 class PostgresCustomerStore:
-    """Reads by address; plain writes that the trigger captures; reservations and leases for the write-through."""
+    """Reads by every name; plain writes that the trigger captures; reservations and leases for the write-through."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -72,42 +75,57 @@ class PostgresCustomerStore:
         found = {row["address"]: customer_of(row) for row in rows}
         missing = [address for address in addresses if address not in found]
         if missing and self._database.rows("hidden_addresses", addresses=missing):
-            raise Busy("the table hides rows from this role", delay=CAUSE_DELAY)
+            raise _hidden()
         return found
 
     def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
         return [customer_of(row) for row in self._database.rows("customers_by_uuid", uuids=list(uuids))]
 
     def live(self, uuid: CustomerId) -> Customer | None:
-        """Return the live customer with this uuid. Raises `Busy` while the table hides its row."""
-        found = [each for each in self.by_uuid([uuid]) if each.is_alive]
+        """Return the live customer with this uuid, or the one it was merged into. Raises `Busy` while it is hidden."""
+        found = self.by_uuid([uuid])
+        while found and found[0].merged_into is not None:
+            found = self.by_uuid([found[0].merged_into])
         if not found:
             self._require_shown(uuid=uuid)
-        return found[0] if found else None
+        return found[0] if found and found[0].is_alive else None
 
     def of_contact(self, contact: ContactId) -> Customer | None:
-        """Return the live customer of this contact. Raises `Busy` while the table hides its row."""
+        """Return the live customer of this contact. Raises `Busy` while it is hidden."""
         row = self._database.row("customer_of_contact", contact=contact)
         if row is None:
             self._require_shown(contact=contact)
         return None if row is None else customer_of(row)
 
-    def _require_shown(self, *, uuid: CustomerId | None = None, contact: ContactId | None = None) -> None:
-        if self._database.rows("hidden_links", uuid=uuid, contact=contact):
-            raise Busy("the table hides rows from this role", delay=CAUSE_DELAY)
+    def had(self, address: str) -> CustomerId | None:
+        """Return the one live customer that had this address, or whose contact has it beside its own.
+
+        Raises `Busy` while it is hidden.
+        """
+        rows = self._database.rows("had_address", address=address)
+        if not rows:
+            self._require_shown(address=address)
+        return CustomerId(rows[0]["uuid"]) if len(rows) == 1 else None
 
     def page(self, after: CustomerId | None, limit: int) -> list[Customer]:
-        """Return the next live customers in the order of their uuids."""
+        """Return the next live customers in the order of their uuids, `PAGE` at most.
+
+        Raises `Busy` while one is hidden.
+        """
         first = 0 if after is None else after.int + 1
         if first > LAST_UUID:
             return []
         rows = self._database.rows("live_customers", first=UUID(int=first), limit=limit)
+        last = rows[-1]["uuid"] if len(rows) == min(limit, PAGE) else UUID(int=LAST_UUID)
+        if self._database.rows("hidden_between", first=UUID(int=first), last=last):
+            raise _hidden()
         return [customer_of(row) for row in rows]
 
-    def had(self, address: str) -> CustomerId | None:
-        """Return the one live customer that had this address, or whose contact has it beside its own."""
-        rows = self._database.rows("had_address", address=address)
-        return CustomerId(rows[0]["uuid"]) if len(rows) == 1 else None
+    def _require_shown(
+        self, *, uuid: CustomerId | None = None, contact: ContactId | None = None, address: str | None = None
+    ) -> None:
+        if self._database.rows("hidden_links", uuid=uuid, contact=contact, address=address):
+            raise _hidden()
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         rows = self._database.rows("reserve_links", uuids=list(uuids), lease=LEASE)
@@ -212,6 +230,10 @@ class PostgresCustomerStore:
         """Whether a create of this customer may still be under way."""
         row = self._database.row("has_open_create", uuid=uuid)
         return bool(row and row["open"])
+
+
+def _hidden() -> Busy:
+    return Busy("the table hides rows from this role", delay=CAUSE_DELAY)
 
 
 def _row_of(write: Write) -> dict[str, Any]:

@@ -67,46 +67,73 @@ select
     c.mergedinto
 from customer c
 where c.deletedat is null
-and c.uuid in (
-    select uuid from sync.link where contact = %(contact)s
-    union all
-    select uuid from sync.alias
-    where contact = %(contact)s
-    and kind in ('merged', 'former')
+and c.uuid = coalesce(
+    (select uuid from sync.link where contact = %(contact)s),
+    -- An id may have been another customer's before: only where it is nobody's now that leads on.
+    (select uuid from sync.alias where contact = %(contact)s and kind in ('merged', 'former'))
 )
 
 -- live_customers: the live customers from a uuid on, in the order of their uuids
-select
-    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    sync.readable(c.createdat) as createdat,
-    sync.readable(c.updatedat) as updatedat,
-    c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
-    c.deletedat is not null as deleted,
-    c.erasedat is not null as erased,
-    c.mergedinto
-from customer c
-where c.deletedat is null
-and c.uuid >= %(first)s
-order by c.uuid
+select *
+from (
+    select
+        c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+        sync.readable(c.createdat) as createdat,
+        sync.readable(c.updatedat) as updatedat,
+        c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+        c.deletedat is not null as deleted,
+        c.erasedat is not null as erased,
+        c.mergedinto
+    from customer c
+    where c.deletedat is null
+    and c.uuid >= %(first)s
+    order by c.uuid
+    -- A fixed number: a plan for any limit would sort the whole table.
+    limit 100
+) page
 limit %(limit)s
 
--- had_address: the live customers that had this address, or whose contact has it beside its own
+-- had_address: the live customers that had this address, or whose contact has it beside its own;
+--   none where a person was erased or deleted who had it later
 select c.uuid
 from sync.link l
 join customer c using (uuid)
 where l.former @> array[%(address)s]
 and l.former <> '{}'
 and c.deletedat is null
+and not exists (select from sync.tombstone where hash = sync.hash_of(%(address)s))
+and not exists (
+    select from customer d
+    where sync.address(d.email) = %(address)s
+    and d.deletedat is not null
+    and d.mergedinto is distinct from c.uuid
+)
 limit 2
 
--- hidden_links: the linked customer with this uuid, or of this contact, if the table hides its row
---   from this role
+-- hidden_links: linked customers whose row the table hides from this role: the one with this uuid,
+--   of this contact, those that had this address
 select l.uuid from sync.link l
 where row_security_active('customer')
-and (l.uuid = %(uuid)s::uuid or l.contact = %(contact)s::bigint)
+and (
+    l.uuid = %(uuid)s::uuid
+    or l.contact = %(contact)s::bigint
+    or l.uuid = (select uuid from sync.alias where contact = %(contact)s::bigint)
+    or l.former @> array[%(address)s::text]
+)
 and l.alive
 and not l.deleted
 and not exists (select from customer c where c.uuid = l.uuid)
+limit 1
+
+-- hidden_between: linked customers in a part of the uuids whose row the table hides from this role
+select l.uuid from sync.link l
+where row_security_active('customer')
+and l.uuid >= %(first)s
+and l.uuid <= %(last)s
+and l.alive
+and not l.deleted
+and not exists (select from customer c where c.uuid = l.uuid)
+limit 1
 
 -- check_constraints: check now what the owner's constraints defer to the commit
 set constraints all immediate

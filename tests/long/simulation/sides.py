@@ -79,12 +79,12 @@ class Sides:
 
     def swap(self, one: Row, other: Row) -> None:
         """Change two customers' addresses in one transaction."""
-        mine, theirs = one["email"], other["email"]
+        first, second = one["email"], other["email"]
         with self.world.connection.transaction():
-            for uuid, address in ((one["uuid"], None), (other["uuid"], mine), (one["uuid"], theirs)):
+            for uuid, address in ((one["uuid"], None), (other["uuid"], first), (one["uuid"], second)):
                 self.world.sql("update customer set email = %s where uuid = %s", address, uuid)
-        self.oracle.wrote(f"u:{one['uuid']}", "sql", {"email": theirs}, one)
-        self.oracle.wrote(f"u:{other['uuid']}", "sql", {"email": mine}, other)
+        self.oracle.wrote(f"u:{one['uuid']}", "sql", {"email": second}, one)
+        self.oracle.wrote(f"u:{other['uuid']}", "sql", {"email": first}, other)
 
     def remove(self, row: Row, *, hard: bool) -> None:
         statement = "delete from customer" if hard else "update customer set deletedat = now()"
@@ -115,10 +115,10 @@ class Sides:
             self.oracle.wrote(f"c:{record.id}", "hubspot", kept, before)
 
     def swap_contacts(self, one: Contact, other: Contact) -> None:
-        mine, theirs = one.get("email"), other.get("email")
+        first, second = one.get("email"), other.get("email")
         self.edit_contact(one, {"email": None})
-        self.edit_contact(other, {"email": mine})
-        self.edit_contact(self.portal.contact(one.id) or one, {"email": theirs})
+        self.edit_contact(other, {"email": first})
+        self.edit_contact(self.portal.contact(one.id) or one, {"email": second})
 
     def delete_contact(self, record: Contact) -> None:
         self.oracle.ended(f"c:{record.id}", values_of(record))
