@@ -21,7 +21,6 @@ from api.bodies import (
     BatchItem,
     CustomerChange,
     InvalidBody,
-    InvalidQuery,
     NewCustomer,
     address_in,
     listing,
@@ -46,7 +45,7 @@ from api.request_headers import Environ, challenge, digest, hashed, is_async, is
 from api.routes import ROUTES, Access, Route
 from api.status import Status
 from api.strict_json import BadJson, loads
-from reconciler.adapters.postgres.customer_store import PAGE, Lease, PostgresCustomerStore, Repeat, Replay, Turn
+from reconciler.adapters.postgres.customer_store import Lease, PostgresCustomerStore, Repeat, Replay, Turn
 from reconciler.core.contact import ContactId, Customer, CustomerId
 from reconciler.core.errors import Busy, CopiedDatabase, DatabaseDown, SyncError, Transient
 from reconciler.process.account import Account
@@ -112,9 +111,7 @@ def _guarded(route: Route, handlers: "Handlers") -> Callable[..., Response]:
         except Answered as answered:
             return _response(answered.result, **answered.headers)
         except InvalidBody as error:
-            return _response(failure(400, error.code, "Invalid body", details=error.details))
-        except InvalidQuery as error:
-            return _response(failure(400, error.code, "Invalid query", details=error.details))
+            return _response(failure(400, error.code, error.message, details=error.details))
         except BadJson:
             return _response(failure(400, "bad_json", "Invalid body"))
         except TooLarge:
@@ -174,10 +171,11 @@ class Handlers:
         """Return the next customers, fewer where their texts are very long, and after which the page behind begins."""
         found: list[Customer] = []
         while len(found) < limit and _letters(found) < LONGEST_PAGE:
-            more = self._services.reader.store.page(after, min(limit - len(found), PAGE))
+            more = self._services.reader.store.page(after)
             if not more:
                 return found, None
-            found, after = found + more, more[-1].uuid
+            found = (found + more)[:limit]
+            after = found[-1].uuid
         return found, str(after)
 
     def read(self, route: Route, caller: Caller, **name: str) -> Response:

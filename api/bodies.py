@@ -5,7 +5,7 @@ where it is none that a new customer may have.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -29,6 +29,7 @@ MOST_LISTED = 1000
 """Customers of a page, unless told otherwise, and at most."""
 
 MOST_PARAMETERS = 10
+UUID_FORM = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 _ADDRESS = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[^\s@.\"(),:;<>\[\\\]]{1,63}\.)+[^\s@.\"(),:;<>\[\\\]]{2,63}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -72,7 +73,7 @@ def _digits(value: object) -> object:
 
 
 def _canonical(value: object) -> object:
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", str(value)):
+    if not re.fullmatch(UUID_FORM, str(value)):
         raise ValueError("not a uuid")
     return value
 
@@ -148,12 +149,20 @@ class Listing(BaseModel):
     after: Annotated[UUID, BeforeValidator(_canonical)] | None = None
 
 
-class InvalidQuery(Exception):
-    """The query has other parameters, or other values, than the call takes."""
+class InvalidBody(Exception):
+    """The body has other fields, or other values, than the call takes."""
+
+    message: ClassVar[str] = "Invalid body"
 
     def __init__(self, code: str, details: list[dict[str, str]]) -> None:
         super().__init__(code)
         self.code, self.details = code, details
+
+
+class InvalidQuery(InvalidBody):
+    """The query has other parameters, or other values, than the call takes."""
+
+    message = "Invalid query"
 
 
 def listing(query: str) -> Listing:
@@ -171,14 +180,6 @@ def listing(query: str) -> Listing:
         told = _invalid(error)
         code = "unknown_parameter" if told.code == "unknown_field" else "invalid_parameter"
         raise InvalidQuery(code, told.details) from None
-
-
-class InvalidBody(Exception):
-    """The body has other fields, or other values, than the call takes."""
-
-    def __init__(self, code: str, details: list[dict[str, str]]) -> None:
-        super().__init__(code)
-        self.code, self.details = code, details
 
 
 def parse(model: type[Body], body: Any, *, held: str | None = None) -> Any:

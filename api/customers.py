@@ -98,12 +98,14 @@ def failure(status: int, code: str, message: str, **more: Any) -> Result:
 
 def missing(address: str) -> Result:
     """Return the 404 of an address that no live customer has; what is none is not echoed."""
-    return nobody("email", address) if is_address(address) else nobody("", "")
+    return (
+        nobody("email", address) if is_address(address) else failure(404, "not_found", "Not found", error="Not found")
+    )
 
 
 def nobody(how: str, name: str) -> Result:
     """Return the 404 of a name that no live customer has."""
-    text = f"Customer with {how} {name} not found" if how else "Not found"
+    text = f"Customer with {how} {name} not found"
     return failure(404, "not_found", text, error=text)
 
 

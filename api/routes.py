@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from api.auth import Role
-from api.bodies import BatchItem, Body, CustomerChange, NewCustomer
+from api.bodies import UUID_FORM, BatchItem, Body, CustomerChange, NewCustomer
 
 
 class Access(Enum):
@@ -45,7 +45,7 @@ class Route:
 
 NAMED = {
     "": r"/<email:re:[^\0]*@[^\0]*>",
-    "_by_uuid": r"/uuid/<uuid:re:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\n)>",
+    "_by_uuid": rf"/uuid/<uuid:re:{UUID_FORM}(?!\n)>",
     "_by_contact": r"/contact/<contact:re:[0-9]{1,18}(?!\n)>",
 }
 """How a path names a customer: by what is an address to somebody, line feeds and slashes too; by uuid; by contact."""

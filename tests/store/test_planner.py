@@ -62,8 +62,8 @@ def test_a_look_up_uses_its_index(world: World, statement: str, index: str) -> N
 @pytest.mark.parametrize(
     ("name", "values", "indexes"),
     [
-        ("live_customers", "'00000000-0000-0000-0000-000000000000', 100", ["customer_pkey"]),
-        ("customer_of_contact", "7", ["link_contact_is_unique", "alias_pkey", "customer_pkey"]),
+        ("live_customers", "'00000000-0000-0000-0000-000000000000'", ["customer_pkey"]),
+        ("uuid_of_contact", "7", ["link_contact_is_unique", "alias_pkey"]),
         ("had_address", "'a@b.co'", ["link_former", "customer_pkey"]),
     ],
 )
@@ -73,7 +73,7 @@ def test_what_a_caller_asks_for_is_read_by_index_with_a_plan_for_any_value(
     world.sql("insert into customer (email) select 'p' || n || '@example.com' from generate_series(1, 5000) n")
     world.sql("insert into sync.link (uuid, contact) select uuid, row_number() over () from customer")
     world.sql("analyze customer, sync.link")
-    asked = re.sub(r"%\((\w+)\)s", lambda found: {"limit": "$2"}.get(found[1], "$1"), statements()[name])
+    asked = re.sub(r"%\(\w+\)s", "$1", statements()[name])
     world.sql("set plan_cache_mode = force_generic_plan")
     world.connection.execute(f"prepare asked as {asked}")
     found = plan(world, f"execute asked ({values})")

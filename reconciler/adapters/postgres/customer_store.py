@@ -19,7 +19,7 @@ from reconciler.core.reasons import Reason
 LAST_UUID = 2**128 - 1
 
 PAGE = 100
-"""Customers of a page of `page`."""
+"""Customers that `page` returns at most."""
 
 IN_FLIGHT = 60.0
 """Seconds after which a request whose process died may be repeated. One that runs renews them from chunk to chunk."""
@@ -83,19 +83,17 @@ class PostgresCustomerStore:
 
     def live(self, uuid: CustomerId) -> Customer | None:
         """Return the live customer with this uuid, or the one it was merged into. Raises `Busy` while it is hidden."""
-        found = self.by_uuid([uuid])
-        while found and found[0].merged_into is not None:
-            found = self.by_uuid([found[0].merged_into])
-        if not found:
-            self._require_shown(uuid=uuid)
-        return found[0] if found and found[0].is_alive else None
+        for found in self.by_uuid([uuid]):
+            if found.merged_into is not None:
+                return self.live(found.merged_into)
+            return found if found.is_alive else None
+        self._require_shown(uuid=uuid)
+        return None
 
     def of_contact(self, contact: ContactId) -> Customer | None:
         """Return the live customer of this contact. Raises `Busy` while it is hidden."""
-        row = self._database.row("customer_of_contact", contact=contact)
-        if row is None:
-            self._require_shown(contact=contact)
-        return None if row is None else customer_of(row)
+        row = self._database.row("uuid_of_contact", contact=contact)
+        return None if row is None or row["uuid"] is None else self.live(row["uuid"])
 
     def had(self, address: str) -> CustomerId | None:
         """Return the one live customer that had this address, or whose contact has it beside its own.
@@ -107,24 +105,19 @@ class PostgresCustomerStore:
             self._require_shown(address=address)
         return CustomerId(rows[0]["uuid"]) if len(rows) == 1 else None
 
-    def page(self, after: CustomerId | None, limit: int) -> list[Customer]:
-        """Return the next live customers in the order of their uuids, `PAGE` at most.
-
-        Raises `Busy` while one is hidden.
-        """
+    def page(self, after: CustomerId | None) -> list[Customer]:
+        """Return the next `PAGE` live customers in the order of their uuids. Raises `Busy` while one is hidden."""
         first = 0 if after is None else after.int + 1
         if first > LAST_UUID:
             return []
-        rows = self._database.rows("live_customers", first=UUID(int=first), limit=limit)
-        last = rows[-1]["uuid"] if len(rows) == min(limit, PAGE) else UUID(int=LAST_UUID)
+        rows = self._database.rows("live_customers", first=UUID(int=first))
+        last = rows[-1]["uuid"] if len(rows) == PAGE else UUID(int=LAST_UUID)
         if self._database.rows("hidden_between", first=UUID(int=first), last=last):
             raise _hidden()
         return [customer_of(row) for row in rows]
 
-    def _require_shown(
-        self, *, uuid: CustomerId | None = None, contact: ContactId | None = None, address: str | None = None
-    ) -> None:
-        if self._database.rows("hidden_links", uuid=uuid, contact=contact, address=address):
+    def _require_shown(self, *, uuid: CustomerId | None = None, address: str | None = None) -> None:
+        if self._database.rows("hidden_links", uuid=uuid, address=address):
             raise _hidden()
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:

@@ -55,8 +55,15 @@ select
 from customer c
 where c.uuid = any(%(uuids)s::uuid[])
 
--- customer_of_contact: the live customer of a contact; ids that HubSpot merged away, or that were
---   archived and replaced, lead to it, too
+-- uuid_of_contact: the customer of a contact; ids that HubSpot merged away, or that were archived
+--   and replaced, lead to it, too, where they are nobody's now
+select coalesce(
+    (select uuid from sync.link where contact = %(contact)s),
+    (select uuid from sync.alias where contact = %(contact)s and kind in ('merged', 'former'))
+) as uuid
+
+-- live_customers: the next hundred live customers from a uuid on, in the order of their uuids. (A
+--   plan for any other number would sort the whole table.)
 select
     c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
     sync.readable(c.createdat) as createdat,
@@ -67,31 +74,9 @@ select
     c.mergedinto
 from customer c
 where c.deletedat is null
-and c.uuid = coalesce(
-    (select uuid from sync.link where contact = %(contact)s),
-    -- An id may have been another customer's before: only where it is nobody's now that leads on.
-    (select uuid from sync.alias where contact = %(contact)s and kind in ('merged', 'former'))
-)
-
--- live_customers: the live customers from a uuid on, in the order of their uuids
-select *
-from (
-    select
-        c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-        sync.readable(c.createdat) as createdat,
-        sync.readable(c.updatedat) as updatedat,
-        c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
-        c.deletedat is not null as deleted,
-        c.erasedat is not null as erased,
-        c.mergedinto
-    from customer c
-    where c.deletedat is null
-    and c.uuid >= %(first)s
-    order by c.uuid
-    -- A fixed number: a plan for any limit would sort the whole table.
-    limit 100
-) page
-limit %(limit)s
+and c.uuid >= %(first)s
+order by c.uuid
+limit 100
 
 -- had_address: the live customers that had this address, or whose contact has it beside its own;
 --   none where a person was erased or deleted who had it later
@@ -111,13 +96,11 @@ and not exists (
 limit 2
 
 -- hidden_links: linked customers whose row the table hides from this role: the one with this uuid,
---   of this contact, those that had this address
+--   those that had this address
 select l.uuid from sync.link l
 where row_security_active('customer')
 and (
     l.uuid = %(uuid)s::uuid
-    or l.contact = %(contact)s::bigint
-    or l.uuid = (select uuid from sync.alias where contact = %(contact)s::bigint)
     or l.former @> array[%(address)s::text]
 )
 and l.alive
