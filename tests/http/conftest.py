@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import orjson
 import pytest
 import running_servers
 import structlog
 from databases import Databases
 from disturbed import DisturbedPool
+from raw_http import ask
 from systems import (
     KAI,
     ApiInProcess,
@@ -75,17 +77,30 @@ def shared_api(shared_world: World) -> Iterator[ApiInProcess]:
 
 
 @pytest.fixture(scope="session")
-def served_api(shared_api: ApiInProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApi]:
-    """`python -m api` on the shared two sides."""
-    environment = api_environment(shared_api.world)
-    with running_servers.server("api", environment, tmp_path_factory.mktemp("api") / "log") as server:
-        yield ServedApi(shared_api.world, server, f"Bearer {shared_api.services.tokens.issue(Role.ADMIN)}")
+def served_world(databases: Databases) -> Iterator[World]:
+    """Two sides for the processes below, where requests do leave a trace."""
+    with ExitStack() as stack:
+        lent = stack.enter_context(databases.lend())
+        yield stack.enter_context(World.open(lent.dsn, Database(lent.pool)))
 
 
 @pytest.fixture(scope="session")
-def served_webhook(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_servers.Server]:
-    """`python -m webhook` on the shared two sides."""
-    environment = webhook_environment(shared_world)
+def served_api(
+    served_world: World, shared_api: ApiInProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedApi]:
+    """`python -m api`, with one customer, Kai."""
+    authorization = f"Bearer {shared_api.services.tokens.issue(Role.ADMIN)}"
+    environment = api_environment(served_world)
+    with running_servers.server("api", environment, tmp_path_factory.mktemp("api") / "log") as server:
+        named = {"Authorization": authorization, "Content-Type": "application/json"}
+        assert ask(server.port, "POST", "/", orjson.dumps(KAI), **named)[0] == 201
+        yield ServedApi(served_world, server, authorization)
+
+
+@pytest.fixture(scope="session")
+def served_webhook(served_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running_servers.Server]:
+    """`python -m webhook` on the same two sides."""
+    environment = webhook_environment(served_world)
     with running_servers.server("webhook", environment, tmp_path_factory.mktemp("webhook") / "log") as server:
         yield server
 
