@@ -618,13 +618,10 @@ begin
     drop index customer_email_is_unique_among_live;
 end $$;
 
--- Functions ---------------------------------------------------------------------------------------
+-- The border --------------------------------------------------------------------------------------
 
--- Whether the sync itself writes. The setting alone says nothing, for any role can make it: it
--- counts for a session whose role could write the sync's own tables, too.
-create or replace function sync.is_own() returns boolean language sql stable parallel safe
-    return coalesce(current_setting('sync.own', true), '') = 'on'
-        and has_table_privilege(session_user, 'sync.link', 'update');
+-- All that is read of the owner's table and written to it goes through these functions; nothing else
+-- below names one of its columns but the triggers. In values an empty one is null.
 
 -- A time as the sync's programs can hold it: what lies beyond their calendar ('infinity', the year
 -- 20,000) says nothing of when a row was made or edited, and counts as long ago.
@@ -635,6 +632,213 @@ language sql immutable parallel safe
         when at >= timestamptz '0001-01-02 00:00+00' and at < timestamptz '9999-12-31 00:00+00' then at
         else timestamptz 'epoch'
     end;
+
+-- The table itself; whether a policy of it may hide rows from this role; and the customers, living
+-- and dead: each with what its row holds (`raw`: field -> text or null) and the same in canonical
+-- form, as a base has it (`canonical`: empty values are left out). Their bodies take the place of a
+-- call, so that indexes serve. (In quotes: other bodies would keep the owner from altering columns.)
+do $$
+begin
+    execute format($f$
+        create or replace function sync.customer_table() returns regclass
+        language sql stable as $body$ select %1$L::regclass $body$;
+
+        create or replace function sync.hides_rows() returns boolean
+        language sql stable as $body$ select row_security_active(%1$L::regclass) $body$;
+
+        create or replace function sync.customers() returns table (
+            uuid uuid, raw jsonb, canonical jsonb, address text,
+            createdat timestamptz, updatedat timestamptz,
+            contactid bigint, hubspotcreatedat timestamptz, hubspotupdatedat timestamptz,
+            deletedat timestamptz, erasedat timestamptz, mergedinto uuid
+        ) language sql stable as $body$
+            select
+                c.uuid,
+                jsonb_build_object(
+                    'email', c.email,
+                    'firstname', c.firstname,
+                    'lastname', c.lastname,
+                    'phone', c.phone,
+                    'company', c.company,
+                    'website', c.website,
+                    'lifecyclestage', c.lifecyclestage
+                ),
+                jsonb_strip_nulls(jsonb_build_object(
+                    'email', sync.address(c.email),
+                    'firstname', nullif(c.firstname, ''),
+                    'lastname', nullif(c.lastname, ''),
+                    'phone', nullif(c.phone, ''),
+                    'company', nullif(c.company, ''),
+                    'website', nullif(c.website, ''),
+                    'lifecyclestage', nullif(c.lifecyclestage, '')
+                )),
+                sync.address(c.email),
+                sync.readable(c.createdat),
+                sync.readable(c.updatedat),
+                c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
+                c.deletedat, c.erasedat, c.mergedinto
+            from %1$s c
+        $body$
+        $f$,
+        (
+            select format('%I.%I', n.nspname, t.relname)
+            from pg_class t
+            join pg_namespace n on n.oid = t.relnamespace
+            where t.oid = 'customer'::regclass
+        )
+    );
+end $$;
+
+-- Lock the rows of customers; returns those that no other transaction has locked.
+create or replace function sync.loose_customers(uuids uuid[]) returns setof uuid
+language plpgsql as $$
+begin
+    return query
+        select c.uuid
+        from customer c
+        where c.uuid = any(loose_customers.uuids)
+        order by c.uuid
+        for no key update skip locked;
+end $$;
+
+-- Insert customers; says, if they are `watched`, what the rows hold after the owner's triggers.
+create or replace function sync.insert_customers(rows jsonb, watched boolean default false)
+returns table (uuid uuid, holds jsonb) language plpgsql as $$
+#variable_conflict use_column
+begin
+    return query
+        insert into customer as c (
+            uuid, email, firstname, lastname, phone, company, website, lifecyclestage,
+            contactid, hubspotcreatedat, hubspotupdatedat
+        )
+        select
+            w.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website,
+            r.lifecyclestage, w.contact, w.created, w.updated
+        from jsonb_to_recordset(insert_customers.rows) as w(
+            uuid uuid, vals jsonb, contact bigint, created timestamptz, updated timestamptz
+        )
+        cross join lateral jsonb_populate_record(null::customer, w.vals) r
+        returning
+            c.uuid,
+            case
+                when insert_customers.watched then jsonb_build_object(
+                    'email', c.email,
+                    'firstname', c.firstname,
+                    'lastname', c.lastname,
+                    'phone', c.phone,
+                    'company', c.company,
+                    'website', c.website,
+                    'lifecyclestage', c.lifecyclestage
+                )
+            end;
+end $$;
+
+-- Write customers: of each the values in `vals`, whether it lives (null: as before), and what is
+-- shown of its contact. Where something is `expected`, only a living one that holds it.
+create or replace function sync.write_customers(rows jsonb, watched boolean default false)
+returns table (uuid uuid, alive boolean, holds jsonb) language plpgsql as $$
+#variable_conflict use_column
+begin
+    return query
+        update customer c set
+            (email, firstname, lastname, phone, company, website, lifecyclestage) = (
+                select
+                    r.email, r.firstname, r.lastname, r.phone, r.company, r.website,
+                    r.lifecyclestage
+                from jsonb_populate_record(c.*, w.vals) r
+            ),
+            -- A customer that is revived has no branch: it gets null.
+            deletedat = case
+                when w.alive is null then c.deletedat
+                when not w.alive then coalesce(c.deletedat, clock_timestamp())
+            end,
+            updatedat = coalesce(w.edited, c.updatedat),
+            contactid = coalesce(w.contact, c.contactid),
+            hubspotcreatedat = coalesce(w.created, c.hubspotcreatedat),
+            hubspotupdatedat = greatest(c.hubspotupdatedat, w.updated)
+        from jsonb_to_recordset(write_customers.rows) as w(
+            uuid uuid, vals jsonb, alive boolean, edited timestamptz, expected jsonb,
+            contact bigint, created timestamptz, updated timestamptz
+        )
+        where c.uuid = w.uuid
+        and (
+            w.expected is null
+            or c.deletedat is null
+                and to_jsonb(c.*) @> w.expected
+        )
+        returning
+            c.uuid,
+            c.deletedat is null,
+            case
+                when write_customers.watched then (
+                    select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}')
+                    from jsonb_each(w.vals) v
+                )
+            end;
+end $$;
+
+-- Whether the columns can hold the values: an error says that they cannot.
+create or replace function sync.fits(vals jsonb) returns boolean language plpgsql as $$
+begin
+    return jsonb_populate_record(null::customer, fits.vals) is not null;
+end $$;
+
+-- Show the contact ids of the links in the customers' rows.
+create or replace function sync.show_contacts(uuids uuid[]) returns void language plpgsql as $$
+begin
+    update customer c
+    set contactid = l.contact
+    from sync.link l
+    where l.uuid = c.uuid
+    and c.uuid = any(show_contacts.uuids)
+    and c.contactid is distinct from l.contact;
+end $$;
+
+-- Keep the loser's customer, soft-deleted, and let it point to the winner, and with it the customers
+-- that were merged into it before.
+create or replace function sync.merge_customers(winner uuid, loser uuid) returns void
+language plpgsql as $$
+#variable_conflict use_column
+begin
+    update customer
+    set mergedinto = merge_customers.winner,
+        deletedat = coalesce(deletedat, clock_timestamp()),
+        contactid = null
+    where uuid = merge_customers.loser
+    or mergedinto = merge_customers.loser;
+end $$;
+
+-- Take all that is personal out of these rows, which stay. (A column of the owner's may have the
+-- name of the variable.)
+create or replace function sync.empty_customers(people uuid[]) returns void language plpgsql as $$
+#variable_conflict use_column
+begin
+    with erased as (
+        -- The person's customers.
+        select unnest(empty_customers.people) as uuid
+    )
+    update customer c
+    set email = null,
+        firstname = null,
+        lastname = null,
+        phone = null,
+        company = null,
+        website = null,
+        lifecyclestage = null,
+        contactid = null,
+        deletedat = coalesce(deletedat, clock_timestamp()),
+        erasedat = coalesce(erasedat, clock_timestamp())
+    from erased
+    where c.uuid = erased.uuid;
+end $$;
+
+-- Functions ---------------------------------------------------------------------------------------
+
+-- Whether the sync itself writes. The setting alone says nothing, for any role can make it: it
+-- counts for a session whose role could write the sync's own tables, too.
+create or replace function sync.is_own() returns boolean language sql stable parallel safe
+    return coalesce(current_setting('sync.own', true), '') = 'on'
+        and has_table_privilege(session_user, 'sync.link', 'update');
 
 -- The hash of an address in tombstones; null for null, and while there is no salt.
 create or replace function sync.hash_of(address text) returns text language sql stable
@@ -979,19 +1183,7 @@ create or replace trigger sync_touch
 
 -- Links -------------------------------------------------------------------------------------------
 
--- What a customer holds in canonical form, as a base has it: empty values are left out. (A body in
--- quotes: another would keep the owner from altering these columns.)
-create or replace function sync.values_of(c customer) returns jsonb language sql stable as $$
-    select jsonb_strip_nulls(jsonb_build_object(
-        'email', sync.address(c.email),
-        'firstname', nullif(c.firstname, ''),
-        'lastname', nullif(c.lastname, ''),
-        'phone', nullif(c.phone, ''),
-        'company', nullif(c.company, ''),
-        'website', nullif(c.website, ''),
-        'lifecyclestage', nullif(c.lifecyclestage, '')
-    ));
-$$;
+drop function if exists sync.values_of(customer);
 
 -- Of what HubSpot answered at a time, in ms, the columns of which the link knows no later answer.
 create or replace function sync.not_outdated(l sync.link, pushed jsonb, ms bigint) returns jsonb
@@ -1134,12 +1326,12 @@ begin
         -- Their links, which remember it; a customer without a link gets one.
         insert into sync.link (uuid, edited, deleted)
         -- A row that is there again was not deleted for good.
-        select uuid, edited, deleted and not exists (select from customer c where c.uuid = m.uuid)
+        select uuid, edited, deleted and not exists (select from sync.customers() c where c.uuid = m.uuid)
         from customers m
         on conflict (uuid) do update set
             edited = sync.latest(sync.link.edited, excluded.edited),
             deleted = (sync.link.deleted or excluded.deleted)
-                and not exists (select from customer c where c.uuid = excluded.uuid),
+                and not exists (select from sync.customers() c where c.uuid = excluded.uuid),
             -- An edited record that had used up its attempts is tried anew.
             blocks = case
                 when excluded.edited <> '{}' and sync.link.blocks <> '{}'
@@ -1162,7 +1354,7 @@ begin
         and (
             not exists (select from sync.link l where l.uuid = i.uuid)
             or exists (
-                select from customer c
+                select from sync.customers() c
                 where c.uuid = i.uuid
                 and c.mergedinto is not null
             )
@@ -1207,10 +1399,10 @@ begin
         -- Those whose living customer holds something else in the column than the base.
         select l.uuid
         from page l
-        join customer c using (uuid)
+        join sync.customers() c using (uuid)
         where l.contact is not null
         and c.deletedat is null
-        and sync.values_of(c.*) -> back.name is distinct from l.base -> back.name
+        and c.canonical -> back.name is distinct from l.base -> back.name
     ), marked as (
         -- One row once they are marked, as bulk work. It has to be read: else nothing is marked.
         select sync.mark(array_agg(sync.of_customer(uuid)), 2)
@@ -1378,8 +1570,7 @@ begin
     if picked = '{}' then return; end if;
 
     -- Then the pairs. Unknown and former contacts, and customers without a link, get one for the
-    -- lease to sit on. (Of customer only the key is read: another column of the owner's may have
-    -- the name of a variable.)
+    -- lease to sit on.
     insert into sync.link (uuid, contact)
     select gen_random_uuid(), id
     from (
@@ -1397,7 +1588,7 @@ begin
     on conflict (contact) do nothing;
     insert into sync.link (uuid)
     select c.uuid
-    from (select uuid from customer) c
+    from sync.customers() c
     where c.uuid in (select substr(s, 3)::uuid from unnest(picked) s where s like 'u:%')
     order by 1
     on conflict (uuid) do nothing;
@@ -1480,7 +1671,7 @@ begin atomic
     select s.subject, case when c.mergedinto is null then l.uuid else winner.uuid end
     from unnest(subjects) s(subject)
     left join sync.link l on l.uuid = substr(s.subject, 3)::uuid
-    left join customer c on c.uuid = l.uuid
+    left join sync.customers() c on c.uuid = l.uuid
     left join sync.link winner on winner.uuid = c.mergedinto
     where s.subject like 'u:%';
 end;
@@ -1668,16 +1859,20 @@ create or replace view sync.budget as
     left join sync.today t on true
     group by s.kind, t.calls, t.quota, t.ends_at;
 
+-- How many living customers have no contact (also for a role that may not read them).
+create or replace function sync.count_unlinked() returns bigint language sql stable
+security definer set search_path = pg_catalog, pg_temp as $$
+    select count(*)
+    from sync.customers()
+    where deletedat is null
+    and contactid is null
+$$;
+
 -- The state of the sync in numbers.
 create or replace view sync.status as
     select
         (select count(*) from sync.link where alive and not detached) as linked,
-        (
-            select count(*)
-            from customer
-            where deletedat is null
-            and contactid is null
-        ) as unlinked,
+        sync.count_unlinked() as unlinked,
         (select count(*) from sync.mark where due <= now()) as due,
         (select count(*) from sync.mark) as marks,
         (select count(*) from sync.intent) as intents,
@@ -1720,7 +1915,7 @@ create or replace view sync.causes as
         null,
         'the table hides rows from this role: row level security is on, and it is not the owner'
     -- Of another role that reads this, it would say nothing of the sync's.
-    where row_security_active('customer')
+    where sync.hides_rows()
     and has_table_privilege('sync.link', 'update')
     union all
     select 'privilege', null, 'the sync''s role lacks a privilege on the table'
@@ -1733,9 +1928,9 @@ create or replace view sync.causes as
         from pg_class
         where oid = to_regclass('sync.link')
     ) syncs
-    where not has_table_privilege(role, 'customer', 'select')
-    or not has_table_privilege(role, 'customer', 'insert')
-    or not has_table_privilege(role, 'customer', 'update')
+    where not has_table_privilege(role, sync.customer_table(), 'select')
+    or not has_table_privilege(role, sync.customer_table(), 'insert')
+    or not has_table_privilege(role, sync.customer_table(), 'update')
     union all
     select
         'schema',
@@ -1744,7 +1939,7 @@ create or replace view sync.causes as
     where (
         select count(*)
         from pg_attribute
-        where attrelid = to_regclass('customer')
+        where attrelid = sync.customer_table()
         and not attisdropped
         and attname in (
             'uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website',
@@ -1769,8 +1964,9 @@ declare
         else coalesce(
             (
                 select sync.of_customer(c.uuid)
-                from (select uuid, email from customer where deletedat is null) c
-                where sync.address(c.email) = sync.address(subject)
+                from sync.customers() c
+                where c.address = sync.address(subject)
+                and c.deletedat is null
             ),
             sync.of_address(subject)
         )
@@ -1805,8 +2001,13 @@ begin
         where uuid = c.uuid;
     end if;
     update sync.conflict set resolved = now() where id = resolve.conflict;
-    execute format('update customer set %I = $1 where uuid = $2', c.property)
-        using case choice when 'kept' then c.kept else c.lost end, c.uuid;
+    perform sync.write_customers(jsonb_build_array(jsonb_build_object(
+        'uuid', c.uuid,
+        'vals', jsonb_build_object(
+            c.property,
+            case choice when 'kept' then c.kept else c.lost end
+        )
+    )));
     perform sync.mark(array[sync.of_customer(c.uuid)], 0);
     notify sync_dirty;
 end $$;
@@ -1969,18 +2170,18 @@ create or replace function sync.former_addresses(people uuid[], present text[]) 
 language sql stable as $$
     select array(
         select address
-        from unnest(sync.past_addresses(people)) address
-        where address <> all(present)
+        from unnest(sync.past_addresses(people)) each(address)
+        where each.address <> all(present)
         and not exists (
             select
-            from (select uuid, email, deletedat from customer) c
-            where sync.address(c.email) = address
+            from sync.customers() c
+            where c.address = each.address
             and c.deletedat is null
             and c.uuid <> all(people)
         )
         and not exists (
             select from sync.link l
-            where l.base ->> 'email' = address
+            where l.base ->> 'email' = each.address
             and l.alive
             and l.uuid <> all(people)
         )
@@ -1988,8 +2189,7 @@ language sql stable as $$
 $$;
 
 -- Who is one person with this customer, and the addresses that they have and had: by closure, until
--- no round finds another customer. The living and the dead have an index each. (Of customer only
--- the columns that are meant are read: others of the owner's may have the names of variables.)
+-- no round finds another customer. The living and the dead have an index each.
 create or replace function sync.person_of(
     subject uuid, out people uuid[], out addresses text[], out former text[]
 ) language plpgsql as $$
@@ -2001,10 +2201,10 @@ begin
     while cardinality(people) > known loop
         known := cardinality(people);
         addresses := array(
-            select sync.address(email)
-            from (select uuid, email from customer) c
+            select address
+            from sync.customers()
             where uuid = any(people)
-            and sync.address(email) is not null
+            and address is not null
             union
             select base ->> 'email'
             from sync.link
@@ -2029,21 +2229,21 @@ begin
             select unnest(people)
             union
             select uuid
-            from (select uuid, email, deletedat from customer) c
-            where sync.address(email) = any(addresses || person_of.former)
+            from sync.customers()
+            where address = any(addresses || person_of.former)
             and deletedat is null
             union
             select uuid
-            from (select uuid, email, deletedat from customer) c
-            where sync.address(email) = any(addresses || person_of.former)
+            from sync.customers()
+            where address = any(addresses || person_of.former)
             and deletedat is not null
             union
             select uuid
-            from (select uuid, mergedinto from customer) c
+            from sync.customers()
             where mergedinto = any(people)
             union
             select mergedinto
-            from (select uuid, mergedinto from customer) c
+            from sync.customers()
             where uuid = any(people)
             and mergedinto is not null
             union
@@ -2096,9 +2296,10 @@ begin
     -- An address that was announced and is another's by now keeps no tombstone.
     delete from sync.tombstone
     where hash in (
-        select sync.hash_of(email)
-        from (select uuid, email from customer where deletedat is null) c
-        where sync.address(email) = any(sync.past_addresses(people))
+        select sync.hash_of(address)
+        from sync.customers()
+        where address = any(sync.past_addresses(people))
+        and deletedat is null
         and uuid <> all(people)
     );
     ids := array(
@@ -2111,23 +2312,7 @@ begin
     );
     traces := addresses || former || people::text[] || ids::text[];
     -- Their rows stay, without what is personal.
-    with erased as (
-        -- The person's customers. (A column of the owner's may have the name of the variable.)
-        select unnest(people) as uuid
-    )
-    update customer c
-    set email = null,
-        firstname = null,
-        lastname = null,
-        phone = null,
-        company = null,
-        website = null,
-        lifecyclestage = null,
-        contactid = null,
-        deletedat = coalesce(deletedat, clock_timestamp()),
-        erasedat = coalesce(erasedat, clock_timestamp())
-    from erased
-    where c.uuid = erased.uuid;
+    perform sync.empty_customers(people);
     delete from sync.link where uuid = any(people);
     delete from sync.intent where uuid = any(people);
     -- Nobody else is known by one of these addresses any more.
@@ -2218,6 +2403,8 @@ begin
         where pronamespace = 'sync'::regnamespace
         and prosqlbody is null
         and prosrc ~ '\mcustomer\M'
+        -- These have its full name, and would not take the place of their calls.
+        and proname not in ('customers', 'customer_table', 'hides_rows')
         and not exists (
             select from unnest(proconfig) setting
             where setting like 'search_path=%'
@@ -2233,8 +2420,12 @@ end $$;
 -- their own rights.
 revoke execute on all functions in schema sync from public;
 grant execute on function sync.address(text), sync.lower_letters(text) to public;
--- And the views of the budget, what the time is in HubSpot's account.
-grant execute on function sync.account_zone(), sync.account_day() to public;
+-- And the views of the budget, what the time is in HubSpot's account; that of the causes, where the
+-- table is; that of the state, how many customers have no contact.
+grant execute on function
+    sync.account_zone(), sync.account_day(),
+    sync.customer_table(), sync.hides_rows(), sync.count_unlinked()
+    to public;
 
 -- No other role reads the salt, also where default privileges gave it away.
 do $$

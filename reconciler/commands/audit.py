@@ -91,7 +91,7 @@ class Audit:
             return Difference(self._unknown(contact), subject, ())
         if not _is_alive(row):
             return Difference(_reason(row, ()), subject, ("alive",))
-        here = normalised({field: row[field] for field in FIELDS})
+        here = normalised(row["raw"])
         fields = tuple(field for field in FIELDS if contact.values.get(field) != here[field])
         return Difference(_reason(row, fields) if fields else Finding.EQUAL, subject, fields)
 

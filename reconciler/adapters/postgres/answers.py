@@ -104,7 +104,7 @@ def _block_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[C
         uuid = each.uuid
         if each.rewritten:
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
-                blocks = each.turned_back(written.get(uuid, {}), row)
+                blocks = each.turned_back(written.get(uuid, {}), row["raw"])
                 work.run("block", uuids=[uuid], blocks=to_json(blocks_json(blocks)))
 
 
@@ -172,7 +172,7 @@ def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[Custome
         uuid = each.uuid
         if each.write.hubspot_first and set(each.fields) - set(written.get(uuid, {})):
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
-                losers = each.left_out(written.get(uuid, {}), row)
+                losers = each.left_out(written.get(uuid, {}), row["raw"])
                 work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
                 work.run("mark", subjects=[Subject.customer(uuid).key], lane=Lane.FRESH, privacy=False)
 

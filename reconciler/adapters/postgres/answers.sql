@@ -102,7 +102,7 @@ and (
     blind_pushes = '{}'
     or uuid = %(looked_at)s
 )
-and not exists (select from customer c where c.uuid = sync.link.uuid)
+and not exists (select from sync.customers() c where c.uuid = sync.link.uuid)
 returning uuid
 
 -- drop_intents: the intents of links that have no contact any more, or get none
@@ -113,7 +113,7 @@ delete from sync.intent where uuid = any(%(uuids)s::uuid[])
 delete from sync.link l
 where uuid = any(%(uuids)s::uuid[])
 and edited = '{}'
-and not exists (select from customer c where c.uuid = l.uuid)
+and not exists (select from sync.customers() c where c.uuid = l.uuid)
 
 -- ensure_links: give customers the link that a lease sits on; and reservations that were given up,
 --   but whose contact is there after all
@@ -128,20 +128,19 @@ on conflict (uuid) do nothing
 with loose as materialized (
     -- Rows that no other transaction has locked.
     select uuid
-    from customer
-    where uuid in (select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid))
-    order by uuid
-    for no key update skip locked
+    from sync.loose_customers(array(
+        select r.uuid from jsonb_to_recordset(%(rows)s::jsonb) as r(uuid uuid)
+    )) uuid
 )
 select
     l.uuid,
     l.contact,
     l.fence,
     l.uuid not in (select uuid from loose) and (
-        exists (select from customer c where c.uuid = l.uuid)
+        exists (select from sync.customers() c where c.uuid = l.uuid)
         -- The row was there when the pair was loaded, and nothing saw it go: a policy hides it.
         or r.known
-            and row_security_active('customer')
+            and sync.hides_rows()
             and not l.deleted
             and not exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
     ) as held
@@ -203,10 +202,10 @@ where not exists (
 --   between read and answer
 select sync.mark(array_agg(distinct sync.of_customer(c.uuid)), 1)
 from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, vals jsonb)
-join customer c using (uuid)
+join sync.customers() c using (uuid)
 cross join lateral jsonb_each_text(w.vals) v
 where c.deletedat is null
-and sync.values_of(c.*) ->> v.key is distinct from v.value
+and c.canonical ->> v.key is distinct from v.value
 having count(*) > 0
 
 -- put_back: mark customers whose row was refused here after HubSpot had taken the write: the next
@@ -216,7 +215,7 @@ with orphaned as (
     update sync.link l set deleted = true
     from unnest(%(orphans)s::uuid[]) as o(uuid)
     where l.uuid = o.uuid
-    and not exists (select from customer c where c.uuid = l.uuid)
+    and not exists (select from sync.customers() c where c.uuid = l.uuid)
 )
 select sync.mark(array(select sync.of_customer(uuid) from unnest(%(uuids)s::uuid[]) uuid), 0)
 

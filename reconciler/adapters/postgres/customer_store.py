@@ -171,16 +171,21 @@ class PostgresCustomerStore:
     def insert(self, uuid: CustomerId, values: Values) -> bool:
         """Insert a customer as any SQL writer would; the reconciler pushes it."""
         with self._refusing(values):
-            require_all([{"swallowed": not self._database.run("insert_plain", uuid=uuid, vals=to_json(dict(values)))}])
+            rows = self._database.rows("insert_plain", row=to_json({"uuid": uuid, "vals": dict(values)}))
+            require_all([{"swallowed": not rows}])
         return True
 
     def change(self, uuid: CustomerId, values: Values, expected: Values | None) -> bool:
         """Change a customer as any SQL writer would; the reconciler pushes it. False: it is not as expected."""
-        raw = None if expected is None else to_json(dict(expected))
+        held = dict(expected or {})
         with self._refusing(values):
-            rows = self._database.rows("change_plain", uuid=uuid, vals=to_json(dict(values)), raw=raw)
-            require_all(rows)
-        return bool(rows)
+            row = to_json({"uuid": uuid, "vals": dict(values), "expected": held})
+            if self._database.rows("write_plain", row=row):
+                return True
+            # Either it is not as expected, or a trigger of the owner's lets the write go nowhere.
+            is_as_expected = self._database.rows("as_expected", uuid=uuid, raw=to_json(held))
+            require_all([{"swallowed": bool(is_as_expected)}])
+        return False
 
     @contextmanager
     def _refusing(self, values: Values) -> Iterator[None]:
@@ -191,7 +196,7 @@ class PostgresCustomerStore:
             raise self._table.told(error, values) from error
 
     def remove(self, uuid: CustomerId) -> bool:
-        return bool(self._database.run("remove_plain", uuid=uuid))
+        return bool(self._database.rows("write_plain", row=to_json({"uuid": uuid, "alive": False, "expected": {}})))
 
     def begin(self, *, caller: str, key: str, request: str, uuid: CustomerId) -> Turn | Replay | Repeat:
         """Note that a request with this key begins."""

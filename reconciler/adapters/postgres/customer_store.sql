@@ -22,37 +22,33 @@ select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create'
 
 -- customers_by_address: the live customers with these addresses
 select
-    sync.address(c.email) as address,
-    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    sync.readable(c.createdat) as createdat,
-    sync.readable(c.updatedat) as updatedat,
+    c.address,
+    c.uuid, c.raw, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
-from customer c
-where sync.address(c.email) = any(%(addresses)s::text[])
+from sync.customers() c
+where c.address = any(%(addresses)s::text[])
 and c.deletedat is null
 
 -- hidden_addresses: which of these addresses belong to linked customers whose row the table hides
 --   from this role
 select l.base ->> 'email' as address from sync.link l
-where row_security_active('customer')
+where sync.hides_rows()
 and l.base ->> 'email' = any(%(addresses)s::text[])
 and l.alive
 and not l.deleted
-and not exists (select from customer c where c.uuid = l.uuid)
+and not exists (select from sync.customers() c where c.uuid = l.uuid)
 
 -- customers_by_uuid: customers by uuid, living and deleted
 select
-    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    sync.readable(c.createdat) as createdat,
-    sync.readable(c.updatedat) as updatedat,
+    c.uuid, c.raw, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
-from customer c
+from sync.customers() c
 where c.uuid = any(%(uuids)s::uuid[])
 
 -- uuid_of_contact: the customer of a contact; ids that HubSpot merged away, or that were archived
@@ -65,14 +61,12 @@ select coalesce(
 -- live_customers: the next hundred live customers from a uuid on, in the order of their uuids. (A
 --   plan for any other number would sort the whole table.)
 select
-    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    sync.readable(c.createdat) as createdat,
-    sync.readable(c.updatedat) as updatedat,
+    c.uuid, c.raw, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto
-from customer c
+from sync.customers() c
 where c.deletedat is null
 and c.uuid >= %(first)s
 order by c.uuid
@@ -82,14 +76,14 @@ limit 100
 --   none where a person was erased or deleted who had it later
 select c.uuid
 from sync.link l
-join customer c using (uuid)
+join sync.customers() c using (uuid)
 where l.former @> array[%(address)s]
 and l.former <> '{}'
 and c.deletedat is null
 and not exists (select from sync.tombstone where hash = sync.hash_of(%(address)s))
 and not exists (
-    select from customer d
-    where sync.address(d.email) = %(address)s
+    select from sync.customers() d
+    where d.address = %(address)s
     and d.deletedat is not null
     and d.mergedinto is distinct from c.uuid
 )
@@ -98,24 +92,24 @@ limit 2
 -- hidden_links: linked customers whose row the table hides from this role: the one with this uuid,
 --   those that had this address
 select l.uuid from sync.link l
-where row_security_active('customer')
+where sync.hides_rows()
 and (
     l.uuid = %(uuid)s::uuid
     or l.former @> array[%(address)s::text]
 )
 and l.alive
 and not l.deleted
-and not exists (select from customer c where c.uuid = l.uuid)
+and not exists (select from sync.customers() c where c.uuid = l.uuid)
 limit 1
 
 -- hidden_between: linked customers in a part of the uuids whose row the table hides from this role
 select l.uuid from sync.link l
-where row_security_active('customer')
+where sync.hides_rows()
 and l.uuid >= %(first)s
 and l.uuid <= %(last)s
 and l.alive
 and not l.deleted
-and not exists (select from customer c where c.uuid = l.uuid)
+and not exists (select from sync.customers() c where c.uuid = l.uuid)
 limit 1
 
 -- check_constraints: check now what the owner's constraints defer to the commit
@@ -148,13 +142,10 @@ join marks on subject = sync.of_customer(uuid)
 --   one for the lease to sit on
 with loose as materialized (
     -- Customers whose row no other transaction has locked; this one locks it.
-    select uuid from customer
-    where uuid = any(%(uuids)s::uuid[])
-    order by uuid
-    for no key update skip locked
+    select uuid from sync.loose_customers(%(uuids)s::uuid[]) uuid
 ), held as materialized (
     -- The others: their pairs are not leased, for the row could not follow HubSpot.
-    select uuid from customer
+    select uuid from sync.customers()
     where uuid = any(%(uuids)s::uuid[])
     and uuid not in (select uuid from loose)
 ), fresh as (
@@ -189,37 +180,17 @@ union all
 select uuid, fence from leased
 
 -- insert_plain: insert a customer as any SQL writer would
-insert into customer (uuid, email, firstname, lastname, phone, company, website, lifecyclestage)
-select
-    %(uuid)s,
-    r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage
-from jsonb_populate_record(null::customer, %(vals)s::jsonb) r
+select uuid from sync.insert_customers(jsonb_build_array(%(row)s::jsonb))
 
--- change_plain: change a customer as any SQL writer would; returns no row if it is not as expected
-with expected as (
-    -- The living customer, if it holds what the caller expects of it (null: whatever it holds).
-    select c.uuid from customer c
-    where c.uuid = %(uuid)s
-    and c.deletedat is null
-    and (%(raw)s::jsonb is null or to_jsonb(c.*) @> %(raw)s::jsonb)
-    for update
-), done as (
-    -- The customer as it was written; none where a trigger of the owner's lets the row go nowhere.
-    update customer c set (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-        select r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage
-        from jsonb_populate_record(c.*, %(vals)s::jsonb) r
-    )
-    from expected e
-    where c.uuid = e.uuid
-    returning c.uuid
-)
-select d.uuid is null as swallowed
-from expected e
-left join done d using (uuid)
+-- write_plain: write a customer as any SQL writer would; returns no row if it is not as expected
+select uuid from sync.write_customers(jsonb_build_array(%(row)s::jsonb))
 
--- remove_plain: soft-delete a customer as any SQL writer would
-update customer set deletedat = clock_timestamp()
-where uuid = %(uuid)s and deletedat is null
+-- as_expected: the living customer, if it holds what a caller expects of it
+select c.uuid
+from sync.customers() c
+where c.uuid = %(uuid)s
+and c.deletedat is null
+and c.raw @> %(raw)s::jsonb
 
 -- renew_request: keep an idempotency key, unless another request has it by now
 update sync.idempotency set lease_until = now() + %(lease)s * interval '1 second'

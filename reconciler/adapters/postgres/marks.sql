@@ -31,7 +31,7 @@ with taken as (
     -- One mark for each such customer; the condition below, always true, makes this run.
     select sync.mark(array_agg(sync.of_customer(c.uuid)), 1)
     from taken t
-    join customer c on sync.address(c.email) = t.address
+    join sync.customers() c on c.address = t.address
         and c.deletedat is null
     having count(*) > 0
 )

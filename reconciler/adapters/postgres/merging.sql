@@ -21,10 +21,10 @@ with wanted as (
     -- Those whose uuid is no customer's by now, and whose address is no living customer's.
     select w.*
     from wanted w
-    where not exists (select from customer c where c.uuid = w.uuid)
+    where not exists (select from sync.customers() c where c.uuid = w.uuid)
     and not exists (
-        select from customer c
-        where sync.address(c.email) = w.vals ->> 'email'
+        select from sync.customers() c
+        where c.address = w.vals ->> 'email'
         and c.deletedat is null
     )
 ), passing as (
@@ -34,28 +34,8 @@ with wanted as (
     order by coalesce(vals ->> 'email', uuid::text), uuid
 ), done as (
     -- The new customers, as the rows are after the owner's triggers.
-    insert into customer (
-        uuid, email, firstname, lastname, phone, company, website, lifecyclestage,
-        contactid, hubspotcreatedat, hubspotupdatedat
-    )
-    select
-        p.uuid, r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage,
-        p.contact, p.created, p.updated
-    from passing p
-    cross join lateral jsonb_populate_record(null::customer, p.vals) r
-    returning
-        uuid,
-        case
-            when %(watched)s then jsonb_build_object(
-                'email', email,
-                'firstname', firstname,
-                'lastname', lastname,
-                'phone', phone,
-                'company', company,
-                'website', website,
-                'lifecyclestage', lifecyclestage
-            )
-        end as holds
+    select uuid, holds
+    from sync.insert_customers((select jsonb_agg(to_jsonb(p)) from passing p), %(watched)s)
 )
 select uuid, holds, false as swallowed
 from done
@@ -68,11 +48,13 @@ where uuid not in (select uuid from done)
 
 -- release_addresses: take the addresses off the customers whose address moves, so that another
 --   customer can take them
-update customer c set email = null
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text)
-where c.uuid = w.uuid
-and c.email is not distinct from w.raw
-returning c.uuid
+select uuid
+from sync.write_customers((
+    select jsonb_agg(jsonb_build_object('uuid', c.uuid, 'vals', '{"email": null}'::jsonb))
+    from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text)
+    join sync.customers() c using (uuid)
+    where c.raw ->> 'email' is not distinct from w.raw
+))
 
 -- write_customers: compare-and-set of columns and of being alive; says which columns took, and what
 --   the row holds of them now where a trigger of the owner's may change it (`watched`)
@@ -98,13 +80,13 @@ with wanted as (
             (
                 select jsonb_object_agg(v.key, v.value)
                 from jsonb_each(w.vals) v
-                where h.raw -> v.key is not distinct from w.raw -> v.key
+                where c.raw -> v.key is not distinct from w.raw -> v.key
                 and (
                     v.key <> 'email'
                     or v.value = 'null'
                     or not exists (
-                        select from customer o
-                        where sync.address(o.email) = v.value #>> '{}'
+                        select from sync.customers() o
+                        where o.address = v.value #>> '{}'
                         and o.deletedat is null
                         and o.uuid <> c.uuid
                     )
@@ -113,56 +95,49 @@ with wanted as (
             '{}'
         ) as vals
     from wanted w
-    join customer c using (uuid)
     -- `offset 0`: the row is turned into JSON once, not once per column.
-    cross join lateral (select to_jsonb(c.*) as raw offset 0) h
+    cross join lateral (
+        select c.uuid, c.deletedat, c.raw
+        from sync.customers() c
+        where c.uuid = w.uuid
+        offset 0
+    ) c
 ), done as (
     -- The rows as they are now; the times and the id that they show of the contact go along.
-    update customer c set
-        (email, firstname, lastname, phone, company, website, lifecyclestage) = (
-            select
-                r.email, r.firstname, r.lastname, r.phone, r.company, r.website, r.lifecyclestage
-            from jsonb_populate_record(c.*, p.vals) r
+    select uuid, alive, holds
+    from sync.write_customers(
+        (
+            select jsonb_agg(jsonb_build_object(
+                'uuid', uuid,
+                'vals', vals,
+                'alive', case when lived then becomes_alive end,
+                'contact', contact,
+                'created', created,
+                'updated', updated
+            ))
+            from passing
         ),
-        -- A customer that is revived has no branch: it gets null.
-        deletedat = case
-            when p.becomes_alive is null or not p.lived then c.deletedat
-            when not p.becomes_alive then coalesce(c.deletedat, clock_timestamp())
-        end,
-        contactid = coalesce(p.contact, c.contactid),
-        hubspotcreatedat = coalesce(p.created, c.hubspotcreatedat),
-        hubspotupdatedat = greatest(c.hubspotupdatedat, p.updated)
-    from passing p
-    where c.uuid = p.uuid
-    returning
-        c.uuid,
-        p.vals as written,
-        p.lived,
-        c.deletedat is null as alive,
-        case
-            when %(watched)s then (
-                select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}')
-                from jsonb_each(p.vals) v
-            )
-        end as holds
+        %(watched)s
+    )
 )
-select uuid, written, lived, alive, holds, false as swallowed
-from done
-union all
-select
-    -- A trigger of the owner's let these go nowhere.
-    uuid, null, null, null, null, true
-from passing
-where uuid not in (select uuid from done)
+-- A trigger of the owner's let those that are not done go nowhere.
+select p.uuid, p.vals as written, p.lived, d.alive, d.holds, d.uuid is null as swallowed
+from passing p
+left join done d using (uuid)
 
 -- give_addresses_back: customers whose address was taken off and could not move get it back; that
 --   was no edit
-update customer c set
-    email = w.raw,
-    updatedat = w.updated
-from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text, updated timestamptz)
-where c.uuid = w.uuid
-and c.email is null
+select uuid
+from sync.write_customers((
+    select jsonb_agg(jsonb_build_object(
+        'uuid', c.uuid,
+        'vals', jsonb_build_object('email', w.raw),
+        'edited', w.updated
+    ))
+    from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text, updated timestamptz)
+    join sync.customers() c using (uuid)
+    where c.raw ->> 'email' is null
+))
 
 -- move_links: the base follows what was agreed, written or inserted; the read is remembered when
 --   nothing was left out; where nothing is left to do, the claim ends. What was written is logged

@@ -9,17 +9,15 @@ select
             and exists (select from sync.dirty d where d.uuid = l.uuid and d.deleted)
         as deletion_seen,
     -- A policy may hide rows from this role: one that is absent may be there all the same.
-    c.uuid is null and row_security_active('customer') as hides_rows,
-    c.uuid, c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
-    sync.readable(c.createdat) as createdat,
-    sync.readable(c.updatedat) as updatedat,
+    c.uuid is null and sync.hides_rows() as hides_rows,
+    c.uuid, c.raw, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
     c.mergedinto,
     i.intents
 from sync.link l
-left join customer c on c.uuid = l.uuid
+left join sync.customers() c on c.uuid = l.uuid
 left join lateral (
     select jsonb_agg(jsonb_build_object(
         'id', id,
@@ -40,20 +38,20 @@ where l.uuid = any(%(uuids)s::uuid[])
 -- holders: which customers have these addresses: the living ones, and those with an open create
 --   under an address that is not their own (yet, or any more)
 select
-    sync.address(c.email) as address,
+    c.address,
     c.uuid,
     l.contact,
-    sync.address(c.email) as email,
+    c.address as email,
     l.base ->> 'email' as base_email,
-    sync.readable(c.createdat) as createdat,
+    c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
     true as alive,
     false as placeholder,
     -- The address itself is blocked, or the whole record: it will not be given up soon.
     coalesce(l.blocks ?| '{email,*}', false) as blocked
-from customer c
+from sync.customers() c
 left join sync.link l on l.uuid = c.uuid
-where sync.address(c.email) = any(%(addresses)s::text[])
+where c.address = any(%(addresses)s::text[])
 and c.deletedat is null
 union all
 select
@@ -73,10 +71,10 @@ where i.kind = 'create'
 and i.vals ->> 'email' = any(%(addresses)s::text[])
 and not exists (
     -- A living customer that has the address itself is in the first half.
-    select from customer c
+    select from sync.customers() c
     where c.uuid = i.uuid
     and c.deletedat is null
-    and sync.address(c.email) = i.vals ->> 'email'
+    and c.address = i.vals ->> 'email'
 )
 
 -- owners: which links have these contacts, and what is known of their customers
@@ -84,9 +82,9 @@ select
     l.contact as linked,
     l.uuid,
     l.contact,
-    sync.address(c.email) as email,
+    c.address as email,
     l.base ->> 'email' as base_email,
-    sync.readable(c.createdat) as createdat,
+    c.createdat,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false) as busy,
     coalesce(c.deletedat is null and c.uuid is not null, false) as alive,
     -- Made by a claim of an unknown contact: no customer, nothing agreed, nothing sent.
@@ -97,7 +95,7 @@ select
         as placeholder,
     l.blocks ?| '{email,*}' as blocked
 from sync.link l
-left join customer c on c.uuid = l.uuid
+left join sync.customers() c on c.uuid = l.uuid
 where l.contact = any(%(contacts)s::bigint[])
 
 -- set_apart: which of these contacts are erased people's ('ignored'), and which were archived and
@@ -145,8 +143,8 @@ and woken is null
 with wanted as (
     -- Customers that have an address wanted here, and links whose contact has one wanted there.
     select uuid
-    from customer
-    where sync.address(email) = any(%(pulled)s::text[])
+    from sync.customers()
+    where address = any(%(pulled)s::text[])
     and deletedat is null
     union
     select uuid
@@ -213,17 +211,14 @@ with step as materialized (
 ), loose as materialized (
     -- Of the rows to be written those that no other transaction has locked.
     select uuid
-    from customer
-    where uuid = any(array(select uuid from locked where touches order by uuid))
-    order by uuid
-    for no key update skip locked
+    from sync.loose_customers(array(select uuid from locked where touches)) uuid
 )
 select uuid, true as outdated
 from step
 where uuid not in (select uuid from locked)
 union all
 select uuid, false
-from customer
+from sync.customers()
 where uuid = any(array(select uuid from locked where touches))
 and uuid not in (select uuid from loose)
 
@@ -232,12 +227,9 @@ and uuid not in (select uuid from loose)
 with loose as materialized (
     -- Rows that no other transaction has locked.
     select uuid
-    from customer
-    where uuid = any(%(uuids)s::uuid[])
-    order by uuid
-    for no key update skip locked
+    from sync.loose_customers(%(uuids)s::uuid[]) uuid
 )
 select uuid
-from customer
+from sync.customers()
 where uuid = any(%(uuids)s::uuid[])
 and uuid not in (select uuid from loose)

@@ -71,7 +71,7 @@ update sync.link l set
     merged_through = null,
     stale_reads = 0,
     alive = case
-        when exists (select from customer c where c.uuid = l.uuid and c.deletedat is null)
+        when exists (select from sync.customers() c where c.uuid = l.uuid and c.deletedat is null)
             then coalesce(l.alive, true)
         else l.alive
     end
@@ -79,11 +79,7 @@ from moved m
 where l.uuid = m.uuid
 
 -- show_contacts: show the contact ids of the links in the customers' rows
-update customer c set contactid = l.contact
-from sync.link l
-where l.uuid = c.uuid
-and c.uuid = any(%(uuids)s::uuid[])
-and c.contactid is distinct from l.contact
+select sync.show_contacts(%(uuids)s::uuid[])
 
 -- may_adopt: whether a customer can take a contact: it has none, and is neither merged nor deleted;
 --   a deleted one can while a create of its own is open
@@ -93,7 +89,7 @@ where not exists (
     where uuid = %(owner)s and contact is not null
 )
 and not exists (
-    select from customer
+    select from sync.customers()
     where uuid = %(owner)s
     and (
         mergedinto is not null
@@ -115,7 +111,7 @@ update sync.link set
     lease_until = null,
     -- Where the customer is deleted nothing is agreed: the next look archives the contact.
     alive = case
-        when exists (select from customer where uuid = %(owner)s and deletedat is null) then true
+        when exists (select from sync.customers() where uuid = %(owner)s and deletedat is null) then true
     end
 where uuid = %(owner)s
 and contact is null
@@ -164,8 +160,8 @@ on conflict (contact) do update set
 insert into sync.conflict (uuid, property, winner, kept, lost)
 select l.uuid, v.key, 'hubspot', null, v.value
 from sync.link l
-join customer c using (uuid)
-cross join lateral jsonb_each_text(sync.values_of(c.*)) v
+join sync.customers() c using (uuid)
+cross join lateral jsonb_each_text(c.canonical) v
 where l.uuid = %(loser)s
 and v.value is distinct from l.base ->> v.key
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
@@ -185,12 +181,7 @@ where uuid = %(loser)s
 
 -- absorb_customer: the loser's customer is kept, soft-deleted, and points to the winner; so do the
 --   customers that were merged into it before
-update customer set
-    mergedinto = %(winner)s,
-    deletedat = coalesce(deletedat, clock_timestamp()),
-    contactid = null
-where uuid = %(loser)s
-or mergedinto = %(loser)s
+select sync.merge_customers(%(winner)s::uuid, %(loser)s::uuid)
 
 -- absorb_winner: the winner has the contact that survived; a claim on its link is void, too
 update sync.link set
@@ -209,7 +200,7 @@ where l.uuid = r.uuid
 and l.fence = r.fence
 -- A late answer may have given it a contact since.
 and l.contact is not distinct from r.known
-and not exists (select from customer c where c.uuid = l.uuid)
+and not exists (select from sync.customers() c where c.uuid = l.uuid)
 
 -- ignore: contacts of erased people are looked at no more
 with gone as (

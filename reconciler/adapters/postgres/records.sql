@@ -71,7 +71,7 @@ on conflict (name) do update set value = excluded.value, at = now()
 --   word
 with page as (
     -- The next customers.
-    select uuid from customer
+    select uuid from sync.customers()
     where uuid > %(after)s and uuid <= %(upto)s
     order by uuid
     limit %(limit)s
@@ -82,7 +82,7 @@ with page as (
     -- Customers that are not as was agreed, or whose block may be over; links without a customer.
     select c.uuid
     from page
-    join customer c using (uuid)
+    join sync.customers() c using (uuid)
     left join sync.link l using (uuid)
     where c.mergedinto is null
     and c.erasedat is null
@@ -108,7 +108,7 @@ with page as (
             and (
                 (c.deletedat is null) is distinct from coalesce(l.alive, true)
                 or c.deletedat is null
-                    and sync.values_of(c.*) is distinct from l.base
+                    and c.canonical is distinct from l.base
             )
     )
     union all
@@ -117,9 +117,9 @@ with page as (
     and l.uuid <= last.uuid
     and l.contact is not null
     and (l.alive or l.blocks <> '{}')
-    and not exists (select from customer c where c.uuid = l.uuid)
+    and not exists (select from sync.customers() c where c.uuid = l.uuid)
     -- Where the table hides rows, one that is not there says nothing.
-    and not row_security_active('customer')
+    and not sync.hides_rows()
 ), marked as (
     -- One mark for each of them; the condition below, always true, makes this run.
     select sync.mark(array_agg(sync.of_customer(uuid)), %(lane)s) from drifted

@@ -13,7 +13,7 @@ from reconciler.core.fields import FIELDS
 _ANSWERS = ("22", "23", "44", "54", "P0")
 """Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
 
-_RAISED = ("exec_stmt_raise", "ExecWithCheckOptions")
+_RAISE, _POLICY = "exec_stmt_raise", "ExecWithCheckOptions"
 """Where Postgres comes from when plpgsql raises, and when a policy or a view's check refuses a row."""
 
 _FUNCTION = re.compile(r'function ((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)\(')
@@ -27,18 +27,24 @@ def is_about_a_row(error: psycopg.Error) -> bool:
 def is_raised_by_the_owner(error: psycopg.Error) -> bool:
     """Whether a trigger of the owner's raised it, under whatever SQLSTATE, or a policy of the table refused the row."""
     diag = error.diag
-    is_ours = diag.constraint_name == "erased_subject" or "function sync." in (diag.context or "")
-    return diag.source_function in _RAISED and not is_ours
+    is_ours = diag.constraint_name == "erased_subject" or _is_ours(_function_in(diag.context))
+    return diag.source_function == _POLICY or diag.source_function == _RAISE and not is_ours
 
 
 def refusal_of(error: psycopg.Error) -> RowRefused:
     """Return the refusal by its rule's name."""
     diag = error.diag
     column = diag.column_name
-    rule = diag.constraint_name or column or _function_in(diag.context) or f"SQLSTATE {error.sqlstate}"
+    raised = _function_in(diag.context)
+    rule = diag.constraint_name or column or (not _is_ours(raised) and raised) or f"SQLSTATE {error.sqlstate}"
     return RowRefused(rule, frozenset({column} & set(FIELDS)) if column else frozenset())
 
 
-def _function_in(context: str | None) -> str | None:
+def _function_in(context: str | None) -> str:
+    """Return the innermost function."""
     found = _FUNCTION.search(context or "")
-    return found[1] if found else None
+    return found[1] if found else ""
+
+
+def _is_ours(function: str) -> bool:
+    return function.startswith("sync.")

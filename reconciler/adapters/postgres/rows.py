@@ -20,7 +20,7 @@ from reconciler.core.contact import (
     Pair,
 )
 from reconciler.core.context import OtherLink
-from reconciler.core.fields import FIELDS, Value, Values, normalised
+from reconciler.core.fields import Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
 from reconciler.core.reasons import Reason
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 def customer_of(row: Mapping[str, Any]) -> Customer:
     """Return the customer in a row."""
-    raw = {field: row[field] for field in FIELDS}
+    raw = row["raw"]
     return Customer(
         uuid=CustomerId(row["uuid"]),
         raw=raw,

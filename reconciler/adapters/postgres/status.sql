@@ -18,7 +18,7 @@ select kind, count from sync.event order by kind
 
 -- count_unlinked: live customers without a contact that nothing keeps from getting one
 select count(*) as count
-from customer c
+from sync.customers() c
 left join sync.link l on l.uuid = c.uuid
 where c.deletedat is null
 and l.contact is null
@@ -28,7 +28,7 @@ and coalesce(l.blocks, '{}') = '{}'
 with page as (
     -- The next uuids that a customer or a link has, without customers merged into another.
     (
-        select uuid from customer
+        select uuid from sync.customers()
         where uuid > %(after)s::uuid and mergedinto is null
         order by uuid
         limit %(limit)s
@@ -37,7 +37,7 @@ with page as (
     (
         select l.uuid from sync.link l
         where l.uuid > %(after)s::uuid
-        and not exists (select from customer c where c.uuid = l.uuid and c.mergedinto is not null)
+        and not exists (select from sync.customers() c where c.uuid = l.uuid and c.mergedinto is not null)
         order by l.uuid
         limit %(limit)s
     )
@@ -47,7 +47,7 @@ with page as (
 select
     p.uuid,
     c.uuid is not null as present,
-    c.email, c.firstname, c.lastname, c.phone, c.company, c.website, c.lifecyclestage,
+    c.raw,
     c.deletedat is null as living,
     c.erasedat, l.contact, l.blocks,
     coalesce(l.detached, false) as detached,
@@ -66,7 +66,7 @@ select
         or exists (select from sync.dirty d where d.uuid = p.uuid)
         or coalesce(l.lease_until > now(), false) as pending
 from page p
-left join customer c on c.uuid = p.uuid
+left join sync.customers() c on c.uuid = p.uuid
 left join sync.link l on l.uuid = p.uuid
 order by p.uuid
 

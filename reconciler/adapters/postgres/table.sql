@@ -7,7 +7,7 @@ with rules as (
         -- Only a trigger that fires before each row can write another value, or swallow the row.
         tgtype & 2 = 2 and tgtype & 1 = 1 as changes
     from pg_trigger
-    where tgrelid = to_regclass('customer')
+    where tgrelid = sync.customer_table()
     and not tgisinternal
     and tgname not like 'sync\_%%'
     and tgenabled <> 'D'
@@ -15,7 +15,7 @@ with rules as (
     -- Constraints but the primary key; a NOT NULL is seen at its column.
     select 'constraint ' || pg_get_constraintdef(oid), false
     from pg_constraint
-    where conrelid = to_regclass('customer')
+    where conrelid = sync.customer_table()
     and contype <> 'p'
     and contype <> 'n'
     union all
@@ -29,14 +29,14 @@ with rules as (
         ),
         false
     from pg_policy
-    where polrelid = to_regclass('customer')
-    and row_security_active('customer')
+    where polrelid = sync.customer_table()
+    and sync.hides_rows()
     union all
     -- Unique indexes beside the sync's own.
     select 'index ' || pg_get_indexdef(i.indexrelid), false
     from pg_index i
     join pg_class k on k.oid = i.indexrelid
-    where i.indrelid = to_regclass('customer')
+    where i.indrelid = sync.customer_table()
     and i.indisunique
     and not i.indisprimary
     and k.relname <> all(%(ours)s::text[])
@@ -46,7 +46,7 @@ with rules as (
         format('column %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull),
         false
     from pg_attribute
-    where attrelid = to_regclass('customer')
+    where attrelid = sync.customer_table()
     and attnum > 0
     and not attisdropped
     and attgenerated = ''
@@ -71,7 +71,7 @@ from pg_constraint c
 cross join lateral unnest(c.conkey) as k(attnum)
 join pg_attribute a on a.attrelid = c.conrelid
     and a.attnum = k.attnum
-where c.conrelid = to_regclass('customer')
+where c.conrelid = sync.customer_table()
 and c.conname = %(rule)s
 and a.attname = any(%(columns)s::text[])
 union
@@ -80,13 +80,13 @@ from pg_index i
 cross join lateral unnest(i.indkey) as k(attnum)
 join pg_attribute a on a.attrelid = i.indrelid
     and a.attnum = k.attnum
-where i.indrelid = to_regclass('customer')
+where i.indrelid = sync.customer_table()
 and i.indexrelid = to_regclass(quote_ident(%(rule)s))
 and a.attname = any(%(columns)s::text[])
 
 -- fits: make the values the columns' own, to see whether they can be: an error says that they
 --   cannot
-select jsonb_populate_record(null::customer, %(vals)s::jsonb) is not null as fits
+select sync.fits(%(vals)s::jsonb) as fits
 
 -- note_rules: remember the digest of the owner's rules; says whether it was another one before
 insert into sync.cursor (name, value) values ('table rules', to_jsonb(%(digest)s::text))

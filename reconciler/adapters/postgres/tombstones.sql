@@ -2,13 +2,13 @@
 --   customers, links and intents still say so; a merged customer's person is the winner
 with people as (
     -- People with the address: by customer (living and deleted have an index each), link, intent.
-    select coalesce(mergedinto, uuid) as uuid from customer
-    where sync.address(email) = %(address)s
+    select coalesce(mergedinto, uuid) as uuid from sync.customers()
+    where address = %(address)s
     and erasedat is null
     and deletedat is null
     union
-    select coalesce(mergedinto, uuid) from customer
-    where sync.address(email) = %(address)s
+    select coalesce(mergedinto, uuid) from sync.customers()
+    where address = %(address)s
     and erasedat is null
     and deletedat is not null
     union
@@ -77,9 +77,9 @@ select setval('sync.number', nextval('sync.number') + 1000000000)
 
 -- erased_again: customers that the backup brought back although they were erased, by address or
 --   contact
-select uuid from customer
-where email is not null
-and sync.hash_of(email) in (select hash from sync.tombstone)
+select uuid from sync.customers()
+where address is not null
+and sync.hash_of(address) in (select hash from sync.tombstone)
 union
 select l.uuid from sync.link l
 join sync.alias a on a.contact = l.contact

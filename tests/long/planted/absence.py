@@ -85,7 +85,7 @@ AROUND: tuple[Fault, ...] = (
         Edit(
             SCHEMA,
             "fold",
-            "\n                and not exists (select from customer c where c.uuid = excluded.uuid),",
+            "\n                and not exists (select from sync.customers() c where c.uuid = excluded.uuid),",
             ",",
         ),
         tests=(ABSENCE,),
@@ -96,7 +96,7 @@ AROUND: tuple[Fault, ...] = (
         Edit(
             QUERIES,
             "mark_drifted",
-            "and not exists (select from customer c where c.uuid = l.uuid) and not row_security_active('customer')",
+            "and not exists (select from sync.customers() c where c.uuid = l.uuid) and not sync.hides_rows()",
             "and false",
         ),
         tests=(ABSENCE,),
@@ -185,7 +185,7 @@ AROUND: tuple[Fault, ...] = (
         Edit(
             QUERIES,
             "links_now",
-            "or r.known and row_security_active('customer') and not l.deleted",
+            "or r.known and sync.hides_rows() and not l.deleted",
             "or false and not l.deleted",
         ),
         tests=("tests/store/test_contract_held.py",),

@@ -73,7 +73,7 @@ BASES: tuple[Fault, ...] = (
         Edit(
             QUERIES,
             "write_customers",
-            "where h.raw -> v.key is not distinct from w.raw -> v.key\n            and (v.key",
+            "where c.raw -> v.key is not distinct from w.raw -> v.key\n            and (v.key",
             "where (v.key",
         ),
         tests=(THROUGH, BASE),
