@@ -4,10 +4,13 @@ import json
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from reconciler.__main__ import app
 from reconciler.core.fields import FIELDS, Policy
 from reconciler.core.kinds import Direction, Kind, WhenEmpty
 from reconciler.mapping.checks import references
@@ -331,6 +334,16 @@ def test_the_digest_is_of_the_meaning() -> None:
 )
 def test_sql_names_fields_by_a_dollar(sql: str, names: tuple[str, ...]) -> None:
     assert references(sql) == names
+
+
+def test_the_command_prints_a_schema_that_takes_what_is_taken() -> None:
+    ran = CliRunner().invoke(app, ["mapping", "schema"])
+    assert ran.exit_code == 0
+    schema = json.loads(ran.stdout)
+    for text in (EVERYTHING, SMALL):
+        jsonschema.validate(tomllib.loads(text), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**tomllib.loads(SMALL), "more": 1}, schema)
 
 
 def keys(model: dict[str, object]) -> set[str]:
