@@ -1,5 +1,6 @@
 """`python -m reconciler`: the scheduler process, and the commands an operator uses. Exit 2: settings or usage."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -15,6 +16,7 @@ from reconciler.core.brake import Danger
 from reconciler.core.errors import CopiedDatabase, SyncError
 from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane
+from reconciler.mapping.file import MappingFile
 from reconciler.process import log
 from reconciler.process.account import check_home, check_portal
 from reconciler.process.schedule import Schedule
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(db, name="db")
+mapping = typer.Typer(no_args_is_help=True, help="The mapping file.")
+app.add_typer(mapping, name="mapping")
 
 Settings = TypeVar("Settings", bound=Database)
 
@@ -64,6 +68,12 @@ def init() -> None:
     except Refused as error:
         _fail(str(error), code=1)
     print("schema applied")
+
+
+@mapping.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the mapping file, for editors."""
+    print(json.dumps(MappingFile.model_json_schema(), indent=2))
 
 
 @app.command()
