@@ -633,9 +633,22 @@ language sql immutable parallel safe
         else timestamptz 'epoch'
     end;
 
+-- What a customer holds in canonical form, as a base has it: empty values are left out.
+create or replace function sync.values_of(c customer) returns jsonb language sql stable as $$
+    select jsonb_strip_nulls(jsonb_build_object(
+        'email', sync.address(c.email),
+        'firstname', nullif(c.firstname, ''),
+        'lastname', nullif(c.lastname, ''),
+        'phone', nullif(c.phone, ''),
+        'company', nullif(c.company, ''),
+        'website', nullif(c.website, ''),
+        'lifecyclestage', nullif(c.lifecyclestage, '')
+    ));
+$$;
+
 -- The table itself; whether a policy of it may hide rows from this role; and the customers, living
--- and dead: each with what its row holds (`raw`: field -> text or null) and the same in canonical
--- form, as a base has it (`canonical`: empty values are left out). Their bodies take the place of a
+-- and dead: each with what its row holds (`raw`: field -> text or null, or {"unfit": why} where no
+-- property can hold it) and the same in canonical form (`canonical`). Their bodies take the place of a
 -- call, so that indexes serve. (In quotes: other bodies would keep the owner from altering columns.)
 do $$
 begin
@@ -663,15 +676,7 @@ begin
                     'website', c.website,
                     'lifecyclestage', c.lifecyclestage
                 ),
-                jsonb_strip_nulls(jsonb_build_object(
-                    'email', sync.address(c.email),
-                    'firstname', nullif(c.firstname, ''),
-                    'lastname', nullif(c.lastname, ''),
-                    'phone', nullif(c.phone, ''),
-                    'company', nullif(c.company, ''),
-                    'website', nullif(c.website, ''),
-                    'lifecyclestage', nullif(c.lifecyclestage, '')
-                )),
+                sync.values_of(c.*),
                 sync.address(c.email),
                 sync.readable(c.createdat),
                 sync.readable(c.updatedat),
@@ -688,6 +693,15 @@ begin
         )
     );
 end $$;
+
+-- The columns that hold a field each.
+create or replace function sync.columns() returns table (field text, col text)
+language sql stable as $$
+    select name, name
+    from unnest(
+        '{email,firstname,lastname,phone,company,website,lifecyclestage}'::text[]
+    ) name
+$$;
 
 -- Lock the rows of customers; returns those that no other transaction has locked.
 create or replace function sync.loose_customers(uuids uuid[]) returns setof uuid
@@ -720,17 +734,7 @@ begin
         cross join lateral jsonb_populate_record(null::customer, w.vals) r
         returning
             c.uuid,
-            case
-                when insert_customers.watched then jsonb_build_object(
-                    'email', c.email,
-                    'firstname', c.firstname,
-                    'lastname', c.lastname,
-                    'phone', c.phone,
-                    'company', c.company,
-                    'website', c.website,
-                    'lifecyclestage', c.lifecyclestage
-                )
-            end;
+            case when insert_customers.watched then sync.values_of(c.*) end;
 end $$;
 
 -- Write customers: of each the values in `vals`, whether it lives (null: as before), and what is
@@ -769,12 +773,7 @@ begin
         returning
             c.uuid,
             c.deletedat is null,
-            case
-                when write_customers.watched then (
-                    select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}')
-                    from jsonb_each(w.vals) v
-                )
-            end;
+            case when write_customers.watched then sync.values_of(c.*) end;
 end $$;
 
 -- Whether the columns can hold the values: an error says that they cannot.
@@ -909,6 +908,8 @@ create or replace view sync.reason (code, fault, wake, sentence) as values
         'a create without an address was not answered: another might be a second contact'),
     ('row_refused', 'table', 'rules',
         'a rule of the table''s owner refuses the row'),
+    ('unfit_value', 'record', 'value',
+        'one side holds what the other cannot'),
     ('coerced', 'table', 'value',
         'a trigger of the table''s owner undoes the value as HubSpot has it'),
     ('attempts_exhausted', 'sync', 'edit',
@@ -1182,8 +1183,6 @@ create or replace trigger sync_touch
     execute function sync.touch();
 
 -- Links -------------------------------------------------------------------------------------------
-
-drop function if exists sync.values_of(customer);
 
 -- Of what HubSpot answered at a time, in ms, the columns of which the link knows no later answer.
 create or replace function sync.not_outdated(l sync.link, pushed jsonb, ms bigint) returns jsonb

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.app import Services, make_app
 from api.auth import Tokens
+from api.bodies import forms_of
 from api.customers import Customers
 from api.places import Places
 from api.reading import REPLICA_DEADLINE, REPLICA_WAIT, Reader
@@ -74,9 +75,11 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
     key = settings.token_issuer_key
     reads = PostgresCustomerStore(beside.reads)
     near = None if beside.replica is None else SingleFlight(PostgresCustomerStore(beside.replica).by_address)
-    customers = Customers(customer_store, write_through, intake, account.require)
+    forms = forms_of(settings.mapping)
+    customers = Customers(customer_store, write_through, intake, account.require, forms)
     return Services(
         customers=customers,
+        forms=forms,
         account=account,
         reader=Reader(reads, SingleFlight(reads.by_address), near),
         customer_store=customer_store,

@@ -2,8 +2,9 @@
 
 from reconciler.core.contact import BlindPush, Customer, Entry, Pair
 from reconciler.core.context import Rules
-from reconciler.core.fields import Policy, Value
+from reconciler.core.fields import Policy
 from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.values import Value
 
 
 class Judge:
@@ -13,7 +14,7 @@ class Judge:
         self._pair, self._customer, self._rules = pair, customer, rules
 
     def __call__(self, field: str, local: Value, remote: Value) -> Verdict:
-        policy = self._rules.policies[field]
+        policy = self._rules.fields[field].policy
         if policy is Policy.NEWEST and not self._pair.link.base:
             policy = self._rules.first_link
         match policy:

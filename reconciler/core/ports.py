@@ -15,10 +15,10 @@ from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
 from reconciler.core.context import Context
 from reconciler.core.errors import Refused, Transient
-from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Step
+from reconciler.core.values import Values
 
 
 class Lane(IntEnum):

@@ -81,6 +81,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
     hubspot = Gateway(
+        fields=settings.fields,
         base_url=url,
         token=token,
         budget=budget,
@@ -135,7 +136,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
 
 def _rules(settings: Sync, hubspot: Gateway) -> Rules:
     return Rules(
-        policies=settings.policies,
+        fields=settings.fields,
         first_link=settings.sync_first_link,
         deletes_inbound=settings.sync_deletes in ("both", "inbound"),
         deletes_outbound=settings.sync_deletes in ("both", "outbound"),

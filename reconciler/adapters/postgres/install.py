@@ -17,7 +17,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.errors import Busy, DatabaseDown, SyncError
-from reconciler.core.fields import FIELDS
 
 PATIENCE = 900.0
 """Seconds to try for a lock that others hold."""
@@ -88,7 +87,7 @@ class _Installer:
         """What stands in the way."""
         found = self._rows("faults")
         if self._rows("is_installed")[0]["found"]:
-            found += self._rows("lost", columns=list(FIELDS))
+            found += self._rows("lost")
         return [row["fault"] for row in found]
 
     def _take_time(self) -> None:

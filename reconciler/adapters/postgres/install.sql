@@ -91,12 +91,14 @@ select to_regclass('sync.link') is not null as found
 -- lost: mapped columns that the table had when its customers were linked; a new one would be empty,
 --   and so would HubSpot's property
 select format(
-    '%%s lacks %%s, which the sync has linked: it was renamed or dropped; '
+    '%s lacks %s, which the sync has linked: it was renamed or dropped; '
     'put it back before HubSpot''s values are emptied by a new one',
     c.oid::regclass,
     string_agg(m.name, ', ')
 ) as fault
-from pg_class c, unnest(%(columns)s::text[]) m(name)
+from pg_class c, unnest(
+    '{email,firstname,lastname,phone,company,website,lifecyclestage}'::text[]
+) m(name)
 where c.oid = to_regclass('customer')
 and exists (select from sync.link where contact is not null)
 and not exists (

@@ -7,9 +7,9 @@ from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, mark_json, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId
-from reconciler.core.fields import Values, normalised
 from reconciler.core.ports import LANDING, Claim
 from reconciler.core.step import Insert, Merge, Step, Wait
+from reconciler.core.values import Values
 
 
 def merge(
@@ -69,7 +69,7 @@ def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[C
 
 def _is_changed(holds: Values | None, values: Values) -> bool:
     """Whether the row holds something else of these values than was written."""
-    return holds is not None and any(value != normalised(holds).get(field) for field, value in values.items())
+    return holds is not None and any(value != holds.get(field) for field, value in values.items())
 
 
 def _update(
