@@ -478,6 +478,8 @@ create table if not exists sync.dirty (
 );
 -- Whether the row was deleted.
 alter table sync.dirty add column if not exists deleted boolean not null default false;
+-- Whether the row left the scope of the mapping: its contact stays, and nothing goes over any more.
+alter table sync.dirty add column if not exists leaves boolean not null default false;
 -- So that its rows can be deleted where a publication has all tables.
 alter table sync.dirty replica identity full;
 
@@ -694,6 +696,27 @@ begin
     );
 end $$;
 
+-- Whether a customer is not as was agreed.
+create or replace function sync.differs(canonical jsonb, base jsonb) returns boolean
+language sql immutable as $$
+    select canonical is distinct from base
+$$;
+
+-- How many of the columns that are read or written the table lacks.
+create or replace function sync.count_lacking() returns bigint language sql stable as $$
+    select count(*)
+    from unnest('{
+        uuid,email,firstname,lastname,phone,company,website,lifecyclestage,createdat,updatedat,
+        contactid,hubspotcreatedat,hubspotupdatedat,deletedat,erasedat,mergedinto
+    }'::text[]) name
+    where not exists (
+        select from pg_attribute
+        where attrelid = sync.customer_table()
+        and attname = name
+        and not attisdropped
+    )
+$$;
+
 -- The columns that hold a field each.
 create or replace function sync.columns() returns table (field text, col text)
 language sql stable as $$
@@ -701,6 +724,16 @@ language sql stable as $$
     from unnest(
         '{email,firstname,lastname,phone,company,website,lifecyclestage}'::text[]
     ) name
+$$;
+
+-- Whether an address may be taken off a row for a moment.
+create or replace function sync.releases() returns boolean language sql immutable as $$
+    select true
+$$;
+
+-- Rows that no trigger saw come: here the table itself knows all of them.
+create or replace function sync.find_rows(most integer) returns bigint language sql as $$
+    select 0::bigint
 $$;
 
 -- Lock the rows of customers; returns those that no other transaction has locked.
@@ -961,6 +994,29 @@ create or replace function sync.mark(
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
 
+-- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only
+-- looked at: an erase does not go on beside transactions of its own era and earlier ones, and no
+-- insert ever waits for an erase.
+create or replace function sync.note_era() returns void language sql as $$
+    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
+$$;
+
+-- Fail if one of these addresses was erased. The era is noted before the look: an erase that the
+-- look does not see finds this transaction.
+create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
+begin
+    perform sync.note_era();
+    if exists (select from sync.tombstone) and exists (
+        select from sync.tombstone
+        where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))
+    ) then
+        raise exception 'this address was erased'
+            using errcode = 'check_violation', constraint = 'erased_subject';
+    end if;
+end $$;
+
+-- Capture -----------------------------------------------------------------------------------------
+
 -- The triggers that note changes run as the owner of this schema, for any role that may write
 -- customers, whatever its search_path. They send no NOTIFY: that would keep transactions from being
 -- prepared and make commits wait for each other.
@@ -1016,27 +1072,6 @@ begin
         )
     from new_rows;
     return null;
-end $$;
-
--- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only
--- looked at: an erase does not go on beside transactions of its own era and earlier ones, and no
--- insert ever waits for an erase.
-create or replace function sync.note_era() returns void language sql as $$
-    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
-$$;
-
--- Fail if one of these addresses was erased. The era is noted before the look: an erase that the
--- look does not see finds this transaction.
-create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
-begin
-    perform sync.note_era();
-    if exists (select from sync.tombstone) and exists (
-        select from sync.tombstone
-        where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))
-    ) then
-        raise exception 'this address was erased'
-            using errcode = 'check_violation', constraint = 'erased_subject';
-    end if;
 end $$;
 
 -- One row is what most statements change: it is compared without a join. Many are joined by a full
@@ -1158,8 +1193,6 @@ begin
     end if;
     return new;
 end $$;
-
--- Triggers ----------------------------------------------------------------------------------------
 
 create or replace trigger sync_insert
     after insert on customer
@@ -1307,14 +1340,15 @@ begin
         -- What the trigger noted: some of it at a time, and not what another fold is at.
         delete from sync.dirty
         where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
-        returning uuid, edited, at, deleted
+        returning uuid, edited, at, deleted, leaves
     ), customers as (
         -- The same by customer: when each column was last edited, and whether a row was deleted.
         select uuid,
             coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited,
-            bool_or(deleted) as deleted
+            bool_or(deleted) as deleted,
+            bool_or(leaves) as leaves
         from (
-            select uuid, name, max(at) as at, bool_or(deleted) as deleted
+            select uuid, name, max(at) as at, bool_or(deleted) as deleted, bool_or(leaves) as leaves
             from gone
             left join lateral unnest(edited) as name on true
             group by uuid, name
@@ -1323,14 +1357,19 @@ begin
         order by uuid
     ), linked as (
         -- Their links, which remember it; a customer without a link gets one.
-        insert into sync.link (uuid, edited, deleted)
+        insert into sync.link (uuid, edited, deleted, detached)
         -- A row that is there again was not deleted for good.
-        select uuid, edited, deleted and not exists (select from sync.customers() c where c.uuid = m.uuid)
+        select
+            uuid,
+            edited,
+            deleted and not exists (select from sync.customers() c where c.uuid = m.uuid),
+            leaves and not exists (select from sync.customers() c where c.uuid = m.uuid)
         from customers m
         on conflict (uuid) do update set
             edited = sync.latest(sync.link.edited, excluded.edited),
             deleted = (sync.link.deleted or excluded.deleted)
                 and not exists (select from sync.customers() c where c.uuid = excluded.uuid),
+            detached = sync.link.detached or excluded.detached,
             -- An edited record that had used up its attempts is tried anew.
             blocks = case
                 when excluded.edited <> '{}' and sync.link.blocks <> '{}'
@@ -1935,17 +1974,7 @@ create or replace view sync.causes as
         'schema',
         null,
         'the table lacks a column: one that was renamed or dropped is to be put back'
-    where (
-        select count(*)
-        from pg_attribute
-        where attrelid = sync.customer_table()
-        and not attisdropped
-        and attname in (
-            'uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website',
-            'lifecyclestage', 'createdat', 'updatedat', 'contactid', 'hubspotcreatedat',
-            'hubspotupdatedat', 'deletedat', 'erasedat', 'mergedinto'
-        )
-    ) < 16
+    where sync.count_lacking() > 0
     union all
     select 'read_only', null, 'the database takes no writes'
     where current_setting('transaction_read_only') = 'on';
@@ -2423,7 +2452,7 @@ grant execute on function sync.address(text), sync.lower_letters(text) to public
 -- table is; that of the state, how many customers have no contact.
 grant execute on function
     sync.account_zone(), sync.account_day(),
-    sync.customer_table(), sync.hides_rows(), sync.count_unlinked()
+    sync.customer_table(), sync.hides_rows(), sync.count_unlinked(), sync.count_lacking()
     to public;
 
 -- No other role reads the salt, also where default privileges gave it away.

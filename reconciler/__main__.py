@@ -64,7 +64,7 @@ def init() -> None:
     """Apply schema.sql: idempotent, and online on a live database."""
     settings = _settings(Database, "db")
     try:
-        install(settings.database_url.get_secret_value(), SCHEMA.read_text())
+        install(settings.database_url.get_secret_value(), SCHEMA.read_text(), settings.own_table)
     except Refused as error:
         _fail(str(error), code=1)
     print("schema applied")

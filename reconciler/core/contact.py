@@ -80,8 +80,8 @@ class Customer:
     uuid: CustomerId
     raw: Values
     values: Values
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
     contact_id: ContactId | None = None
     remote_created_at: datetime | None = None
     remote_updated_at: datetime | None = None

@@ -324,6 +324,9 @@ class Records(Protocol):
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""
 
+    def find_rows(self) -> None:
+        """Take in the rows that no trigger saw come."""
+
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
         """Mark, of the next customers with `after` < uuid <= `upto`, those that differ from their base or have no link.
 

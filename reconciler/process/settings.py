@@ -90,6 +90,11 @@ class Database(BaseSettings):
         """The mapping file, or the one that ships with the package."""
         return load_mapping(None if self.mapping_file is None else str(self.mapping_file))
 
+    @property
+    def own_table(self) -> MappingFile | None:
+        """The mapping of a table of the owner's; None for the table that schema.sql makes."""
+        return None if self.mapping_file is None else self.mapping
+
     @classmethod
     def settings_customise_sources(
         cls,

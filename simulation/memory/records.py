@@ -44,6 +44,9 @@ class MemoryRecords:
         self._tables.mark({Subject.contact(each).key for each in missing}, int(lane))
         return len(missing)
 
+    def find_rows(self) -> None:
+        """Do nothing: the table itself knows all its rows."""
+
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
         tables = self._tables
         page = sorted(uuid for uuid in tables.customers if after < uuid <= upto)[:limit]
