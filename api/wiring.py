@@ -60,7 +60,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         budget=parts.budget,
         reconciler=parts.reconciler,
         sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+        pushes_deletes=settings.sends_deletes,
     )
     intake = Intake(
         customer_store=customer_store,
@@ -70,7 +70,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         budget=parts.budget,
         reconciler=parts.reconciler,
         sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+        pushes_deletes=settings.sends_deletes,
     )
     key = settings.token_issuer_key
     reads = PostgresCustomerStore(beside.reads)

@@ -199,6 +199,16 @@ class Sync(Database):
             raise ValueError(f"SYNC_POLICIES: the mapping file has a policy for {', '.join(twice)}: set one of them")
         return self
 
+    @property
+    def takes_deletes(self) -> bool:
+        """Whether a contact's end ends its customer."""
+        return self.mapping.table.deleted != "never" and self.sync_deletes in ("both", "inbound")
+
+    @property
+    def sends_deletes(self) -> bool:
+        """Whether a customer's end ends its contact."""
+        return self.mapping.table.deleted != "never" and self.sync_deletes in ("both", "outbound")
+
     @cached_property
     def fields(self) -> Fields:
         """The mapped fields, with who wins a conflict."""

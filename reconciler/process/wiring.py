@@ -138,7 +138,7 @@ def _rules(settings: Sync, hubspot: Gateway) -> Rules:
     return Rules(
         fields=settings.fields,
         first_link=settings.sync_first_link,
-        deletes_inbound=settings.sync_deletes in ("both", "inbound"),
-        deletes_outbound=settings.sync_deletes in ("both", "outbound"),
+        deletes_inbound=settings.takes_deletes,
+        deletes_outbound=settings.sends_deletes,
         skew=hubspot.skew(),
     )

@@ -64,7 +64,9 @@ def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[C
     require_all(done)
     written = {row["uuid"]: row["holds"] for row in done}
     pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
-    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
+    # A default of the table's may have filled what HubSpot does not have.
+    made = {uuid: {**dict.fromkeys(written[uuid] or ()), **values} for uuid, values in pulled.items()}
+    return pulled, {uuid for uuid, values in made.items() if _is_changed(written[uuid], values)}
 
 
 def _is_changed(holds: Values | None, values: Values) -> bool:
