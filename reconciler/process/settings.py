@@ -95,6 +95,11 @@ class Database(BaseSettings):
         """The mapping of a table of the owner's; None for the table that schema.sql makes."""
         return None if self.mapping_file is None else self.mapping
 
+    @property
+    def digest(self) -> str | None:
+        """What tells the mapping of an owner's table from others; None for the table that schema.sql makes."""
+        return None if self.own_table is None else self.own_table.digest
+
     @classmethod
     def settings_customise_sources(
         cls,

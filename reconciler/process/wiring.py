@@ -38,6 +38,7 @@ class Parts:
     """What a process that talks to HubSpot works with."""
 
     database: Database
+    mapping: str | None
     marks: PostgresMarks
     pairs: PostgresPairs
     outbox: PostgresOutbox
@@ -104,6 +105,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     )
     return Parts(
         database=database,
+        mapping=settings.digest,
         marks=marks,
         pairs=pairs,
         outbox=outbox,
