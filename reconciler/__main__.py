@@ -76,6 +76,37 @@ def schema() -> None:
     print(json.dumps(MappingFile.model_json_schema(), indent=2))
 
 
+@mapping.command("check")
+def check_command() -> None:
+    """Say what is wrong with MAPPING_FILE, a finding a line. Exit 0: nothing refused, 1: it could not look, 2: refused.
+
+    Writes nothing.
+    """
+    from reconciler.commands.mapping import check
+
+    remarks = check(_settings(Sync, "mapping"))
+    for remark in remarks:
+        print(remark)
+    raise typer.Exit(2 if any(remark.is_refused for remark in remarks) else 0)
+
+
+@mapping.command("propose")
+def propose_command(
+    table: Annotated[str | None, typer.Option(help="The table; without it the one that fits best.")] = None,
+) -> None:
+    """Print a mapping file for the database as it is, notes beside it. Exit 2: there is no table for it."""
+    from reconciler.commands.mapping import suggest
+    from reconciler.mapping.choosing import NoTable
+
+    try:
+        proposal = suggest(_settings(Sync, "mapping"), table)
+    except NoTable as error:
+        _fail(str(error))
+    for note in proposal.notes:
+        _say(note)
+    print(proposal.text, end="")
+
+
 @app.command()
 def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, write nothing.")] = False,

@@ -66,6 +66,7 @@ class Database(BaseSettings):
 
     database_url: Dsn = Field(description="Postgres, as a libpq connection string or URL")
     database_pool: int = Field(default=8, ge=1, le=100, description="connections of one process")
+    mapping_file: Path | None = Field(default=None, description="the mapping file; unset: the one that is shipped")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
