@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+UTF8 = "UTF8"
+"""The one encoding in which a database holds whatever HubSpot does."""
+
 TEXTS = frozenset({"text", "varchar", "bpchar", "citext"})
 INTEGERS = frozenset({"int2", "int4", "int8"})
 NUMBERS = INTEGERS | {"numeric", "float4", "float8"}
@@ -105,6 +108,11 @@ class Found:
     may: frozenset[str] = frozenset({"usage", "delete", "trigger"})
     key: tuple[str, ...] = ()
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the role may read all of it."""
+        return all("select" in each.may for each in self.columns)
+
     def column(self, name: str) -> Column | None:
         return next((each for each in self.columns if each.name == name), None)
 
@@ -121,7 +129,7 @@ class Catalogue:
 
     database: str = ""
     role: str = ""
-    encoding: str = "UTF8"
+    encoding: str = UTF8
     may_try: bool = True
     names: tuple[str, ...] = ()
     tables: Mapping[str, Found] = field(default_factory=dict)

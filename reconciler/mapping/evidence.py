@@ -70,8 +70,9 @@ class Evidence:
 
 
 def trials_of(file: MappingFile, catalogue: Catalogue) -> list[Trial]:
-    """Return all SQL of the file that stands over tables and columns that are there."""
-    found = [(part, catalogue.tables[part.name]) for part in parts_of(file) if part.name in catalogue.tables]
+    """Return all SQL of the file that stands over tables and columns that are there, and may be read."""
+    known = [(part, catalogue.tables.get(part.name)) for part in parts_of(file)]
+    found = [(part, table) for part, table in known if table is not None and table.is_readable]
     typed = _typed(file, catalogue)
     return [each for part, table in found for each in _of_part(file, part, table, typed) if _is_possible(each, table)]
 

@@ -5,7 +5,7 @@ Pure: `mapping check` prints it, and nothing is begun with a mapping of which so
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.mapping.catalogue import Catalogue
+from reconciler.mapping.catalogue import UTF8, Catalogue
 from reconciler.mapping.evidence import Evidence, trials_of
 from reconciler.mapping.field_findings import about_fields
 from reconciler.mapping.file import MappingFile
@@ -28,10 +28,11 @@ def findings(
 def _all(
     catalogue: Catalogue, properties: Mapping[str, Property], file: MappingFile, evidence: Evidence
 ) -> Iterator[Remark]:
-    if catalogue.encoding != "UTF8":
+    if catalogue.encoding != UTF8:
         yield refused(
             catalogue.database, f"its encoding is {catalogue.encoding}", "write another database, one of encoding UTF8"
         )
+        return
     if not catalogue.may_try and trials_of(file, catalogue):
         instead = f"grant temporary on database {catalogue.database} to {catalogue.role}"
         yield refused(

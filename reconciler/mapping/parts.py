@@ -26,6 +26,12 @@ class Part:
         return self.path == ("table",)
 
     @property
+    def has_sql(self) -> bool:
+        """Whether SQL of the file stands over it."""
+        reads = any(field.read is not None for field in self.fields.values())
+        return self.where is not None or reads or bool(self.insert or self.shared)
+
+    @property
     def mapped(self) -> dict[str, str]:
         """The column of each property that has one."""
         return {name: field.column for name, field in self.fields.items() if field.column is not None}

@@ -133,7 +133,9 @@ def _privileges(part: Part, table: Found, file: MappingFile, catalogue: Catalogu
         instead = f"grant usage on schema {schema} to {catalogue.role}"
         yield refused(table.name, f"the role {catalogue.role} may not use the schema {schema}", instead)
     makes = file.table.insert is not False and bool(part.made)
-    wanted = {"select": part.read, "insert": part.made if makes else set(), "update": part.edited}
+    # SQL of the file is tried on a table like this one, which only who reads all of it may make.
+    read = {each.name for each in table.columns} if part.has_sql else part.read
+    wanted = {"select": read, "insert": part.made if makes else set(), "update": part.edited}
     lacking = [right for right, columns in wanted.items() if not _has(table, right, columns)]
     lacking += ["delete"] if part.is_main and file.table.deleted == "row" and "delete" not in table.may else []
     lacking += ["trigger"] if "trigger" not in table.may else []

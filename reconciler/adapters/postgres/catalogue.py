@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from reconciler.adapters.postgres.database import LINE, Row, Rows, Timely, Work
 from reconciler.adapters.postgres.queries import statements
 from reconciler.core.errors import Busy, DatabaseDown, PrivilegeMissing
-from reconciler.mapping.catalogue import Catalogue, Column, Found, Relation, Rule, Trigger, Unique
+from reconciler.mapping.catalogue import UTF8, Catalogue, Column, Found, Relation, Rule, Trigger, Unique
 
 DEADLINE = 30.0
 """Seconds in which every statement is answered: longer than Postgres itself lets one run."""
@@ -28,7 +28,7 @@ Grouped = Mapping[int, Rows]
 def open_line(dsn: str) -> Iterator[Timely]:
     """Connect for a look; what goes wrong is said in words, without the connection string."""
     try:
-        with Timely.connect(dsn, row_factory=dict_row, autocommit=True, **LINE) as line:
+        with Timely.connect(dsn, row_factory=dict_row, autocommit=True, client_encoding=UTF8, **LINE) as line:
             line.deadline = DEADLINE
             yield line
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
@@ -51,9 +51,14 @@ def looking(line: Timely) -> Iterator[None]:
 
 
 def read_catalogue(line: Timely, names: Collection[str] | None = None) -> Catalogue:
-    """Return the tables with these names, and the names of all; without names the tables that are no view."""
+    """Return the tables with these names, and the names of all; without names the tables that are no view.
+
+    A database of another encoding is not looked at: its names may be no text.
+    """
     work = Work(line)
     place = work.row("catalogue_place") or {}
+    if place.get("encoding") != UTF8:
+        return Catalogue(**place)
     known = work.rows("catalogue_names")
     wanted = [row for row in known if _is_wanted(row, names)]
     ids = [row["id"] for row in wanted]

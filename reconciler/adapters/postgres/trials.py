@@ -226,10 +226,13 @@ def _run(tables: Tables, trial: Trial) -> Sequence[Any]:
         case Use.WHERE:
             return tables.run("trial_where", sql=text)
         case Use.READ:
+            tables.run("trial_alone", sql=text)
             return tables.run("trial_read", sql=text)
         case Use.INSERT:
+            tables.run("trial_constant", sql=text)
             return tables.run("trial_insert", sql=text, column=column)
         case Use.WRITE:
+            tables.run("trial_alone", sql=text)
             return tables.run("trial_write", sql=text, column=column)
 
 

@@ -7,9 +7,15 @@ set local timezone = 'UTC'
 -- trial_table: a table like the owner's, without its rows
 create temporary table mapping_trial (like {table}) on commit drop
 
--- trial_where: the predicate of an index: Postgres takes none that is not immutable, that names
---   another row or table, or a system column
-create index on mapping_trial ((1)) where ({sql})
+-- trial_where: the predicate of an index, its last word: Postgres takes none that is not immutable
+--   or no single expression, that names another row or table, or a system column
+create index on mapping_trial ((1)) where {sql}
+
+-- trial_alone: whether SQL over the row is one expression, with no bracket of what stands around it
+select {sql} from mapping_trial limit 0
+
+-- trial_constant: the same of SQL that names no column of the row
+select {sql}
 
 -- trial_read: what type an expression over the row has
 select ({sql}) as value from mapping_trial limit 0
