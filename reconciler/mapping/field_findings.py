@@ -26,6 +26,10 @@ def about_fields(part: Part, table: Found, file: MappingFile, evidence: Evidence
         column = table.column(field.column) if field.column is not None else _shape(part, name, evidence)
         if column is not None:
             yield from _about(column, name, field, file)
+    for name in part.shared:
+        column = table.column(name)
+        if column is not None and column.limit is not None:
+            yield said(name, f"{column.type}: what is longer is refused, for that record")
     for path, words in evidence.faults.items():
         if _is_of(path, part, file):
             instead = next(said for word, said in INSTEAD.items() if word in path)
@@ -47,7 +51,7 @@ def _about(column: Column, name: str, field: MappedField, file: MappingFile) -> 
     if is_taken and column.is_computed:
         yield refused(place, "Postgres itself gives it its value", 'write direction = "to_hubspot"')
     if field.group is None and not holds(column, field):
-        yield refused(place, f"{column.type} does not hold a {field.type} ({name})", _fitting(column, field))
+        yield refused(place, f"{column.type} does not hold {field.type} values ({name})", _fitting(column, field))
     yield from _coded(column, place, field)
     if is_taken and column.limit is not None:
         yield said(place, f"{column.type}: a longer {name} of HubSpot's is refused, for that record")
@@ -56,13 +60,13 @@ def _about(column: Column, name: str, field: MappedField, file: MappingFile) -> 
 
 
 def _fitting(column: Column, field: MappedField) -> str:
+    if field.type is Kind.EMAIL:
+        return "write a column of text"
     kind = kind_of_column(column)
     if field.type is Kind.BOOLEAN and (column.is_text or column.labels or column.base in INTEGERS):
         return 'write values, such as { 1 = "true", 0 = "false" }'
     if kind is not None and kind is not field.type:
         return f'write type = "{kind}"'
-    if field.type is Kind.EMAIL:
-        return "write a column of text"
     return 'write type = "text" and direction = "to_hubspot"'
 
 

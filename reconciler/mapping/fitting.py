@@ -30,7 +30,7 @@ def holds(column: Column, field: MappedField) -> bool:
     is_coded = column.is_text or bool(column.labels) or column.base in INTEGERS
     match field.type:
         case Kind.TEXT | Kind.EMAIL:
-            return column.is_text or (is_shown and field.type is Kind.TEXT)
+            return column.is_text or (is_shown and field.type is Kind.TEXT and column.base != "record")
         case Kind.SET:
             return column.is_array and (column.base in TEXTS or bool(column.labels))
         case _ if column.is_array:

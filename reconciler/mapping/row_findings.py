@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from reconciler.mapping.catalogue import Catalogue, Found
 from reconciler.mapping.checks import ADDRESS
-from reconciler.mapping.evidence import Evidence
+from reconciler.mapping.evidence import Doubles, Evidence
 from reconciler.mapping.file import MappingFile
 from reconciler.mapping.names import is_name, mentions
 from reconciler.mapping.parts import Part, parts_of
@@ -21,13 +21,11 @@ def about_rows(file: MappingFile, catalogue: Catalogue, evidence: Evidence) -> I
         count = f"{evidence.inside} of {evidence.rows} rows are in scope, {dead} of these are dead"
         yield said(main.name, f"{count}, {evidence.rows - (evidence.inside or 0)} are out of scope")
     if evidence.doubles.addresses:
-        what = f"{evidence.doubles.addresses} addresses have several rows in scope: one of each meets the contact"
-        keys = f"look at the keys {', '.join(evidence.doubles.keys)}, or narrow where"
-        yield said(_address(file), what, keys)
+        yield _doubles(file, evidence.doubles)
     for index, several in evidence.several.items():
         joined = file.joined[index]
         instead = f"write joined[{index}].where, which leaves one row for each key"
-        yield refused(joined.table, f"{several} keys have several rows in it", instead)
+        yield refused(joined.table, f"keys that several of its rows have: {several}", instead)
     if main.name in catalogue.tables:
         yield from _names(main, catalogue.tables[main.name], evidence)
 
@@ -39,8 +37,12 @@ def name_columns(part: Part, table: Found) -> list[str]:
     return [each for each in dict.fromkeys([*mapped, *likely]) if table.column(each) is not None]
 
 
-def _address(file: MappingFile) -> str:
-    return file.mapped[ADDRESS].column or ADDRESS
+def _doubles(file: MappingFile, doubles: Doubles) -> Remark:
+    what = f"addresses that several rows in scope have: {doubles.addresses}, one row of each meets its contact"
+    # A key may be an address itself: those are not told.
+    keys = [key for key in doubles.keys if "@" not in key]
+    look = f"look at the keys {', '.join(keys)}, or narrow where" if keys else "narrow where"
+    return said(file.mapped[ADDRESS].column or ADDRESS, what, look)
 
 
 def _names(part: Part, table: Found, evidence: Evidence) -> Iterator[Remark]:

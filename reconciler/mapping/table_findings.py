@@ -152,7 +152,7 @@ def _has(table: Found, right: str, names: Collection[str]) -> bool:
 def _rules(part: Part, table: Found) -> Iterator[Remark]:
     """Say which rules of the owner's a value of HubSpot's may meet."""
     taken = part.made | part.edited
-    mapped = {*part.mapped.values(), *part.shared} & taken
+    mapped = {*part.mapped.values(), *part.shared, *(part.insert or ())} & taken
     for unique in table.uniques:
         if mapped & set(unique.columns):
             where = ", ".join(unique.columns)

@@ -231,7 +231,7 @@ def test_counts_are_told_without_a_value() -> None:
     )
     assert said(people(), evidence=evidence) == [
         "said public.people: 8 of 10 rows are in scope, 2 of these are dead, 2 are out of scope",
-        "said email: 1 addresses have several rows in scope: one of each meets the contact; "
+        "said email: addresses that several rows in scope have: 1, one row of each meets its contact; "
         "look at the keys 3, 4, or narrow where",
         "said first_name: empty in 1 of 6 living rows in scope",
     ]

@@ -69,7 +69,11 @@ EXPECTED = {
         updated="updated_at",
         insert={"id": "gen_random_uuid()::text"},
         where="has_account",
-        said=("40 addresses have several rows", "IDX_customer_email_has_account_unique", "20 of these are dead"),
+        said=(
+            "addresses that several rows in scope have: 40",
+            "IDX_customer_email_has_account_unique",
+            "20 of these are dead",
+        ),
     ),
     "06_chatwoot": Expected(
         table="public.contacts",
@@ -79,7 +83,7 @@ EXPECTED = {
         updated="updated_at",
         insert=False,
         where="account_id = 1",
-        said=("84 addresses have several rows", "uniq_email_per_account_contact"),
+        said=("addresses that several rows in scope have: 84", "uniq_email_per_account_contact"),
     ),
     "07_calcom": Expected(
         table="public.users",
@@ -119,7 +123,7 @@ EXPECTED = {
             "is_active": "true",
         },
         where="not is_staff and not is_superuser",
-        said=("5 addresses have several rows",),
+        said=("addresses that several rows in scope have: 5",),
     ),
 }
 

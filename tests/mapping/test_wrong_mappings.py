@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from reconciler.adapters.postgres.catalogue import looking, open_line, read_catalogue
+from reconciler.adapters.postgres.trials import Measures
 from reconciler.commands.mapping import check, look_at, suggest
 from reconciler.core.errors import Busy, DatabaseDown, Unavailable
 from reconciler.mapping.choosing import NoTable
@@ -94,12 +96,20 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "a property that is not there": (of("frstname", column="last_name"), "frstname: no such property", '"firstname"'),
     "a scope of no property": ({"contacts": {"lifecycle": ("x",)}}, "lifecycle: no such property", "lifecyclestage"),
     "a scope of no option": ({"contacts": {"lifecyclestage": ("x",)}}, "x is none of HubSpot's options", "write"),
-    "no kind where one is needed": (of("city", column="age"), "age: integer does not hold a text", 'type = "number"'),
-    "a kind the column cannot hold": (of("num", column="stage", type="number"), "text does not hold a number", "text"),
-    "an address in a number": (of("email", column="age", type="email"), "integer does not hold a email", "write"),
-    "a text in a uuid": (of("city", column="token"), "uuid does not hold a text", 'direction = "to_hubspot"'),
-    "a flag without values": (of("city", column="age", type="boolean"), "does not hold a boolean", "write values"),
-    "a date in a time": (of("city", column="seen", type="date"), "does not hold a date", 'type = "datetime"'),
+    "no kind where one is needed": (
+        of("city", column="age"),
+        "age: integer does not hold text values",
+        'type = "number"',
+    ),
+    "a kind the column cannot hold": (
+        of("num", column="stage", type="number"),
+        "text does not hold number values",
+        "text",
+    ),
+    "an address in a number": (of("email", column="age", type="email"), "integer does not hold email values", "write"),
+    "a text in a uuid": (of("city", column="token"), "uuid does not hold text values", 'direction = "to_hubspot"'),
+    "a flag without values": (of("city", column="age", type="boolean"), "does not hold boolean values", "write values"),
+    "a date in a time": (of("city", column="seen", type="date"), "does not hold date values", 'type = "datetime"'),
     "a number in a property of text": (of("city", column="age", type="number"), "in HubSpot string", 'type = "text"'),
     "a date in a property of text": (of("date_of_birth", column="born", type="date"), "in HubSpot", "to_hubspot"),
     "a text in several options": (
@@ -152,6 +162,9 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "a where of no sense": ({"where": "age >"}, "table.where: syntax error", "write SQL"),
     "a where that ends": ({"where": "true); drop table people; --"}, "table.where: ", "write SQL"),
     "a where that ends itself": ({"where": "true) or (true"}, "table.where: ", "write SQL"),
+    "a where of a statement": ({"where": "age > 3;"}, "table.where: it is no single expression", "write SQL"),
+    "a read of two": (of("city", read="nick, code", direction="to_hubspot"), "record does not hold text", "write"),
+    "an insert of two columns": ({"insert": {"code": "'x') , ('y'"}}, "table.insert.code: syntax error", "write SQL"),
     "a where of another column": ({"where": "is_staff"}, 'column "is_staff" does not exist', "write SQL"),
     "a where of another table": ({"where": "people.age > 3"}, "table.where: ", "own columns"),
     "a where of other rows": ({"where": "id in (select 1)"}, "table.where: cannot use subquery", "own columns"),
@@ -171,7 +184,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "a read that fails": (of("city", read="first_name::int::text", direction="to_hubspot"), "fails on a row", "every"),
     "a read of another type": (
         of("numx", read="first_name", type="number", direction="to_hubspot", create={"label": "x", "group": "x"}),
-        "text does not hold a number",
+        "text does not hold number values",
         'type = "text"',
     ),
     "a write of no sense": (
@@ -203,7 +216,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     ),
     "several rows in a joined table": (
         {"fields": NO_EMAIL, "joined": {**JOINED, "where": "not first"}},
-        "public.emails: 1 keys have several rows",
+        "public.emails: keys that several of its rows have: 1",
         "write joined[0].where",
     ),
     "a joined row without a value": (
@@ -271,7 +284,8 @@ def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settin
         "said years: no such property in HubSpot: it will be made",
         "said lifecyclestage: HubSpot refuses what is none of its options",
         "said public.people: 21 of 21 rows are in scope, 0 of these are dead, 0 are out of scope",
-        "said email: 1 addresses have several rows in scope: one of each meets the contact; look at the keys 2, 21",
+        "said email: addresses that several rows in scope have: 1, one row of each meets its contact; "
+        "look at the keys 2, 21",
         "said first_name: empty in 1 of 21 living rows in scope",
     ):
         assert words in lines
@@ -371,6 +385,36 @@ def test_a_look_waits_for_no_writer_and_for_no_lock_but_an_exclusive_one(shop: s
         other.execute("lock table people in access exclusive mode")
         with pytest.raises(Busy):
             look_at(shop, file)
+
+
+def test_what_takes_too_long_is_told_and_ends_nothing_else(shop: str) -> None:
+    file = parse(mapping(where="pg_sleep(0.05)::text = ''"))
+    with open_line(shop) as line, looking(line):
+        line.execute("set local statement_timeout = '20ms'")
+        evidence = Measures(line, file).take([])
+        assert (evidence.slow, evidence.rows) == (("where",), None)
+        assert read_catalogue(line, ["public.people"]).tables
+
+
+def test_keys_that_are_addresses_are_not_told(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+    dsn = owned(
+        "create table people (email text primary key, first_name text);"
+        "insert into people values ('kai@example.com', 'Kai'), ('KAI@example.com', 'Kai')"
+    )
+    lines = [str(each) for each in check(settings_for(dsn, mapping(key="email", insert={})))]
+    assert any("addresses that several rows in scope have: 1" in line for line in lines)
+    assert not any("@" in line for line in lines)
+
+
+def test_a_partition_is_not_proposed_in_place_of_its_table(
+    owned: Callable[..., str], settings_for: Callable[..., Sync]
+) -> None:
+    dsn = owned(
+        "create table users (id integer primary key, email text) partition by range (id);"
+        "create table users_1 partition of users for values from (1) to (9);"
+        "insert into users values (1, 'k@example.com')"
+    )
+    assert parse(suggest(settings_for(dsn), None).text).table.name == "public.users"
 
 
 def test_what_cannot_be_looked_at_is_no_finding(shop: str, settings_for: Callable[..., Sync], portal: Sandbox) -> None:

@@ -78,7 +78,7 @@ def read_catalogue(line: Timely, names: Collection[str] | None = None) -> Catalo
 def _is_wanted(row: Row, names: Collection[str] | None) -> bool:
     if names is not None:
         return row["name"] in names
-    return row["relation"] in (Relation.TABLE, Relation.PARTITIONED)
+    return row["relation"] in (Relation.TABLE, Relation.PARTITIONED) and not row["is_partition"]
 
 
 def _grouped(rows: Rows) -> Grouped:

@@ -11,6 +11,7 @@ select
     pg_class.oid as id,
     nspname || '.' || relname as name,
     relkind::text as relation,
+    relispartition as is_partition,
     greatest(reltuples::bigint, pg_stat_get_live_tuples(pg_class.oid), 0) as rows,
     row_security_active(pg_class.oid) as hides_rows,
     array_remove(array[

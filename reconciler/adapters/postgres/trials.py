@@ -71,6 +71,8 @@ class Noting(Tables):
                 return super().rows(name, **parts)
         except errors.QueryCanceled:
             self._slow.append(str(self._path[-1]))
+        except errors.SyntaxError:
+            self._faults[self._path] = "it is no single expression"
         except (errors.InsufficientPrivilege, errors.UndefinedColumn, errors.UndefinedTable):
             # The catalogue, or a trial, says it in better words.
             pass
