@@ -258,12 +258,18 @@ def test_a_wrong_mapping_is_refused_in_words(shop: str, settings_for: Callable[.
     assert "@" not in found[0]
 
 
+BREAKING_OUT = "1; commit; create table broken (); select 1"
+"""What would leave the transaction that it is tried in, could it be several statements."""
+
+
 def test_nothing_of_the_shop_was_changed_by_what_was_tried(shop: str, settings_for: Callable[..., Sync]) -> None:
-    check(settings_for(shop, mapping(where="true); drop table people; --")))
+    assert refusals(settings_for(shop, mapping(where="true); drop table people; --")))
+    assert refusals(settings_for(shop, mapping(insert={"code": BREAKING_OUT})))
+    assert refusals(settings_for(shop, mapping(**of("city", read=BREAKING_OUT, direction="to_hubspot"))))
     with psycopg.connect(shop) as connection:
         assert connection.execute("select count(*) from people").fetchone() == (21,)
-        temporary = "select count(*) from pg_class where relpersistence = 't'"
-        assert connection.execute(temporary).fetchone() == (0,)
+        left = "select count(*) from pg_class where relpersistence = 't' or relname = 'broken'"
+        assert connection.execute(left).fetchone() == (0,)
 
 
 def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settings_for: Callable[..., Sync]) -> None:
