@@ -54,8 +54,8 @@ class Evidence:
     """What was found by trying. None, or nothing: it was not looked at.
 
     `faults` are SQL that the database refused, in its words; `shapes` what `read` gives; `filled` in how many living
-    rows in scope a column holds something; `several` how many keys have several rows in a joined table; `slow` what
-    could not be looked at in time.
+    rows in scope a column holds something; `several` how many keys have several rows in a joined table; `values` what
+    the column of an enum has, never to be told; `slow` what could not be looked at in time.
     """
 
     faults: Mapping[KeyPath, str] = field(default_factory=dict)
@@ -66,6 +66,7 @@ class Evidence:
     filled: Mapping[str, int] = field(default_factory=dict)
     doubles: Doubles = Doubles()
     several: Mapping[int, int] = field(default_factory=dict)
+    values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     slow: tuple[str, ...] = ()
 
 

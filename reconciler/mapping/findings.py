@@ -45,5 +45,5 @@ def _all(
             continue
         yield from about_table(part, table, file, catalogue)
         yield from about_fields(part, table, file, evidence)
-    yield from about_properties(file, properties, catalogue)
+    yield from about_properties(file, properties, catalogue, evidence)
     yield from about_rows(file, catalogue, evidence)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from reconciler.core.kinds import Direction, Kind
 from reconciler.mapping.catalogue import Catalogue, Column
+from reconciler.mapping.evidence import Evidence
 from reconciler.mapping.file import MappedField, MappingFile
 from reconciler.mapping.fitting import kind_of_property, takes
 from reconciler.mapping.parts import parts_of
@@ -17,7 +18,9 @@ SHOWN = 8
 CHOICES = (Kind.ENUM, Kind.SET)
 
 
-def about_properties(file: MappingFile, properties: Mapping[str, Property], catalogue: Catalogue) -> Iterator[Remark]:
+def about_properties(
+    file: MappingFile, properties: Mapping[str, Property], catalogue: Catalogue, evidence: Evidence
+) -> Iterator[Remark]:
     """Go through what the fields and HubSpot's properties are to each other."""
     for part in parts_of(file):
         table = catalogue.tables.get(part.name)
@@ -25,6 +28,7 @@ def about_properties(file: MappingFile, properties: Mapping[str, Property], cata
             column = table.column(field.column) if table is not None and field.column is not None else None
             if name in properties:
                 yield from _about(properties[name], field, column)
+                yield from _strays(properties[name], field, evidence.values.get(name, frozenset()))
             else:
                 yield _missing(name, field, properties)
     for name, wanted in file.contacts.where.items():
@@ -73,6 +77,17 @@ def _options(known: Property, field: MappedField, column: Column | None) -> Iter
     if lacking and field.direction is not Direction.TO_HUBSPOT:
         what = f"no value of the column stands for {_some(lacking)}"
         yield refused(known.name, what, 'write them in values, or direction = "to_hubspot"')
+
+
+def _strays(known: Property, field: MappedField, held: frozenset[str]) -> Iterator[Remark]:
+    """Say that rows have values without a counterpart; a value of a row is not told."""
+    counterparts = field.values if field.values is not None else known.options
+    if counterparts is None or field.direction is Direction.TO_POSTGRES:
+        return
+    strays = sum(value not in counterparts for value in held)
+    if strays:
+        what = f"values of rows that are none of HubSpot's options: {strays}, refused for those records"
+        yield said(known.name, what, "write values for them")
 
 
 def _one_of(options: tuple[str, ...]) -> str:

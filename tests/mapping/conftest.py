@@ -11,8 +11,6 @@ from psycopg.conninfo import make_conninfo
 from reconciler.process.settings import Sync, load
 from sandbox.running import Sandbox, start
 
-SCHEMAS = Path(__file__).parent / "schemas"
-
 
 @pytest.fixture(scope="module")
 def portal() -> Iterator[Sandbox]:

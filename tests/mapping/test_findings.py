@@ -131,6 +131,22 @@ def test_every_value_and_every_option_has_a_counterpart(keys: str, refusal: str 
     assert lines == [] if refusal is None else refusal in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("keys", "strays"),
+    [
+        ("", 2),
+        (', values = { gold = "lead", silver = "customer" }', 1),
+        (', direction = "to_postgres"', 0),
+    ],
+)
+def test_values_of_rows_without_a_counterpart_are_counted_and_not_told(keys: str, strays: int) -> None:
+    evidence = Evidence(values={"stage": frozenset({"lead", "gold", "silver"})})
+    text = f'{FILE}stage = {{ column = "stage", type = "enum"{keys} }}\n'
+    lines = said(people(column("stage")), text, evidence=evidence)
+    assert len(lines) == bool(strays)
+    assert all(f"none of HubSpot's options: {strays}," in line and "gold" not in line for line in lines)
+
+
 def test_options_that_are_open_are_no_business_of_ours() -> None:
     definition = {"type": "enumeration", "fieldType": "select", "options": [], "externalOptions": True}
     assert properties_of({"owner": definition})["owner"].options is None

@@ -277,6 +277,7 @@ def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settin
         "lastname": {"column": "last_name"},
         "city": {"column": "nick"},
         "lifecyclestage": {"column": "stage"},
+        "hs_lead_status": {"column": "code", "type": "enum"},
         "years": {"column": "age", "type": "number", "create": {"label": "Years", "group": "contactinformation"}},
     }
     remarks = check(settings_for(shop, mapping(fields=fields, where="age > 2", deleted={"column": "deleted_at"})))
@@ -292,6 +293,7 @@ def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settin
         "said public.people: 21 of 21 rows are in scope, 0 of these are dead, 0 are out of scope",
         "said email: addresses that several rows in scope have: 1, one row of each meets its contact; "
         "look at the keys 2, 21",
+        "said hs_lead_status: values of rows that are none of HubSpot's options: 2,",
         "said first_name: empty in 1 of 21 living rows in scope",
     ):
         assert words in lines

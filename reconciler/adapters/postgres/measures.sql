@@ -56,6 +56,12 @@ from (select from {joined} where ({joined_where}) group by {on} having count(*) 
 select count(({read})) as held
 from {table}
 
+-- measure_values: which values a column of few has in living rows in scope
+select distinct {column}::text as value
+from {table}
+where ({where}) and {alive} and nullif({column}::text, '') is not null
+limit 1000
+
 -- measure_sample: of some rows, in how many a column holds something, more than one word, and
 --   nothing but an empty text
 select

@@ -16,6 +16,7 @@ from psycopg import errors, sql
 
 from reconciler.adapters.postgres.database import Rows, Timely, Work
 from reconciler.adapters.postgres.queries import statements
+from reconciler.core.kinds import Kind
 from reconciler.mapping.catalogue import Column, Found, Sample
 from reconciler.mapping.checks import ADDRESS
 from reconciler.mapping.evidence import Doubles, Evidence, Trial, Use
@@ -98,10 +99,16 @@ class Measures:
             return Evidence(faults=self._faults, slow=tuple(self._slow))
         filled = {name: rows[0]["filled"] for name in columns if (rows := self._filled(name))}
         several = {index: keys for index in range(len(self._file.joined)) if (keys := self._several(index))}
-        doubles = self._doubles()
+        doubles, values = self._doubles(), self._values()
         self._read()
         return Evidence(
-            **counts[0], faults=self._faults, filled=filled, doubles=doubles, several=several, slow=tuple(self._slow)
+            **counts[0],
+            faults=self._faults,
+            filled=filled,
+            doubles=doubles,
+            several=several,
+            values=values,
+            slow=tuple(self._slow),
         )
 
     def _at(self, *path: str | int) -> Noting:
@@ -115,6 +122,15 @@ class Measures:
             if field.read is not None:
                 at = self._at("fields", name, "read")
                 at.rows("measure_read", read=written(field.read), table=self._scope["table"])
+
+    def _values(self) -> dict[str, frozenset[str]]:
+        """Return the values of columns whose values are options in HubSpot."""
+        fields = self._main.fields
+        chosen = {name: place for name, place in self._main.mapped.items() if fields[name].type is Kind.ENUM}
+        return {name: frozenset(row["value"] for row in self._distinct(place)) for name, place in chosen.items()}
+
+    def _distinct(self, place: str) -> Rows:
+        return self._at(place).rows("measure_values", column=sql.Identifier(place), **self._scope)
 
     def _several(self, index: int) -> int:
         joined = self._file.joined[index]
