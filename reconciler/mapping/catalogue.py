@@ -137,9 +137,8 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Of some rows: in how many a column is filled, has more than one word, or holds an empty text."""
+    """Of some rows: in how many a column is filled, or holds an empty text."""
 
     rows: int = 0
     filled: int = 0
-    spaced: int = 0
     emptied: int = 0

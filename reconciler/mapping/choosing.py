@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from reconciler.mapping.catalogue import Catalogue, Column, Found
+from reconciler.mapping.catalogue import UTF8, Catalogue, Column, Found
 from reconciler.mapping.names import PRIMARY, first_named, is_name, likeness, property_meant
 
 OWN_ADDRESS, JOINED_ADDRESS, NAMES, LIKE, ROWS, NO_KEY = 40, 30, 10, 15, 10, -100
@@ -46,6 +46,10 @@ class Choice:
 
 def choose(catalogue: Catalogue, name: str | None) -> Choice:
     """Return the table with this name, without one the table that fits best; raise `NoTable`."""
+    if catalogue.encoding != UTF8:
+        raise NoTable(
+            f"the encoding of {catalogue.database} is {catalogue.encoding}: only UTF8 holds what HubSpot does"
+        )
     if name is not None:
         return _asked(catalogue, name)
     choices = list(_choices(catalogue))

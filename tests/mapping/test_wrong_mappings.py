@@ -182,6 +182,11 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "an insert of nothing there": ({"insert": {"code": "'x'", "cod": "1"}}, "cod: no such column", 'write "code"'),
     "a read of no column": (of("city", read="town", direction="to_hubspot"), 'column "town" does not', "write SQL"),
     "a read that fails": (of("city", read="first_name::int::text", direction="to_hubspot"), "fails on a row", "every"),
+    "a read that fails on a row": (
+        of("city", read="(1 / (age - 25))::text", direction="to_hubspot"),
+        "fields.city.read: it fails on a row (DivisionByZero)",
+        "write SQL over the row's own columns that holds for every row",
+    ),
     "a read of another type": (
         of("numx", read="first_name", type="number", direction="to_hubspot", create={"label": "x", "group": "x"}),
         "text does not hold number values",
@@ -304,6 +309,11 @@ def test_contacts_that_only_meet_rows_need_no_values(shop: str, settings_for: Ca
     assert refusals(settings_for(shop, mapping(insert=False))) == []
 
 
+def test_an_expression_holds_for_the_rows_in_scope_alone(shop: str, settings_for: Callable[..., Sync]) -> None:
+    city = of("city", read="(1 / (age - 25))::text", direction="to_hubspot")
+    assert refusals(settings_for(shop, mapping(where="age <> 25", **city))) == []
+
+
 def test_a_partitioned_table_is_said(shop: str, settings_for: Callable[..., Sync]) -> None:
     remarks = check(settings_for(shop, mapping(name="public.parts", insert={"id": "1"}, fields={"firstname": None})))
     assert any("partitioned" in str(each) for each in remarks)
@@ -376,6 +386,8 @@ def test_a_role_without_temporary_tables_is_told_so(
 
 def test_another_encoding_is_refused(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
     dsn = owned(SHOP, "encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
+    with pytest.raises(NoTable, match="SQL_ASCII"):
+        suggest(settings_for(dsn), None)
     (line,) = refusals(settings_for(dsn, mapping()))
     assert "its encoding is SQL_ASCII; write another database, one of encoding UTF8" in line
 

@@ -36,7 +36,8 @@ def open_line(dsn: str) -> Iterator[Timely]:
     except errors.InsufficientPrivilege as error:
         raise PrivilegeMissing(error.diag.message_primary or "a privilege is missing") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise DatabaseDown("the database could not be reached", delay=2.0) from error
+        why = "could not be reached" if error.sqlstate is None else f"gave up ({type(error).__name__})"
+        raise DatabaseDown(f"the database {why}", delay=2.0) from error
 
 
 @contextmanager

@@ -50,11 +50,12 @@ limit 3
 
 -- measure_several: how many keys several rows of a joined table's scope have
 select count(*) as keys
-from (select from {joined} where ({joined_where}) group by {on} having count(*) > 1) several
+from (select from {joined} where ({joined_where}) and ({on}) is not null group by {on} having count(*) > 1) several
 
--- measure_read: whether an expression holds for every row
+-- measure_read: whether an expression holds for every row in scope
 select count(({read})) as held
 from {table}
+where ({where})
 
 -- measure_values: which values a column of few has in living rows in scope
 select distinct {column}::text as value
@@ -62,12 +63,10 @@ from {table}
 where ({where}) and {alive} and nullif({column}::text, '') is not null
 limit 1000
 
--- measure_sample: of some rows, in how many a column holds something, more than one word, and
---   nothing but an empty text
+-- measure_sample: of some rows, in how many a column holds something, or an empty text
 select
     count(*) as rows,
     count(*) filter (where btrim(value) <> '') as filled,
-    count(*) filter (where btrim(value) like '% %') as spaced,
     count(*) filter (where value = '') as emptied
 from (select {column}::text as value from {table} limit 1000) sampled
 

@@ -121,7 +121,7 @@ class Measures:
         for name, field in self._main.fields.items():
             if field.read is not None:
                 at = self._at("fields", name, "read")
-                at.rows("measure_read", read=written(field.read), table=self._scope["table"])
+                at.rows("measure_read", read=written(field.read), **self._scope)
 
     def _values(self) -> dict[str, frozenset[str]]:
         """Return the values of columns whose values are options in HubSpot."""
