@@ -478,6 +478,8 @@ create table if not exists sync.dirty (
 );
 -- Whether the row was deleted.
 alter table sync.dirty add column if not exists deleted boolean not null default false;
+-- Whether the row left the scope of the mapping: its contact stays, and nothing goes over any more.
+alter table sync.dirty add column if not exists leaves boolean not null default false;
 -- So that its rows can be deleted where a publication has all tables.
 alter table sync.dirty replica identity full;
 
@@ -633,9 +635,22 @@ language sql immutable parallel safe
         else timestamptz 'epoch'
     end;
 
+-- What a customer holds in canonical form, as a base has it: empty values are left out.
+create or replace function sync.values_of(c customer) returns jsonb language sql stable as $$
+    select jsonb_strip_nulls(jsonb_build_object(
+        'email', sync.address(c.email),
+        'firstname', nullif(c.firstname, ''),
+        'lastname', nullif(c.lastname, ''),
+        'phone', nullif(c.phone, ''),
+        'company', nullif(c.company, ''),
+        'website', nullif(c.website, ''),
+        'lifecyclestage', nullif(c.lifecyclestage, '')
+    ));
+$$;
+
 -- The table itself; whether a policy of it may hide rows from this role; and the customers, living
--- and dead: each with what its row holds (`raw`: field -> text or null) and the same in canonical
--- form, as a base has it (`canonical`: empty values are left out). Their bodies take the place of a
+-- and dead: each with what its row holds (`raw`: field -> text or null, or {"unfit": why} where no
+-- property can hold it) and the same in canonical form (`canonical`). Their bodies take the place of a
 -- call, so that indexes serve. (In quotes: other bodies would keep the owner from altering columns.)
 do $$
 begin
@@ -663,15 +678,7 @@ begin
                     'website', c.website,
                     'lifecyclestage', c.lifecyclestage
                 ),
-                jsonb_strip_nulls(jsonb_build_object(
-                    'email', sync.address(c.email),
-                    'firstname', nullif(c.firstname, ''),
-                    'lastname', nullif(c.lastname, ''),
-                    'phone', nullif(c.phone, ''),
-                    'company', nullif(c.company, ''),
-                    'website', nullif(c.website, ''),
-                    'lifecyclestage', nullif(c.lifecyclestage, '')
-                )),
+                sync.values_of(c.*),
                 sync.address(c.email),
                 sync.readable(c.createdat),
                 sync.readable(c.updatedat),
@@ -688,6 +695,46 @@ begin
         )
     );
 end $$;
+
+-- Whether a customer is not as was agreed.
+create or replace function sync.differs(canonical jsonb, base jsonb) returns boolean
+language sql immutable as $$
+    select canonical is distinct from base
+$$;
+
+-- How many of the columns that are read or written the table lacks.
+create or replace function sync.count_lacking() returns bigint language sql stable as $$
+    select count(*)
+    from unnest('{
+        uuid,email,firstname,lastname,phone,company,website,lifecyclestage,createdat,updatedat,
+        contactid,hubspotcreatedat,hubspotupdatedat,deletedat,erasedat,mergedinto
+    }'::text[]) name
+    where not exists (
+        select from pg_attribute
+        where attrelid = sync.customer_table()
+        and attname = name
+        and not attisdropped
+    )
+$$;
+
+-- The columns that hold a field each.
+create or replace function sync.columns() returns table (field text, col text)
+language sql stable as $$
+    select name, name
+    from unnest(
+        '{email,firstname,lastname,phone,company,website,lifecyclestage}'::text[]
+    ) name
+$$;
+
+-- Whether an address may be taken off a row for a moment.
+create or replace function sync.releases() returns boolean language sql immutable as $$
+    select true
+$$;
+
+-- Rows that no trigger saw come: here the table itself knows all of them.
+create or replace function sync.find_rows(most integer) returns bigint language sql as $$
+    select 0::bigint
+$$;
 
 -- Lock the rows of customers; returns those that no other transaction has locked.
 create or replace function sync.loose_customers(uuids uuid[]) returns setof uuid
@@ -720,17 +767,7 @@ begin
         cross join lateral jsonb_populate_record(null::customer, w.vals) r
         returning
             c.uuid,
-            case
-                when insert_customers.watched then jsonb_build_object(
-                    'email', c.email,
-                    'firstname', c.firstname,
-                    'lastname', c.lastname,
-                    'phone', c.phone,
-                    'company', c.company,
-                    'website', c.website,
-                    'lifecyclestage', c.lifecyclestage
-                )
-            end;
+            case when insert_customers.watched then sync.values_of(c.*) end;
 end $$;
 
 -- Write customers: of each the values in `vals`, whether it lives (null: as before), and what is
@@ -769,12 +806,7 @@ begin
         returning
             c.uuid,
             c.deletedat is null,
-            case
-                when write_customers.watched then (
-                    select coalesce(jsonb_object_agg(v.key, to_jsonb(c.*) -> v.key), '{}')
-                    from jsonb_each(w.vals) v
-                )
-            end;
+            case when write_customers.watched then sync.values_of(c.*) end;
 end $$;
 
 -- Whether the columns can hold the values: an error says that they cannot.
@@ -909,6 +941,8 @@ create or replace view sync.reason (code, fault, wake, sentence) as values
         'a create without an address was not answered: another might be a second contact'),
     ('row_refused', 'table', 'rules',
         'a rule of the table''s owner refuses the row'),
+    ('unfit_value', 'record', 'value',
+        'one side holds what the other cannot'),
     ('coerced', 'table', 'value',
         'a trigger of the table''s owner undoes the value as HubSpot has it'),
     ('attempts_exhausted', 'sync', 'edit',
@@ -959,6 +993,29 @@ create or replace function sync.mark(
         lane = least(sync.mark.lane, excluded.lane),
         privacy = sync.mark.privacy or excluded.privacy;
 $$;
+
+-- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only
+-- looked at: an erase does not go on beside transactions of its own era and earlier ones, and no
+-- insert ever waits for an erase.
+create or replace function sync.note_era() returns void language sql as $$
+    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
+$$;
+
+-- Fail if one of these addresses was erased. The era is noted before the look: an erase that the
+-- look does not see finds this transaction.
+create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
+begin
+    perform sync.note_era();
+    if exists (select from sync.tombstone) and exists (
+        select from sync.tombstone
+        where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))
+    ) then
+        raise exception 'this address was erased'
+            using errcode = 'check_violation', constraint = 'erased_subject';
+    end if;
+end $$;
+
+-- Capture -----------------------------------------------------------------------------------------
 
 -- The triggers that note changes run as the owner of this schema, for any role that may write
 -- customers, whatever its search_path. They send no NOTIFY: that would keep transactions from being
@@ -1015,27 +1072,6 @@ begin
         )
     from new_rows;
     return null;
-end $$;
-
--- Show, until this transaction ends, in which era it asked for tombstones. A lock that is only
--- looked at: an erase does not go on beside transactions of its own era and earlier ones, and no
--- insert ever waits for an erase.
-create or replace function sync.note_era() returns void language sql as $$
-    select pg_advisory_xact_lock_shared(hashtext('sync.erase'), last_value::integer) from sync.era;
-$$;
-
--- Fail if one of these addresses was erased. The era is noted before the look: an erase that the
--- look does not see finds this transaction.
-create or replace function sync.refuse_erased(addresses text[]) returns void language plpgsql as $$
-begin
-    perform sync.note_era();
-    if exists (select from sync.tombstone) and exists (
-        select from sync.tombstone
-        where hash = any(array(select sync.hash_of(address) from unnest(addresses) address))
-    ) then
-        raise exception 'this address was erased'
-            using errcode = 'check_violation', constraint = 'erased_subject';
-    end if;
 end $$;
 
 -- One row is what most statements change: it is compared without a join. Many are joined by a full
@@ -1158,8 +1194,6 @@ begin
     return new;
 end $$;
 
--- Triggers ----------------------------------------------------------------------------------------
-
 create or replace trigger sync_insert
     after insert on customer
     referencing new table as new_rows
@@ -1182,8 +1216,6 @@ create or replace trigger sync_touch
     execute function sync.touch();
 
 -- Links -------------------------------------------------------------------------------------------
-
-drop function if exists sync.values_of(customer);
 
 -- Of what HubSpot answered at a time, in ms, the columns of which the link knows no later answer.
 create or replace function sync.not_outdated(l sync.link, pushed jsonb, ms bigint) returns jsonb
@@ -1308,14 +1340,15 @@ begin
         -- What the trigger noted: some of it at a time, and not what another fold is at.
         delete from sync.dirty
         where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
-        returning uuid, edited, at, deleted
+        returning uuid, edited, at, deleted, leaves
     ), customers as (
         -- The same by customer: when each column was last edited, and whether a row was deleted.
         select uuid,
             coalesce(jsonb_object_agg(name, at) filter (where name is not null), '{}') as edited,
-            bool_or(deleted) as deleted
+            bool_or(deleted) as deleted,
+            bool_or(leaves) as leaves
         from (
-            select uuid, name, max(at) as at, bool_or(deleted) as deleted
+            select uuid, name, max(at) as at, bool_or(deleted) as deleted, bool_or(leaves) as leaves
             from gone
             left join lateral unnest(edited) as name on true
             group by uuid, name
@@ -1324,14 +1357,19 @@ begin
         order by uuid
     ), linked as (
         -- Their links, which remember it; a customer without a link gets one.
-        insert into sync.link (uuid, edited, deleted)
+        insert into sync.link (uuid, edited, deleted, detached)
         -- A row that is there again was not deleted for good.
-        select uuid, edited, deleted and not exists (select from sync.customers() c where c.uuid = m.uuid)
+        select
+            uuid,
+            edited,
+            deleted and not exists (select from sync.customers() c where c.uuid = m.uuid),
+            leaves and not exists (select from sync.customers() c where c.uuid = m.uuid)
         from customers m
         on conflict (uuid) do update set
             edited = sync.latest(sync.link.edited, excluded.edited),
             deleted = (sync.link.deleted or excluded.deleted)
                 and not exists (select from sync.customers() c where c.uuid = excluded.uuid),
+            detached = sync.link.detached or excluded.detached,
             -- An edited record that had used up its attempts is tried anew.
             blocks = case
                 when excluded.edited <> '{}' and sync.link.blocks <> '{}'
@@ -1936,17 +1974,7 @@ create or replace view sync.causes as
         'schema',
         null,
         'the table lacks a column: one that was renamed or dropped is to be put back'
-    where (
-        select count(*)
-        from pg_attribute
-        where attrelid = sync.customer_table()
-        and not attisdropped
-        and attname in (
-            'uuid', 'email', 'firstname', 'lastname', 'phone', 'company', 'website',
-            'lifecyclestage', 'createdat', 'updatedat', 'contactid', 'hubspotcreatedat',
-            'hubspotupdatedat', 'deletedat', 'erasedat', 'mergedinto'
-        )
-    ) < 16
+    where sync.count_lacking() > 0
     union all
     select 'read_only', null, 'the database takes no writes'
     where current_setting('transaction_read_only') = 'on';
@@ -2424,7 +2452,7 @@ grant execute on function sync.address(text), sync.lower_letters(text) to public
 -- table is; that of the state, how many customers have no contact.
 grant execute on function
     sync.account_zone(), sync.account_day(),
-    sync.customer_table(), sync.hides_rows(), sync.count_unlinked()
+    sync.customer_table(), sync.hides_rows(), sync.count_unlinked(), sync.count_lacking()
     to public;
 
 -- No other role reads the salt, also where default privileges gave it away.

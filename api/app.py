@@ -19,9 +19,8 @@ from api.auth import BadToken, Caller, NoToken, Role, Tokens, is_issuer
 from api.bodies import (
     MOST_ITEMS,
     BatchItem,
-    CustomerChange,
+    Forms,
     InvalidBody,
-    NewCustomer,
     address_in,
     listing,
     parse,
@@ -37,7 +36,6 @@ from api.customers import (
     missing,
     nobody,
     not_ours,
-    shown,
 )
 from api.places import Places
 from api.reading import Reader
@@ -69,6 +67,7 @@ class Services:
     """What the app works with."""
 
     customers: Customers
+    forms: Forms
     account: Account
     reader: Reader
     customer_store: PostgresCustomerStore
@@ -130,7 +129,7 @@ class Handlers:
     """One method per route."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self._services, self._forms = services, services.forms
         self._customers = services.customers
 
     def authorised(self, route: Route) -> Caller | None:
@@ -152,7 +151,7 @@ class Handlers:
         return caller
 
     def create(self, route: Route, caller: Caller) -> Response:
-        body = parse(NewCustomer, self._body(route))
+        body = parse(self._forms.new_customer, self._body(route))
         values = body.values_given()
         write = self._customers.create_later if is_async(bottle.request.environ) else self._customers.create
 
@@ -165,7 +164,7 @@ class Handlers:
         asked = listing(bottle.request.environ.get("QUERY_STRING", ""))
         after = None if asked.after is None else CustomerId(asked.after)
         found, following = self._customers_after(after, asked.limit)
-        return _response(Result(200, {"results": [shown(each) for each in found], "after": following}))
+        return _response(Result(200, {"results": [self._forms.shown(each) for each in found], "after": following}))
 
     def _customers_after(self, after: CustomerId | None, limit: int) -> tuple[list[Customer], str | None]:
         """Return the next customers, fewer where their texts are very long, and after which the page behind begins."""
@@ -187,12 +186,12 @@ class Handlers:
         etag = etag_of(customer)
         if known & {etag, "*"}:
             return _response(Result(304), ETag=etag)
-        return _response(Result(200, shown(customer)), ETag=etag)
+        return _response(Result(200, self._forms.shown(customer)), ETag=etag)
 
     def update(self, route: Route, caller: Caller, **name: str) -> Response:
         body = self._body(route)
         has_address = isinstance(body, dict) and "email" in body
-        values = parse(CustomerChange, body, held=self._held(name) if has_address else None).values_given()
+        values = parse(self._forms.customer_change, body, held=self._held(name) if has_address else None).values_given()
         if not values:
             raise Answered(failure(400, "no_properties", NO_PROPERTIES))
         write = self._customers.update_later if is_async(bottle.request.environ) else self._customers.update
@@ -224,7 +223,7 @@ class Handlers:
             if n in outcomes and _is_final(outcomes[n]):
                 continue
             try:
-                good[n] = _item(item)
+                good[n] = self._item(item)
             except InvalidBody as error:
                 outcomes[n] = _outcome(failure(400, error.code, "Invalid body", details=error.details))
         renew = partial(self._renew, turn.lease)
@@ -264,8 +263,15 @@ class Handlers:
         text, kind = self._services.status.metrics()
         return _response(Result(200), text=text, **{"Content-Type": kind})
 
+    def _item(self, item: Any) -> BatchItem:
+        found = parse(self._forms.batch_item, item)
+        assert isinstance(found, BatchItem)
+        if found.op == "create":
+            parse(self._forms.new_customer, {name: value for name, value in item.items() if name != "op"})
+        return found
+
     def openapi(self, route: Route, caller: None) -> Response:
-        return _response(Result(200, openapi.document()))
+        return _response(Result(200, openapi.document(self._forms)))
 
     def docs(self, route: Route, caller: None) -> Response:
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
@@ -454,14 +460,6 @@ def _is_final(outcome: Mapping[str, Any]) -> bool:
 
 def _empty(result: Result) -> Result:
     return Result(result.status, None, result.customer) if result.status < 300 else result
-
-
-def _item(item: Any) -> BatchItem:
-    found = parse(BatchItem, item)
-    assert isinstance(found, BatchItem)
-    if found.op == "create":
-        parse(NewCustomer, {name: value for name, value in item.items() if name != "op"})
-    return found
 
 
 def _outcome(result: Result) -> dict[str, Any]:

@@ -5,7 +5,11 @@ where it is none that a new customer may have.
 """
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -18,9 +22,16 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
+    create_model,
 )
 
-from reconciler.core.fields import FIELDS, TEXT_LIMIT, Values, normalise_email, normalised
+from reconciler.core.contact import Customer
+from reconciler.core.fields import Fields
+from reconciler.core.kinds import Direction, Json, Kind, from_json, to_json
+from reconciler.core.values import TEXT_LIMIT, Values, normalise_email
+from reconciler.mapping.file import MappingFile
+from reconciler.mapping.reading import fields_of
 
 LONGEST_ADDRESS = 320
 MOST_ITEMS = 1000
@@ -85,6 +96,7 @@ def _blank_is_none(value: object) -> object:
 Text = Annotated[str, StringConstraints(strict=True, max_length=TEXT_LIMIT), AfterValidator(_storable)]
 Name = Annotated[Text, StringConstraints(strict=True, min_length=1)]
 Optional = Annotated[Text | None, BeforeValidator(_blank_is_none)]
+Model = TypeVar("Model", bound="Body")
 Address = Annotated[
     str,
     StringConstraints(strict=True),
@@ -95,38 +107,16 @@ RowAddress = Annotated[Text, AfterValidator(_of_a_row), Field(examples=["kai@hub
 
 
 class Body(BaseModel):
+    """Names fields of a customer; each value is a canonical one once the body is valid."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def values_given(self) -> Values:
         """Return the mapped fields that the body names."""
-        return normalised(self.model_dump(include=set(FIELDS), exclude_unset=True))
+        return self.model_dump(exclude={"op", "new_email"}, exclude_unset=True)
 
 
-class NewCustomer(Body):
-    """What POST takes."""
-
-    email: Address
-    firstname: Name
-    lastname: Name
-    phone: Optional = None
-    company: Optional = None
-    website: Optional = None
-    lifecyclestage: Optional = None
-
-
-class CustomerChange(Body):
-    """What PUT takes: any of the fields; null or "" empties one (but never the address)."""
-
-    email: Address = Field(default="")
-    firstname: Optional = None
-    lastname: Optional = None
-    phone: Optional = None
-    company: Optional = None
-    website: Optional = None
-    lifecyclestage: Optional = None
-
-
-class BatchItem(CustomerChange):
+class BatchItem(Body):
     """One item of POST /batch: `email` says who; `new_email` changes the address."""
 
     op: Literal["create", "update", "upsert", "delete", "read"]
@@ -138,6 +128,96 @@ class BatchItem(CustomerChange):
         values = dict(self.values_given())
         del values["email"]
         return {**values, **({"email": self.new_email} if self.new_email is not None else {})}
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What the calls take, and how they show a customer: made from the mapped fields."""
+
+    fields: Fields
+    required: Collection[str]
+
+    @cached_property
+    def new_customer(self) -> type[Body]:
+        """What POST takes."""
+        given = {name: self._needed(name) if name in self.required else self._optional(name) for name in self._beside}
+        return self._model("NewCustomer", "What POST takes.", Body, {"email": (Address, ...), **given})
+
+    @cached_property
+    def customer_change(self) -> type[Body]:
+        """What PUT takes."""
+        text = 'What PUT takes: any of the fields; null or "" empties one (but never the address).'
+        given = {name: self._optional(name) for name in self._beside}
+        return self._model("CustomerChange", text, Body, {"email": (Address, Field(default="")), **given})
+
+    @cached_property
+    def batch_item(self) -> type[BatchItem]:
+        """What an item of POST /batch is."""
+        given = {name: self._optional(name) for name in self._beside}
+        return self._model("BatchItem", BatchItem.__doc__ or "", BatchItem, given)
+
+    def shown(self, customer: Customer) -> dict[str, Any]:
+        """Return a customer as the API shows it."""
+        return {
+            "uuid": str(customer.uuid),
+            **{name: self._shown(name, customer) for name in self.fields.names},
+            "createdat": _iso(customer.created_at),
+            "updatedat": _iso(customer.updated_at),
+            "contactid": None if customer.contact_id is None else str(customer.contact_id),
+            "hubspotcreatedat": _iso(customer.remote_created_at),
+            "hubspotupdatedat": _iso(customer.remote_updated_at),
+        }
+
+    def _shown(self, name: str, customer: Customer) -> Json:
+        kind = self.fields[name].kind
+        # A text is shown as its row has it.
+        if kind in (Kind.TEXT, Kind.EMAIL) and name not in customer.unfit:
+            return customer.raw[name]
+        return to_json(kind, customer.values.get(name))
+
+    @property
+    def _beside(self) -> list[str]:
+        return [name for name in self.fields.names if name != "email"]
+
+    def _model(self, name: str, said: str, base: type[Model], given: dict[str, Any]) -> type[Model]:
+        return create_model(name, __base__=base, __doc__=said, **given)
+
+    def _needed(self, name: str) -> Any:
+        return (Name, ...) if self.fields[name].kind is Kind.TEXT else (self._type(name), ...)
+
+    def _optional(self, name: str) -> Any:
+        return (self._type(name), None)
+
+    def _type(self, name: str) -> Any:
+        field = self.fields[name]
+        if field.direction is Direction.TO_POSTGRES:
+            return Annotated[Any, AfterValidator(_refused), WithJsonSchema({"readOnly": True})]
+        if field.kind in (Kind.TEXT, Kind.EMAIL, Kind.ENUM):
+            return Optional
+        return Annotated[Any, AfterValidator(partial(from_json, field.kind)), WithJsonSchema(JSON_TYPES[field.kind])]
+
+
+def forms_of(mapping: MappingFile) -> Forms:
+    """Return the forms of a mapping."""
+    asked = mapping.contacts.requires if mapping.api.required is None else mapping.api.required
+    return Forms(fields_of(mapping), asked or ("email",))
+
+
+JSON_TYPES: dict[Kind, dict[str, Any]] = {
+    Kind.NUMBER: {"type": ["number", "null"]},
+    Kind.BOOLEAN: {"type": ["boolean", "null"]},
+    Kind.DATE: {"type": ["string", "null"], "format": "date"},
+    Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
+    Kind.SET: {"type": ["array", "null"], "items": {"type": "string"}},
+}
+
+
+def _refused(value: object) -> object:
+    raise ValueError("comes from HubSpot only")
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Listing(BaseModel):

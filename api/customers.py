@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid5
 
 import structlog
 
-from api.bodies import BatchItem, given, is_address
+from api.bodies import BatchItem, Forms, given, is_address
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.core.contact import ContactId, Customer, CustomerId
 from reconciler.core.errors import (
@@ -25,8 +24,8 @@ from reconciler.core.errors import (
     Transient,
     WrongPortal,
 )
-from reconciler.core.fields import FIELDS, Values, normalise_text
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Values, normalise_text
 from reconciler.sync.intake import Intake
 from reconciler.sync.write_through import (
     AddressHeld,
@@ -68,26 +67,9 @@ class Result:
         return self.body.get("code") if isinstance(self.body, dict) else None
 
 
-def shown(customer: Customer) -> dict[str, Any]:
-    """Return a customer as the API shows it."""
-    return {
-        "uuid": str(customer.uuid),
-        **{field: customer.raw[field] for field in FIELDS},
-        "createdat": _iso(customer.created_at),
-        "updatedat": _iso(customer.updated_at),
-        "contactid": None if customer.contact_id is None else str(customer.contact_id),
-        "hubspotcreatedat": _iso(customer.remote_created_at),
-        "hubspotupdatedat": _iso(customer.remote_updated_at),
-    }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def etag_of(customer: Customer) -> str:
     """Return the entity tag: a hash of the mapped values, so that bookkeeping never costs a 412."""
-    text = f"{customer.uuid}{[customer.raw[field] for field in FIELDS]}"
+    text = f"{customer.uuid}{sorted(customer.raw.items())}"
     return f'"{hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
@@ -132,9 +114,10 @@ class Customers:
         write_through: WriteThrough,
         intake: Intake,
         require_account: Callable[[], None],
+        forms: Forms,
     ) -> None:
         self._customer_store, self._write_through, self._intake = customer_store, write_through, intake
-        self._require_account = require_account
+        self._require_account, self._forms = require_account, forms
 
     def read(self, address: str) -> Customer | None:
         """Return the live customer with this address."""
@@ -155,7 +138,7 @@ class Customers:
     def update(self, customer: Customer, values: Values, *, strict: bool) -> Result:
         """Update one customer on both sides; `strict`: only if it is still as given."""
         change = _sendable(customer, values)
-        return self._updates([(customer, change)], strict=strict)[0] if change else _result(Done(customer))
+        return self._updates([(customer, change)], strict=strict)[0] if change else self._result(Done(customer))
 
     def delete(self, customer: Customer, *, strict: bool) -> Result:
         """Delete one customer on both sides; `strict`: only if it is still as given."""
@@ -181,7 +164,7 @@ class Customers:
         self._write_through.settle(uuid)
         found = self._customer_store.by_uuid([uuid])
         if found:
-            return Result(201, shown(found[0]), found[0])
+            return Result(201, self._forms.shown(found[0]), found[0])
         return IN_FLIGHT if self._customer_store.is_creating(uuid) else None
 
     def _later(self, write: Callable[[], bool], uuid: CustomerId, values: Values) -> Result:
@@ -190,19 +173,19 @@ class Customers:
                 # While HubSpot cannot say whose account it is, the reconciler asks before it pushes.
                 self._require_account()
             if not write():
-                return _result(Changed())
+                return self._result(Changed())
         except WrongPortal as error:
             return not_ours(error)
         except AddressTaken:
             holder = self.read(values.get("email") or "")
-            return _result(AddressHeld(None if holder is None else holder.contact_id))
+            return self._result(AddressHeld(None if holder is None else holder.contact_id))
         except AddressErased:
-            return _result(Erased())
+            return self._result(Erased())
         except RowRefused as error:
-            return _result(Invalid(Refused(reason=Reason.ROW, fields=error.fields, text=error.rule)))
+            return self._result(Invalid(Refused(reason=Reason.ROW, fields=error.fields, text=error.rule)))
         # Stored, and hidden from this role, or deleted since.
         stored = self._customer_store.by_uuid([uuid])
-        return Result(202, shown(stored[0]), stored[0]) if stored else _result(Held())
+        return Result(202, self._forms.shown(stored[0]), stored[0]) if stored else self._result(Held())
 
     def batch(
         self, items: Mapping[int, BatchItem], uuid: CustomerId, *, is_repeat: bool, renew: Callable[[], None]
@@ -246,7 +229,7 @@ class Customers:
             elif customer is None:
                 results[n] = met[n] if n in met and not is_unmet else _nobody(item.email)
             elif item.op == "read" or (n in met and not _change(item, customer)):
-                results[n] = Result(200, shown(customer), customer)
+                results[n] = Result(200, self._forms.shown(customer), customer)
             elif item.op == "delete":
                 deletes[n] = customer
             elif change := _sendable(customer, _change(item, customer)):
@@ -264,7 +247,7 @@ class Customers:
         seen: set[CustomerId] = set()
         for n, result in met.items():
             if result.customer is not None and result.customer.uuid in seen:
-                met[n] = _result(AddressHeld(result.customer.contact_id))
+                met[n] = self._result(AddressHeld(result.customer.contact_id))
             elif result.customer is not None:
                 seen.add(result.customer.uuid)
         return met
@@ -295,11 +278,56 @@ class Customers:
             return [not_ours(error)] * count
         except Transient as error:
             outcomes = [Open(error)] * count
-        results = [_result(outcome, status, message) for outcome in outcomes]
+        results = [self._result(outcome, status, message) for outcome in outcomes]
         failed = [each for each, result in zip(outcomes, results, strict=True) if result.code == FAILED]
         for reason in sorted({each.error.reason for each in failed if isinstance(each, Open)}):
             log.warning("api.write_failed", reason=reason)
         return results
+
+    def _result(self, outcome: Outcome, status: int = 200, message: str = "Error") -> Result:
+        """Return an outcome in the contract's words; `message` says what did not go when it failed on our side."""
+        match outcome:
+            case Done(customer):
+                return Result(status, None if customer is None else self._forms.shown(customer), customer)
+            case Open(AddressTaken()):
+                # Another request reserved the same address between our look and our write.
+                return self._result(AddressHeld(None))
+            case Open(AddressErased()):
+                return self._result(Erased())
+            case Open(DatabaseDown() | Busy()):
+                return DATABASE_DOWN
+            case Open():
+                return failure(500, FAILED, message)
+            case Missing():
+                return failure(404, "not_found", "Customer not found")
+            case AddressHeld(holder):
+                known = f" Existing ID: {holder}" if holder is not None else ""
+                return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
+            case Changed():
+                return failure(412, "precondition_failed", "The customer has changed")
+            case Held():
+                return failure(503, "customer_held", "This customer's row is held or hidden just now; come again")
+            case Creating():
+                return failure(503, "in_progress", "The customer is just being created in HubSpot")
+            case Unknown():
+                text = "It is not known whether HubSpot has this customer: look there, then call sync.retry"
+                return failure(409, "create_outcome_unknown", text)
+            case Erased():
+                return failure(409, "erased_subject", "This address belongs to an erased person")
+            case Invalid(refused) if refused.reason is Reason.ROW:
+                details = [
+                    {"field": name, "problem": f"refused by the database: {refused.text}"} for name in _named(refused)
+                ]
+                return failure(400, refused.reason.value, "Invalid body", details=details)
+            case Invalid(refused):
+                details = [{"field": field, "problem": refused.reason.value} for field in sorted(refused.fields)]
+                # The answer to a PUT is the one place where HubSpot's own text goes out.
+                text = (
+                    "Invalid body"
+                    if status == 201
+                    else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
+                )
+                return failure(400, refused.reason.value, text, details=details)
 
 
 def _change(item: BatchItem, customer: Customer) -> Values:
@@ -328,48 +356,6 @@ def _spread(
         part = numbers[start : start + CHUNK]
         renew()
         yield from zip(part, write([items[n] for n in part]), strict=True)
-
-
-def _result(outcome: Outcome, status: int = 200, message: str = "Error") -> Result:
-    """Return an outcome in the contract's words; `message` says what did not go when it failed on our side."""
-    match outcome:
-        case Done(customer):
-            return Result(status, None if customer is None else shown(customer), customer)
-        case Open(AddressTaken()):
-            # Another request reserved the same address between our look and our write.
-            return _result(AddressHeld(None))
-        case Open(AddressErased()):
-            return _result(Erased())
-        case Open(DatabaseDown() | Busy()):
-            return DATABASE_DOWN
-        case Open():
-            return failure(500, FAILED, message)
-        case Missing():
-            return failure(404, "not_found", "Customer not found")
-        case AddressHeld(holder):
-            known = f" Existing ID: {holder}" if holder is not None else ""
-            return failure(409, "email_taken", f"HubSpot API Error (409): Contact already exists.{known}")
-        case Changed():
-            return failure(412, "precondition_failed", "The customer has changed")
-        case Held():
-            return failure(503, "customer_held", "This customer's row is held or hidden just now; come again")
-        case Creating():
-            return failure(503, "in_progress", "The customer is just being created in HubSpot")
-        case Unknown():
-            text = "It is not known whether HubSpot has this customer: look there, then call sync.retry"
-            return failure(409, "create_outcome_unknown", text)
-        case Erased():
-            return failure(409, "erased_subject", "This address belongs to an erased person")
-        case Invalid(refused) if refused.reason is Reason.ROW:
-            details = [
-                {"field": name, "problem": f"refused by the database: {refused.text}"} for name in _named(refused)
-            ]
-            return failure(400, refused.reason.value, "Invalid body", details=details)
-        case Invalid(refused):
-            details = [{"field": field, "problem": refused.reason.value} for field in sorted(refused.fields)]
-            # The answer to a PUT is the one place where HubSpot's own text goes out.
-            text = "Invalid body" if status == 201 else f"HubSpot API Error (400): {normalise_text(refused.text) or ''}"
-            return failure(400, refused.reason.value, text, details=details)
 
 
 def _named(refused: Refused) -> list[str]:

@@ -5,24 +5,12 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from api.bodies import LISTED, MOST_LISTED, BatchItem, CustomerChange, NewCustomer
+from api.bodies import JSON_TYPES, LISTED, MOST_LISTED, Forms
 from api.routes import ROUTES, Access, Route
 
 Json = dict[str, Any]
 
 TIME: Json = {"type": ["string", "null"], "format": "date-time"}
-CUSTOMER: Json = {
-    "type": "object",
-    "required": ["uuid", "email", "firstname", "lastname", "createdat", "updatedat"],
-    "properties": {
-        "uuid": {"type": "string", "format": "uuid"},
-        **{
-            name: {"type": ["string", "null"]}
-            for name in ("email", "firstname", "lastname", "phone", "company", "website", "lifecyclestage", "contactid")
-        },
-        **dict.fromkeys(("createdat", "updatedat", "hubspotcreatedat", "hubspotupdatedat"), TIME),
-    },
-}
 CUSTOMERS: Json = {
     "type": "object",
     "required": ["results", "after"],
@@ -70,15 +58,32 @@ SHOWN = {
 }
 
 
-def document() -> Json:
+def _customer(forms: Forms) -> Json:
+    """Return what a customer is shown as."""
+    text = {"type": ["string", "null"]}
+    required = [name for name in forms.fields.names if name in forms.required]
+    return {
+        "type": "object",
+        "required": ["uuid", *required, "createdat", "updatedat"],
+        "properties": {
+            "uuid": {"type": "string", "format": "uuid"},
+            **{name: JSON_TYPES.get(field.kind, text) for name, field in forms.fields.by_name.items()},
+            "contactid": text,
+            **dict.fromkeys(("createdat", "updatedat", "hubspotcreatedat", "hubspotupdatedat"), TIME),
+        },
+    }
+
+
+def document(forms: Forms) -> Json:
     """Return the whole document."""
     template = "#/components/schemas/{model}"
     _, models = models_json_schema(
-        [(model, "validation") for model in (NewCustomer, CustomerChange, BatchItem)], ref_template=template
+        [(model, "validation") for model in (forms.new_customer, forms.customer_change, forms.batch_item)],
+        ref_template=template,
     )
     schemas = {
         **models.get("$defs", {}),
-        "Customer": CUSTOMER,
+        "Customer": _customer(forms),
         "Customers": CUSTOMERS,
         "Error": ERROR,
         "Outcomes": {"type": "array", "items": OUTCOME},
@@ -127,8 +132,7 @@ def _path_parameter(name: str) -> Json:
 
 
 def _body(route: Route) -> Json:
-    assert route.body is not None
-    reference = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+    reference = {"$ref": f"#/components/schemas/{route.body}"}
     return {"type": "array", "minItems": 1, "maxItems": 1000, "items": reference} if route.is_list else reference
 
 

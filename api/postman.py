@@ -4,7 +4,9 @@ import json
 import re
 from typing import Any
 
+from api.bodies import Forms, forms_of
 from api.openapi import document
+from reconciler.mapping.reading import load
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 EXAMPLES: dict[str, Any] = {
@@ -17,11 +19,11 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def collection() -> dict[str, Any]:
+def collection(forms: Forms) -> dict[str, Any]:
     """Return the collection; its variables are `base_url`, `token` and `issuer_key`."""
     items = [
         _item(path, method.upper(), operation)
-        for path, methods in document()["paths"].items()
+        for path, methods in document(forms)["paths"].items()
         for method, operation in methods.items()
     ]
     named = {"email": "kai@hubspot.com", "uuid": "", "contact": ""}
@@ -48,4 +50,4 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(collection(), indent=2))
+    print(json.dumps(collection(forms_of(load(None))), indent=2))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.app import Services, make_app
 from api.auth import Tokens
+from api.bodies import forms_of
 from api.customers import Customers
 from api.places import Places
 from api.reading import REPLICA_DEADLINE, REPLICA_WAIT, Reader
@@ -59,7 +60,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         budget=parts.budget,
         reconciler=parts.reconciler,
         sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+        pushes_deletes=settings.sends_deletes,
     )
     intake = Intake(
         customer_store=customer_store,
@@ -69,14 +70,16 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         budget=parts.budget,
         reconciler=parts.reconciler,
         sleep=time.sleep,
-        pushes_deletes=settings.sync_deletes in ("both", "outbound"),
+        pushes_deletes=settings.sends_deletes,
     )
     key = settings.token_issuer_key
     reads = PostgresCustomerStore(beside.reads)
     near = None if beside.replica is None else SingleFlight(PostgresCustomerStore(beside.replica).by_address)
-    customers = Customers(customer_store, write_through, intake, account.require)
+    forms = forms_of(settings.mapping)
+    customers = Customers(customer_store, write_through, intake, account.require, forms)
     return Services(
         customers=customers,
+        forms=forms,
         account=account,
         reader=Reader(reads, SingleFlight(reads.by_address), near),
         customer_store=customer_store,

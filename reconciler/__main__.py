@@ -20,7 +20,7 @@ from reconciler.mapping.file import MappingFile
 from reconciler.process import log
 from reconciler.process.account import check_home, check_portal
 from reconciler.process.schedule import Schedule
-from reconciler.process.settings import Database, InvalidSettings, Sync, load
+from reconciler.process.settings import Database, InvalidSettings, Look, Sync, load
 from reconciler.process.wiring import open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
@@ -64,7 +64,7 @@ def init() -> None:
     """Apply schema.sql: idempotent, and online on a live database."""
     settings = _settings(Database, "db")
     try:
-        install(settings.database_url.get_secret_value(), SCHEMA.read_text())
+        install(settings.database_url.get_secret_value(), SCHEMA.read_text(), settings.own_table)
     except Refused as error:
         _fail(str(error), code=1)
     print("schema applied")
@@ -84,7 +84,7 @@ def check_command() -> None:
     """
     from reconciler.commands.mapping import check
 
-    remarks = check(_settings(Sync, "mapping"))
+    remarks = check(_settings(Look, "mapping"))
     for remark in remarks:
         print(remark)
     raise typer.Exit(2 if any(remark.is_refused for remark in remarks) else 0)
@@ -99,7 +99,7 @@ def propose_command(
     from reconciler.mapping.choosing import NoTable
 
     try:
-        proposal = suggest(_settings(Sync, "mapping"), table)
+        proposal = suggest(_settings(Look, "mapping"), table)
     except NoTable as error:
         _fail(str(error))
     for note in proposal.notes:
@@ -134,7 +134,7 @@ def backfill(
 def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark what drifts.")] = False) -> None:
     """Compare both sides whole. Exit 0: equal or on its way, 1: not (drift, held, parked), 2: it could not run."""
     with open_parts(_settings(Sync, "audit")) as parts:
-        audit = Audit(parts.database, parts.hubspot, parts.marks)
+        audit = Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
         try:
             check_portal(parts)
             with parts.budget.reserve(Lane.AUDIT, 1):

@@ -46,6 +46,22 @@ _LEAD_STATUS = {
     "BAD_TIMING": "Bad Timing",
 }
 _EMPLOYEES = ("1-5", "5-25", "25-50", "50-100", "100-500", "500-1000", "1000+")
+_GROUPS = frozenset(
+    (
+        "analyticsinformation",
+        "contact_activity",
+        "contactinformation",
+        "contactlcs",
+        "contactscripted",
+        "conversioninformation",
+        "deal_information",
+        "emailinformation",
+        "facebook_ads_properties",
+        "order_information",
+        "sales_properties",
+        "socialmediainformation",
+    )
+)
 _YES_NO = {"true": "True", "false": "False"}
 # Label, type, field type and whether HubSpot calculates it.
 _READ_ONLY = {
@@ -91,7 +107,8 @@ _HIDDEN = frozenset(
 
 def new_schema(additional_emails_writable: bool) -> Schema:
     """Return the definitions of a new portal."""
-    return Schema([*_texts(), *_phones(), *_choices(), *_system(), _additional(additional_emails_writable)])
+    properties = [*_texts(), *_phones(), *_choices(), *_system(), _additional(additional_emails_writable)]
+    return Schema(properties, _GROUPS)
 
 
 def _texts() -> list[Property]:

@@ -16,8 +16,9 @@ from sandbox.errors import HubSpotError, bad_json
 from sandbox.faults import Fault
 from sandbox.portal import Portal
 from sandbox.routes import Request
+from sandbox.schema import render
 from sandbox.settings import FIXED
-from sandbox.view import Json
+from sandbox.view import Json, value_of
 
 _PAGE = Path(__file__).with_name("page.html")
 _MOST_ROWS = 1000
@@ -36,6 +37,7 @@ class Control:
             ("POST", "contacts"): self._create,
             ("GET", "contacts/*"): self._get,
             ("PATCH", "contacts/*"): self._edit,
+            ("GET", "contacts/*/values"): self._values,
             ("DELETE", "contacts/*"): lambda request, key: portal.delete(key),
             ("POST", "contacts/*/restore"): lambda request, key: show(portal.restore(key)),
             ("POST", "contacts/*/erase"): lambda request, key: portal.erase(key),
@@ -52,6 +54,7 @@ class Control:
             ("DELETE", "calls"): lambda request, key: portal.calls.clear(),
             ("GET", "events"): self._events,
             ("POST", "events/redeliver"): lambda request, key: {"events": portal.outbox.redeliver()},
+            ("GET", "properties"): self._properties,
             ("POST", "properties/*"): self._change_property,
             ("POST", "index/refresh"): lambda request, key: portal.refresh_index(),
             ("POST", "reset"): lambda request, key: portal.reset(),
@@ -123,6 +126,16 @@ class Control:
             "events": [each.to_json(settings) for each in newest],
         }
 
+    def _values(self, request: Request, key: str) -> Any:
+        """Return every live property of a contact, calculated ones and those without a value, too."""
+        contact = self._portal.contact(key)
+        if contact is None:
+            return json_answer(404, {"message": "no such contact"})
+        return {prop.name: value_of(contact, prop.name) for prop in self._portal.schema.listed()}
+
+    def _properties(self, request: Request, key: str) -> Json:
+        return {"results": [render(prop) for prop in self._portal.schema.listed()]}
+
     def _change_property(self, request: Request, key: str) -> None:
         body, schema = request.json(), self._portal.schema
         match body.get("action"):
@@ -133,8 +146,8 @@ class Control:
             case "options":
                 schema.set_options(key, body["options"])
             case "create":
-                unique = bool(body.get("unique"))
-                self._portal.add_property(key, unique=unique, type=str(body.get("type", "string")))
+                del body["action"]
+                self._portal.add_property(key, **body)
             case _:
                 raise bad_json(["action"])
 

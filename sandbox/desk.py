@@ -88,7 +88,8 @@ class Desk:
     def create(self, properties: Mapping[str, Any], *, by: Origin = USER) -> Contact:
         """Create a contact."""
         with self.ledger.session() as now:
-            values = {name: value for name, value in self.gate.clean(properties).items() if value}
+            cleaned = self.gate.joined(None, self.gate.clean(properties))
+            values = {name: value for name, value in cleaned.items() if value}
             self.gate.refuse_blocklisted(values)
             self.gate.refuse_taken(None, values)
             secondary = tuple(filter(None, values.pop(ADDITIONAL, "").split(";")))
@@ -122,7 +123,8 @@ class Desk:
             contact = self._live(key, id_property)
             if not properties:
                 raise no_properties()
-            values = self.gate.stage(contact, self.gate.clean(properties), by)
+            cleaned = self.gate.joined(contact, self.gate.clean(properties))
+            values = self.gate.stage(contact, cleaned, by)
             self.gate.refuse_blocklisted(values)
             self.gate.refuse_taken(contact, values)
             return self._write(contact, values, now, by)

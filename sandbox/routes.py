@@ -84,6 +84,7 @@ class Routes:
             ("POST", f"{OBJECTS}/batch/upsert"): _batch(self._batches.upsert),
             ("POST", f"{OBJECTS}/batch/archive"): _batch(self._batches.archive),
             ("GET", PROPERTIES): self._properties,
+            ("POST", PROPERTIES): self._define,
             ("GET", "/account-info/v3/details"): self._details,
             ("GET", "/account-info/v3/api-usage/daily/private-apps"): self._usage,
             ("POST", "/oauth/v2/private-apps/get/access-token-info"): self._token_info,
@@ -177,6 +178,9 @@ class Routes:
         listed = self._portal.schema.listed(request.flag("archived"))
         return json_answer(200, {"results": [render(prop) for prop in listed]})
 
+    def _define(self, request: Request) -> Answer:
+        return json_answer(201, render(self._portal.define(request.json())))
+
     def _property(self, request: Request) -> Answer:
         name = request.path.rpartition("/")[2]
         prop = self._portal.schema.find(name, request.flag("archived"))
@@ -222,6 +226,7 @@ class Routes:
                 "crm.objects.contacts.read",
                 "crm.objects.contacts.write",
                 "crm.schemas.contacts.read",
+                "crm.schemas.contacts.write",
             ],
         }
         return json_answer(200, body)

@@ -1,19 +1,13 @@
-"""Which properties a contact has and what may be written to them.
+"""Which properties a contact has, and each as the properties API shows it.
 
-`clean` turns a sent value into the stored one or into a Problem in HubSpot's words; nothing is repaired
-silently but the blanks around an address.
+What may be written to one is in `values`, what a new one may look like in `definitions`.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.clock import parse_ms
-from sandbox.errors import Problem
-
-_LONGEST = 65_536
-_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@(?:[\w](?:[\w-]*[\w])?\.)+[^\W\d_]{2,}")
+from sandbox.clock import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +16,14 @@ class Option:
 
     label: str
     value: str
+    description: str = ""
+    # None: the place in the list.
+    display_order: int | None = None
+    hidden: bool = False
+
+    def order(self, place: int) -> int:
+        """Return where the option is shown, given its place in the list."""
+        return place if self.display_order is None else self.display_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,15 @@ class Property:
     external_options: bool = False
     hidden: bool = False
     hubspot_defined: bool = True
+    display_order: int = -1
+    form_field: bool | None = None
+    # HubSpot's own ones do not say when.
+    created: int | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether a value is a list of options."""
+        return self.type == "enumeration" and self.field_type == "checkbox"
 
     @property
     def option_values(self) -> list[str]:
@@ -51,7 +62,8 @@ class Property:
 class Schema:
     """The portal's property definitions, some of them archived."""
 
-    def __init__(self, properties: Iterable[Property]) -> None:
+    def __init__(self, properties: Iterable[Property], groups: Collection[str]) -> None:
+        self.groups = groups
         self._live = {prop.name: prop for prop in properties}
         self._archived: dict[str, Property] = {}
 
@@ -68,7 +80,7 @@ class Schema:
         return (self._archived if archived else self._live).get(name)
 
     def put(self, prop: Property) -> None:
-        """Add a definition, or replace it."""
+        """Add a definition, or replace it, unchecked."""
         self._archived.pop(prop.name, None)
         self._live[prop.name] = prop
 
@@ -89,107 +101,18 @@ class Schema:
         """Return the properties by whose value a record can be named."""
         return [prop.name for prop in self._live.values() if prop.unique]
 
-    def clean(self, sent: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
-        """Return what would be stored, and what is wrong with the rest."""
-        stored: dict[str, str] = {}
-        problems: list[Problem] = []
-        for name, value in sent.items():
-            result = self._clean_one(name, value)
-            if isinstance(result, Problem):
-                problems.append(result)
-            else:
-                stored[name] = result
-        return stored, problems
-
-    def _clean_one(self, name: str, value: str) -> str | Problem:
-        prop = self._live.get(name)
-        if prop is None:
-            return Problem(name, f'Property "{name}" does not exist', "PROPERTY_DOESNT_EXIST")
-        if prop.read_only:
-            text = f'"{name}" is a read only property; its value cannot be set.'
-            return Problem(name, text, "READ_ONLY_VALUE")
-        if len(value) > _LONGEST:
-            text = f"{name} is longer than the {_LONGEST} characters allowed"
-            return Problem(name, text, "PROPERTY_VALUE_TOO_LONG")
-        return value if value == "" else _clean_value(prop, value)
-
-
-def _clean_value(prop: Property, value: str) -> str | Problem:
-    if prop.name in ("email", "hs_additional_emails"):
-        return _clean_addresses(prop.name, value)
-    match prop.type:
-        case "enumeration" | "bool":
-            return _clean_option(prop, value)
-        case "number":
-            return _clean_number(prop.name, value)
-        case "date" | "datetime":
-            return _clean_time(prop, value)
-        case _:
-            return value
-
-
-def _clean_addresses(name: str, value: str) -> str | Problem:
-    addresses = [part.strip() for part in (value.split(";") if name != "email" else [value])]
-    for address in addresses:
-        if not is_address(address):
-            return Problem(name, f"Email address {address} is invalid", "INVALID_EMAIL")
-    return ";".join(addresses)
-
-
-def is_address(text: str) -> bool:
-    """Whether HubSpot would take this as an e-mail address."""
-    local = text.partition("@")[0]
-    dots_right = ".." not in text and not local.startswith(".") and not local.endswith(".")
-    return len(text) <= 254 and dots_right and _ADDRESS.fullmatch(text) is not None
-
-
-def _clean_option(prop: Property, value: str) -> str | Problem:
-    allowed = prop.option_values or ["true", "false"]
-    if prop.external_options and not prop.options:
-        return value
-    chosen = value.strip(";").split(";") if prop.field_type == "checkbox" else [value]
-    for one in chosen:
-        if one not in allowed:
-            text = f"{one} was not one of the allowed options: [{_dump(prop.options)}]"
-            return Problem(prop.name, text, "INVALID_OPTION")
-    return value
-
-
-def _dump(options: tuple[Option, ...]) -> str:
-    """Render options the way HubSpot's error texts do."""
-    return ", ".join(
-        f'label: "{option.label}"\nvalue: "{option.value}"\ndisplay_order: {order}\ndouble_data: 0.0\n'
-        'hidden: false\ndescription: ""\nread_only: false\n'
-        for order, option in enumerate(options)
-    )
-
-
-def _clean_number(name: str, value: str) -> str | Problem:
-    if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", value.strip(), re.ASCII):
-        return value.strip()
-    return Problem(name, f"{value} was not a valid number.", "INVALID_INTEGER")
-
-
-def _clean_time(prop: Property, value: str) -> str | Problem:
-    if parse_ms(value) is not None:
-        return value
-    return Problem(prop.name, f"{value} was not a valid {prop.type}.", "INVALID_DATE")
-
 
 def render(prop: Property) -> dict[str, Any]:
     """Return the definition as the properties API answers it."""
-    return {
+    answer = {
         "name": prop.name,
         "label": prop.label,
         "type": prop.type,
         "fieldType": prop.field_type,
         "description": prop.description,
         "groupName": prop.group,
-        "options": [
-            {"label": option.label, "value": option.value, "displayOrder": order, "hidden": False}
-            for order, option in enumerate(prop.options)
-        ],
-        "displayOrder": -1,
+        "options": [_render_option(option, place) for place, option in enumerate(prop.options)],
+        "displayOrder": prop.display_order,
         "calculated": prop.calculated,
         "externalOptions": prop.external_options,
         "hasUniqueValue": prop.unique,
@@ -200,6 +123,19 @@ def render(prop: Property) -> dict[str, Any]:
             "readOnlyDefinition": prop.hubspot_defined,
             "readOnlyValue": prop.read_only,
         },
-        "formField": not prop.read_only,
+        "formField": not prop.read_only if prop.form_field is None else prop.form_field,
         "dataSensitivity": "non_sensitive",
+    }
+    if prop.created is None:
+        return answer
+    return {"createdAt": iso(prop.created), "updatedAt": iso(prop.created), "archived": False, **answer}
+
+
+def _render_option(option: Option, place: int) -> dict[str, Any]:
+    return {
+        "label": option.label,
+        "value": option.value,
+        "description": option.description,
+        "displayOrder": option.order(place),
+        "hidden": option.hidden,
     }

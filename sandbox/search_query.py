@@ -4,7 +4,7 @@ Predicates see a document of the search index, never the store.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,6 +15,7 @@ from sandbox.errors import bad_json, invalid
 from sandbox.reading import names
 from sandbox.records import as_id
 from sandbox.schema import Property, Schema
+from sandbox.values import SEPARATOR
 from sandbox.view import Json, value_of
 
 Predicate = Callable[[Contact], bool]
@@ -29,6 +30,8 @@ _DIRECTIONS = ("ASCENDING", "DESCENDING")
 _TIMES = ("date", "datetime")
 _RANGES = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN")
 _SETS = ("IN", "NOT_IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY", "CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN")
+# Of several choices one has to be meant, or none of them.
+_OVER_CHOICES: dict[str, Callable[[Iterable[bool]], bool]] = {"EQ": any, "IN": any, "NEQ": all, "NOT_IN": all}
 _OPERATORS = frozenset((*_RANGES, *_SETS))
 
 
@@ -216,7 +219,13 @@ def predicate(condition: Filter, secondary: bool) -> Predicate:
     prop, test = condition.prop, _test(condition)
     if secondary and prop.name == "email":
         return lambda contact: any(test(address.lower()) for address in contact.addresses or ("",))
+    if prop.several and (over := _OVER_CHOICES.get(condition.operator)):
+        return lambda contact: over(map(test, _choices(comparable(contact, prop))))
     return lambda contact: test(comparable(contact, prop))
+
+
+def _choices(value: str | None) -> Sequence[str | None]:
+    return value.split(SEPARATOR) if value else (None,)
 
 
 def _test(condition: Filter) -> Callable[[Any], bool]:

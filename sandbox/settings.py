@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.definitions import Seed
 from sandbox.doors import loopback_url
 from sandbox.lifecycle import StageRule
 
@@ -16,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 ConflictForm = Literal["409", "400"]
 
-FIXED = frozenset({"host", "port", "state", "portal_id", "app_id", "seed"})
+FIXED = frozenset({"host", "port", "state", "portal_id", "app_id", "seed", "custom_properties"})
 
 
 class Place(BaseModel):
@@ -28,6 +29,7 @@ class Place(BaseModel):
     portal_id: int = Field(default=147000000, description="the portal's id")
     app_id: int = Field(default=4169410, description="the app's id: sourceId of everything written through the API")
     seed: int = Field(default=1, description="seed of everything that is random")
+    custom_properties: tuple[Seed, ...] = Field(default=(), description="contact properties beside HubSpot's own")
     access_token: str = Field(default="pat-sandbox-token", description="the bearer token that is accepted")
     client_secret: str = Field(default="sandbox-client-secret", description="the secret that signs webhooks")
     account_type: str = Field(default="DEVELOPER_TEST", description="accountType of the account details")
@@ -49,6 +51,8 @@ class Doubts(BaseModel):
 
     lowercase_email: bool = Field(default=False, description="store addresses in lower case instead of as sent")
     trim_texts: bool = Field(default=False, description="store texts without the blanks around them")
+    plain_numbers: bool = Field(default=False, description="store numbers without exponent and needless zeros")
+    ordered_choices: bool = Field(default=False, description="store several choices in the order of the options")
     rewrite_phones: bool = Field(default=False, description="store phone numbers of ten digits or more as E.164")
     null_clears: bool = Field(default=False, description="a null value clears the property instead of being ignored")
     stage_rule: StageRule = Field(default=StageRule.FORWARD, description="how a backward lifecyclestage is treated")

@@ -15,12 +15,14 @@ import orjson
 
 from sandbox.contact import Contact, Origin, from_json, to_json
 from sandbox.events import Event
+from sandbox.schema import Option, Property
 
 _TABLES = """
 create table if not exists contact (id integer primary key, body blob not null);
 create table if not exists alias (old integer primary key, new integer not null);
 create table if not exists blocklist (address text primary key);
 create table if not exists event (number integer primary key, body blob not null);
+create table if not exists property (name text primary key, body blob not null);
 create table if not exists fact (name text primary key, value blob not null);
 """
 
@@ -80,13 +82,23 @@ class Store:
             facts = ((name, orjson.dumps(value)) for name, value in batch.facts.items())
             database.executemany("insert or replace into fact values (?, ?)", facts)
 
+    def save_property(self, prop: Property) -> None:
+        """Write the definition of a custom property."""
+        with self._transaction() as database:
+            database.execute("insert or replace into property values (?, ?)", (prop.name, orjson.dumps(prop)))
+
+    def properties(self) -> list[Property]:
+        """Return the custom properties."""
+        rows = self._database.execute("select body from property order by rowid")
+        return [_property(orjson.loads(body)) for (body,) in rows]
+
     def settle(self, numbers: Iterable[int]) -> None:
         """Forget events that need no further delivery."""
         with self._transaction() as database:
             database.executemany("delete from event where number = ?", ((number,) for number in numbers))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything but the custom properties."""
         with self._transaction() as database:
             for table in ("contact", "alias", "blocklist", "event", "fact"):
                 database.execute(f"delete from {table}")
@@ -118,6 +130,10 @@ def _event_row(event: Event) -> tuple[int, bytes]:
     origin = [event.origin.source_type, event.origin.source_id, event.origin.user_id]
     body = {name: getattr(event, name) for name in Event.__slots__} | {"origin": origin}
     return event.number, orjson.dumps(body)
+
+
+def _property(body: dict[str, Any]) -> Property:
+    return Property(**(body | {"options": tuple(Option(**each) for each in body["options"])}))
 
 
 def _event(body: dict[str, Any]) -> Event:

@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.contact import USER, Contact, Origin
 from sandbox.errors import (
     HubSpotError,
+    Problem,
     bad_json,
     conflict,
     invalid,
@@ -21,6 +22,7 @@ from sandbox.lifecycle import STAGE, ClearingRefusedError, StageRule, next_stage
 from sandbox.records import EMAIL, fold
 from sandbox.schema import Schema
 from sandbox.settings import Switches
+from sandbox.values import SEPARATOR, clean_value, join_choices, plain_number
 
 ADDITIONAL = "hs_additional_emails"
 PHONES = ("phone", "mobilephone")
@@ -37,16 +39,45 @@ class Gate:
     def clean(self, properties: Mapping[str, Any]) -> dict[str, str]:
         """Return the values as they would be stored; refuse the whole write for one bad property."""
         settings = self._switches.current
-        stored, problems = self._schema.clean(_texts(properties, settings.null_clears))
+        results = {
+            name: self._clean_one(name, value) for name, value in _texts(properties, settings.null_clears).items()
+        }
+        problems = [each for each in results.values() if isinstance(each, Problem)]
         if problems:
             raise invalid_properties(problems, settings.portal_id)
+        stored = {name: value for name, value in results.items() if isinstance(value, str)}
         if settings.lowercase_email:
             stored |= {name: stored[name].lower() for name in (EMAIL, ADDITIONAL) if name in stored}
         if settings.trim_texts:
             stored = {name: value.strip() for name, value in stored.items()}
+        if settings.plain_numbers:
+            stored |= {name: plain_number(stored[name]) for name in stored if self._is_number(name) and stored[name]}
         if settings.rewrite_phones:
             stored |= {name: e164(stored[name]) for name in PHONES if name in stored}
         return stored
+
+    def _clean_one(self, name: str, value: str) -> str | Problem:
+        prop = self._schema.get(name)
+        if prop is None:
+            return Problem(name, f'Property "{name}" does not exist', "PROPERTY_DOESNT_EXIST")
+        return clean_value(prop, value)
+
+    def joined(self, contact: Contact | None, values: Mapping[str, str]) -> dict[str, str]:
+        """Return the values with each list of choices as it is stored: a leading ; adds to what is there."""
+        return {name: self._join_one(contact, name, value) for name, value in values.items()}
+
+    def _join_one(self, contact: Contact | None, name: str, value: str) -> str:
+        prop = self._schema.get(name)
+        if prop is None or not prop.several or name == ADDITIONAL:
+            return value
+        stored = (contact.get(name) if contact and value.startswith(SEPARATOR) else None) or ""
+        chosen = [each for each in f"{stored}{value}".split(SEPARATOR) if each]
+        ordered = self._switches.current.ordered_choices
+        return join_choices(sorted(chosen, key=prop.option_values.index) if ordered else chosen)
+
+    def _is_number(self, name: str) -> bool:
+        prop = self._schema.get(name)
+        return prop is not None and prop.type == "number"
 
     def refuse_taken(self, contact: Contact | None, values: Mapping[str, str]) -> None:
         """Refuse unique values that another live contact holds."""

@@ -16,9 +16,9 @@ from typing import TypeVar
 from reconciler.adapters.gateway.parse import properties_of, refusal_of
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
 from reconciler.core.errors import OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
-from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalise_email
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Subject, Unanswered, Written
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values, normalise_email
 from reconciler.sync.budget import SharedBudget
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
@@ -26,6 +26,7 @@ from sandbox.lifecycle import STAGE
 from sandbox.portal import Portal
 from sandbox.search_index import pack
 from simulation.clock import Clock
+from simulation.mapped import FIELDS, MAPPED, NORMALISE
 from simulation.stage import Stage, Weather
 
 PAGE = 3
@@ -277,7 +278,7 @@ def _answer(act: Callable[[Answered], Answer], item: Answered) -> Answer:
     try:
         return act(item)
     except HubSpotError as error:
-        return refusal_of(error.body if isinstance(error.body, dict) else {})
+        return refusal_of(MAPPED, error.body if isinstance(error.body, dict) else {})
 
 
 def contact_of(record: Record, answered: Collection[str] = FIELDS, *, history: bool = False) -> Contact:

@@ -8,7 +8,8 @@ eyes, or when it stands in the conflict log. Everything else is a lost edit.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from reconciler.core.fields import FIELDS, NORMALISE, Value, Values
+from reconciler.core.values import Value, Values
+from simulation.mapped import FIELDS, NORMALISE
 
 Entity = str
 """Whose value it is: `u:` and a customer's uuid, or `c:` and a contact's id."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Transient
-from reconciler.core.fields import FIELDS, NORMALISE, Value, normalised
 from reconciler.core.ports import Subject
+from reconciler.core.values import Value
 from reconciler.sync.write_through import Done
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
+from simulation.mapped import FIELDS, NORMALISE, normalised
 from simulation.memory.tables import CustomerRow, Refusal
 from simulation.oracle import Oracle
 

@@ -5,11 +5,13 @@ from uuid import UUID
 
 from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId
-from reconciler.core.fields import FIELDS, NORMALISE, Policy, Value, normalised
+from reconciler.core.fields import Policy
 from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value
 from sandbox.contact import Contact as Record
 from sandbox.lifecycle import STAGE
+from simulation.mapped import FIELDS, NORMALISE, normalised
 from simulation.memory.tables import CustomerRow, LinkRow
 from simulation.world import World
 
@@ -65,7 +67,7 @@ def _is_held_back(world: World, link: LinkRow | None) -> bool:
 def _has_news(world: World, row: CustomerRow, link: LinkRow | None) -> bool:
     if not row.is_alive or link is None:
         return row.is_alive != bool(link is not None and link.alive)
-    decided = [field for field in FIELDS if world.rules.policies[field] is not Policy.MANUAL]
+    decided = [field for field in FIELDS if world.rules.fields[field].policy is not Policy.MANUAL]
     return any(NORMALISE[field](row.raw[field]) != link.base.get(field) for field in decided)
 
 
@@ -94,7 +96,7 @@ def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> I
     if RECORD in link.blocks and world.wild:
         return
     for field in FIELDS:
-        is_undecided = world.rules.policies[field] is Policy.MANUAL and local[field] != remote[field]
+        is_undecided = world.rules.fields[field].policy is Policy.MANUAL and local[field] != remote[field]
         if (field in link.blocks and world.wild) or is_undecided:
             continue
         if not local[field] == remote[field] == link.base.get(field):

@@ -9,8 +9,9 @@ import orjson
 
 from reconciler.core.contact import ContactId
 from reconciler.core.context import Rules
-from reconciler.core.fields import MAPPING, Policy, Value
+from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane, Subject
+from reconciler.core.values import Value
 from reconciler.sync.budget import Limits, SharedBudget
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.sender import Sender
@@ -23,6 +24,7 @@ from sandbox.portal import Portal
 from sandbox.settings import Settings
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
+from simulation.mapped import MAPPED
 from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.gates import MemoryGates
 from simulation.memory.marks import MemoryMarks
@@ -113,7 +115,7 @@ class World:
         self.slots.shape({"all": PER_10S, "search": PER_SECOND})
         self.portal = Portal(_settings(random, seed), clock=self.clock.hubspot_ms, steady=self.clock.steady_ms)
         self.wire = Wire(self.portal, PER_10S, PER_SECOND, self._is_agreed)
-        self.rules = Rules(policies=self._policies(), skew=self.clock.skew)
+        self.rules = Rules(fields=MAPPED.with_policies(self._policies()), skew=self.clock.skew)
         self.oracle = Oracle()
         self.erased_contacts: set[int] = set()
         self.restored_contacts: set[int] = set()
@@ -132,7 +134,7 @@ class World:
 
     def _policies(self) -> dict[str, Policy]:
         usual = [Policy.NEWEST] * 3 + [Policy.HUBSPOT, Policy.POSTGRES, *([Policy.MANUAL] if self.wild else [])]
-        return {field.name: self.random.choice(usual) for field in MAPPING}
+        return {field.name: self.random.choice(usual) for field in MAPPED.by_name.values()}
 
     def watched(self, port: object) -> Any:
         return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.customer_store))

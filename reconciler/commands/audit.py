@@ -12,9 +12,11 @@ from typing import Any
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.contact import Contact
-from reconciler.core.fields import FIELDS, normalised
+from reconciler.core.fields import Fields
+from reconciler.core.kinds import Direction, WhenEmpty
 from reconciler.core.ports import HubSpot, Lane, Marks, Subject
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values
 
 PAGE = 1000
 SAMPLES = 5
@@ -48,8 +50,8 @@ class Difference:
 class Audit:
     """Compares every linked pair and every unlinked record."""
 
-    def __init__(self, database: Database, hubspot: HubSpot, marks: Marks) -> None:
-        self._database, self._hubspot, self._marks = database, hubspot, marks
+    def __init__(self, database: Database, hubspot: HubSpot, marks: Marks, fields: Fields) -> None:
+        self._database, self._hubspot, self._marks, self._mapped = database, hubspot, marks, fields
         self.counts: Counter[Finding] = Counter()
         self.samples: defaultdict[Finding, list[Difference]] = defaultdict(list)
 
@@ -91,9 +93,19 @@ class Audit:
             return Difference(self._unknown(contact), subject, ())
         if not _is_alive(row):
             return Difference(_reason(row, ()), subject, ("alive",))
-        here = normalised(row["raw"])
-        fields = tuple(field for field in FIELDS if contact.values.get(field) != here[field])
+        known = [name for name in self._mapped.names if name in contact.values and not _is_unfit(row, name)]
+        fields = tuple(name for name in known if self._is_drift(name, row, contact.values[name]))
         return Difference(_reason(row, fields) if fields else Finding.EQUAL, subject, fields)
+
+    def _is_drift(self, name: str, row: Mapping[str, Any], there: Value) -> bool:
+        held: Values = row["canonical"]
+        agreed: Values = row["base"]
+        here, base, field = held.get(name), agreed.get(name), self._mapped[name]
+        if here == there or (field.when_empty is WhenEmpty.KEEP and None in (here, there)):
+            return False
+        # What was edited on the side that does not go over stays.
+        moved = {Direction.TO_HUBSPOT: here != base, Direction.TO_POSTGRES: there != base}
+        return moved.get(field.direction, True)
 
     def _unknown(self, contact: Contact) -> Finding:
         """A contact that no row is linked with: new and on its way, an erased person's, or unknown."""
@@ -114,6 +126,10 @@ class Audit:
         wrong = [each for each in found if each.finding in (Finding.DRIFT, Finding.UNMATCHED)]
         if repair and wrong:
             self._marks.mark({Subject(each.subject) for each in wrong}, lane=Lane.AUDIT)
+
+
+def _is_unfit(row: Mapping[str, Any], field: str) -> bool:
+    return isinstance(row["raw"][field], dict)
 
 
 def _is_alive(row: Mapping[str, Any]) -> bool:

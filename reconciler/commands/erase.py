@@ -10,8 +10,8 @@ from time import monotonic, sleep
 
 from reconciler.core.contact import CustomerId
 from reconciler.core.errors import Transient
-from reconciler.core.fields import normalise_email
 from reconciler.core.ports import Lane, Subject
+from reconciler.core.values import normalise_email
 from reconciler.process.account import check_portal
 from reconciler.process.wiring import Parts
 

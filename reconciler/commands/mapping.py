@@ -17,11 +17,11 @@ from reconciler.mapping.reading import load
 from reconciler.mapping.remarks import Remark, refused
 from reconciler.mapping.row_findings import name_columns
 from reconciler.mapping.table_findings import NO_TABLES
-from reconciler.process.settings import Sync, secret_source
+from reconciler.process.settings import Look, secret_source
 from reconciler.process.wiring import open_gateway
 
 
-def check(settings: Sync) -> list[Remark]:
+def check(settings: Look) -> list[Remark]:
     """Return everything there is to say of the mapping; raise `SyncError` where it could not be looked at."""
     try:
         file = load(None if settings.mapping_file is None else str(settings.mapping_file))
@@ -42,7 +42,7 @@ def look_at(dsn: str, file: MappingFile) -> tuple[Catalogue, Evidence]:
     return catalogue, replace(measured, faults={**measured.faults, **tried.faults}, shapes=tried.shapes)
 
 
-def suggest(settings: Sync, table: str | None) -> Proposal:
+def suggest(settings: Look, table: str | None) -> Proposal:
     """Return a mapping file for a table, without one for the table that fits best; raise `NoTable`."""
     properties = _properties(settings)
     with open_line(secret_source("DATABASE_URL", settings.database_url)()) as line, looking(line):
@@ -57,7 +57,7 @@ def _of_file(key: str, line: int | None, words: str) -> Remark:
     return refused(place if line is None else f"{place} (line {line})", wrong, instead or "write it as documented")
 
 
-def _properties(settings: Sync) -> dict[str, Property]:
+def _properties(settings: Look) -> dict[str, Property]:
     return properties_of(open_gateway(settings).properties())
 
 

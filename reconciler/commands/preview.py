@@ -41,7 +41,15 @@ class Preview:
             link = Link(uuid=customer.uuid, contact_id=contact.id)
             pair = Pair(link=link, customer=customer, remote=Snapshot(contact=contact))
             judge = Judge(pair, customer, self._rules)
-            merged = merge(base={}, local=customer.values, remote=contact.values, ours={}, ahead={}, judge=judge)
+            merged = merge(
+                self._rules.fields,
+                base={},
+                local=customer.values,
+                remote=contact.values,
+                ours={},
+                ahead={},
+                judge=judge,
+            )
             for conflict in merged.conflicts:
                 self._note(f"{conflict.field} differs, {WINNERS[conflict.winner]} wins", contact)
 

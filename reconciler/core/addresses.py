@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.contact import CustomerId
 from reconciler.core.context import OtherLink
-from reconciler.core.fields import Values
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Delete, Merge, Step
+from reconciler.core.values import Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core.fields import Value, Values
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values
 
 RECORD = "*"
 """The key of a block of the whole record."""

@@ -8,11 +8,11 @@ from reconciler.core.blocking import is_row_blocked
 from reconciler.core.blocks import RECORD, Block, blocked, digest, is_blocked
 from reconciler.core.contact import Intent, Pair
 from reconciler.core.context import Context, Rules
-from reconciler.core.fields import Value, Values
 from reconciler.core.judge import Judge
 from reconciler.core.merge import Conflict, Merged, Verdict, merge
 from reconciler.core.reasons import Reason
 from reconciler.core.step import STALE_LOOKS, Merge, Step, Wait
+from reconciler.core.values import Value, Values
 
 
 def merged(pair: Pair, context: Context, rules: Rules) -> Step:
@@ -21,10 +21,12 @@ def merged(pair: Pair, context: Context, rules: Rules) -> Step:
     assert customer is not None
     assert contact is not None
     following = _unedited_ahead(pair)
+    unfit = customer.unfit | contact.unfit
     found = merge(
+        rules.fields,
         base=pair.link.base,
         local=customer.values,
-        remote=contact.values,
+        remote={field: value for field, value in contact.values.items() if field not in unfit},
         ours=_ours(pair, rules),
         ahead=_values(following),
         judge=Judge(pair, customer, rules),
@@ -48,7 +50,7 @@ def merged(pair: Pair, context: Context, rules: Rules) -> Step:
             *(each for each in found.conflicts if each.field not in held and not _is_agreed(pair, each)),
             *_perhaps_late(pair, pull),
         ),
-        blocks=blocks,
+        blocks={**{field: Block.of(Reason.UNFIT, field, None) for field in unfit}, **blocks},
         again=STALE_LOOKS[0] if waiting | held else None,
     )
 

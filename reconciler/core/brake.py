@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from reconciler.core.blocking import without_effect
 from reconciler.core.blocks import RECORD, Block, blocked
-from reconciler.core.fields import Value, Values
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Archive, Create, Delete, Insert, Merge, Step, without_fields
+from reconciler.core.values import Value, Values
 
 
 class Danger(StrEnum):

@@ -4,14 +4,14 @@ Adapters build these at the border, already canonical; nothing below has to norm
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
 from reconciler.core.blocks import Blocks
-from reconciler.core.fields import Value, Values
+from reconciler.core.values import Value, Values
 
 ContactId = NewType("ContactId", int)
 CustomerId = NewType("CustomerId", UUID)
@@ -28,7 +28,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A HubSpot record ("remote"). `history` is filled only when it was asked for."""
+    """A HubSpot record ("remote"). `history` is filled only when it was asked for; `unfit` fields hold what is no value
+    of their kind.
+    """
 
     id: ContactId
     values: Values
@@ -37,6 +39,7 @@ class Contact:
     archived: bool = False
     other_addresses: frozenset[str] = frozenset()
     history: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    unfit: frozenset[str] = frozenset()
 
     @property
     def addresses_beside(self) -> frozenset[str]:
@@ -70,19 +73,32 @@ ABSENT = Snapshot(contact=None, is_proven=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """A row of `customer` ("local"). `raw` are the fields as they are, for compare-and-set; `values` canonical."""
+    """A row of the customer table ("local"). `raw` are the fields as they are, for compare-and-set; `values` canonical,
+    without those that hold what HubSpot cannot (`unfit`). `before`: of one that an API write is about to change.
+    """
 
     uuid: CustomerId
     raw: Values
     values: Values
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
     contact_id: ContactId | None = None
     remote_created_at: datetime | None = None
     remote_updated_at: datetime | None = None
     is_deleted: bool = False
     is_erased: bool = False
     merged_into: CustomerId | None = None
+    unfit: frozenset[str] = frozenset()
+    before: Values | None = None
+
+    @property
+    def held(self) -> Values:
+        """What the row holds, in canonical form."""
+        return self.values if self.before is None else self.before
+
+    def to_hold(self, values: Values) -> "Customer":
+        """Return the customer as an API write is to leave it; its row holds something else still."""
+        return replace(self, values={**self.values, **values}, before=self.held)
 
     @property
     def is_alive(self) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import Policy, Value
+from reconciler.core.fields import Fields, Policy
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Rules:
     clock minus the database's.
     """
 
-    policies: Mapping[str, Policy]
+    fields: Fields
     first_link: Policy = Policy.NEWEST
     deletes_inbound: bool = True
     deletes_outbound: bool = True
@@ -71,7 +72,9 @@ class Context:
 
     def schema_news(self, contacts: Collection[Contact], mapped: Collection[str]) -> "SchemaNews":
         """Return which of the mapped fields HubSpot's answers do not have, and which they have again."""
-        absent = {field for contact in contacts for field in mapped if field not in contact.values}
+        absent = {
+            field for each in contacts for field in mapped if field not in each.values and field not in each.unfit
+        }
         unknown = {c for c, reason in self.suspended.items() if reason is Reason.UNKNOWN_PROPERTY}
         return SchemaNews(missing=absent - self.suspended.keys(), back=unknown - absent if contacts else set())
 

@@ -1,24 +1,15 @@
-"""The one mapping: which properties and columns are kept equal, how values are normalised, which side wins a conflict.
+"""The mapped fields as the core sees them: their kinds, which way their changes go, which side wins a conflict.
 
-Everything that speaks of "the mapped fields" derives its list from `MAPPING`; a test holds schema.sql and
-the statements against it.
+Where their values stand in a row only the border in Postgres knows (`sync.customers()`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
-from reconciler.core.letters import LOWER
-
-Value = str | None
-"""A canonical value; None is the one empty value (HubSpot's missing, null and "")."""
-
-Values = Mapping[str, Value]
-"""Field name -> canonical value. A missing key means unknown, never empty."""
-
-TEXT_LIMIT = 65_536
-"""Characters HubSpot keeps in one text property."""
-
+from reconciler.core.kinds import Direction, Kind, Unfit, WhenEmpty, canonical
+from reconciler.core.values import Value, Values
 
 STAGE = "lifecyclestage"
 """The one field whose property HubSpot may leave as it is, without a word."""
@@ -33,47 +24,74 @@ class Policy(StrEnum):
     MANUAL = "manual"
 
 
-def normalise_text(text: str | None) -> Value:
-    """Return the text with NUL (which Postgres cannot hold) replaced, and "" as None."""
-    if not text:
-        return None
-    return text.replace("\x00", "�") if "\x00" in text else text
-
-
-def normalise_email(text: str | None) -> Value:
-    """Return the address trimmed and lower-cased, idempotently; None when nothing is left.
-
-    `sync.address` in schema.sql gives the same for every text.
-    """
-    if not text:
-        return None
-    address = (normalise_text(text) or "").strip()
-    return (address.lower() if address.isascii() else address.translate(LOWER)) or None
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One mapped field, by the name of its HubSpot property; the column has the same name."""
+    """One mapped field, by the name of its HubSpot property."""
 
     name: str
-    normalise: Callable[[str | None], Value]
+    kind: Kind = Kind.TEXT
     policy: Policy = Policy.NEWEST
+    direction: Direction = Direction.BOTH
+    when_empty: WhenEmpty = WhenEmpty.CLEAR
 
 
-MAPPING = (
-    Field("email", normalise_email),
-    Field("firstname", normalise_text),
-    Field("lastname", normalise_text),
-    Field("phone", normalise_text),
-    Field("company", normalise_text),
-    Field("website", normalise_text),
-    Field("lifecyclestage", normalise_text),
-)
+@dataclass(frozen=True)
+class Fields:
+    """The mapped fields by name, in the order in which they are shown."""
 
-FIELDS = tuple(field.name for field in MAPPING)
-NORMALISE = {field.name: field.normalise for field in MAPPING}
+    by_name: Mapping[str, Field]
 
+    @staticmethod
+    def of(*fields: Field) -> "Fields":
+        return Fields({field.name: field for field in fields})
 
-def normalised(raw: Mapping[str, str | None]) -> dict[str, Value]:
-    """Return the mapped fields found in `raw` with canonical values."""
-    return {field: NORMALISE[field](raw[field]) for field in FIELDS if field in raw}
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.by_name)
+
+    @cached_property
+    def to_postgres(self) -> frozenset[str]:
+        """The fields whose changes in HubSpot go over."""
+        return frozenset(name for name, field in self.by_name.items() if field.direction is not Direction.TO_HUBSPOT)
+
+    @cached_property
+    def to_hubspot(self) -> frozenset[str]:
+        """The fields whose changes in Postgres go over."""
+        return frozenset(name for name, field in self.by_name.items() if field.direction is not Direction.TO_POSTGRES)
+
+    def __getitem__(self, name: str) -> Field:
+        return self.by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.by_name
+
+    def canonical(self, raw: Mapping[str, str | None]) -> dict[str, Value]:
+        """Return the mapped fields found in `raw` with canonical values; what is no value of its kind is left out."""
+        values = {}
+        for name, field in self.by_name.items():
+            if name in raw:
+                try:
+                    values[name] = canonical(field.kind, raw[name])
+                except Unfit:
+                    continue
+        return values
+
+    def unfit(self, raw: Mapping[str, str | None]) -> frozenset[str]:
+        """Return the fields found in `raw` that hold no value of their kind."""
+        return frozenset(name for name in self.names if name in raw).difference(self.canonical(raw))
+
+    def inbound(self, values: Values) -> dict[str, Value]:
+        """Return of HubSpot's values those that go over."""
+        return {name: value for name, value in values.items() if name in self.to_postgres}
+
+    def outbound(self, values: Values) -> dict[str, Value]:
+        """Return of a customer's values those that go over."""
+        return {name: value for name, value in values.items() if name in self.to_hubspot}
+
+    def with_policies(self, policies: Mapping[str, Policy]) -> "Fields":
+        """Return the same fields, some with another policy."""
+        return Fields({name: replace(f, policy=policies.get(name, f.policy)) for name, f in self.by_name.items()})
+
+    def only(self, names: Collection[str]) -> tuple[str, ...]:
+        """Return those of the names that are mapped, in the order of the fields."""
+        return tuple(name for name in self.names if name in names)

@@ -1,9 +1,14 @@
 """Which side wins a conflict, by the field's policy and the two edits' times; what a push without a read overwrote."""
 
+from datetime import UTC, datetime
+
 from reconciler.core.contact import BlindPush, Customer, Entry, Pair
 from reconciler.core.context import Rules
-from reconciler.core.fields import Policy, Value
+from reconciler.core.fields import Policy
 from reconciler.core.merge import Conflict, Verdict
+from reconciler.core.values import Value
+
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class Judge:
@@ -13,7 +18,7 @@ class Judge:
         self._pair, self._customer, self._rules = pair, customer, rules
 
     def __call__(self, field: str, local: Value, remote: Value) -> Verdict:
-        policy = self._rules.policies[field]
+        policy = self._rules.fields[field].policy
         if policy is Policy.NEWEST and not self._pair.link.base:
             policy = self._rules.first_link
         match policy:
@@ -35,7 +40,9 @@ class Judge:
         if not contact.history:
             return Verdict.HISTORY
         edited_remotely = next((entry.at for entry in contact.history.get(field, ()) if entry.value == remote), None)
-        edited_locally = self._pair.link.edited.get(field, self._customer.updated_at) + self._rules.skew
+        # A row of unknown age was edited long ago.
+        edited = self._pair.link.edited.get(field) or self._customer.updated_at or LONG_AGO
+        edited_locally = edited + self._rules.skew
         return Verdict.LOCAL if edited_locally > (edited_remotely or contact.updated_at) else Verdict.REMOTE
 
 

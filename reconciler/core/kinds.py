@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from math import isfinite
 
-from reconciler.core.fields import Value, normalise_email, normalise_text
+from reconciler.core.values import Value, normalise_email, normalise_text
 
 Json = bool | int | float | str | list[str] | None
 """What the API shows of a value; None is the one empty value."""

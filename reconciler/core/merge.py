@@ -10,13 +10,18 @@ Change is judged against the base, never against the other side or a clock:
     a     a      b                          pull b
     a     b      c                          conflict: `judge` says which side wins, the loser is logged
     -     (remote not in the answer)        nothing: unknown is not empty
+
+A field that goes one way has no conflicts: what was edited on the other side stays until the next edit on the open one.
+Where an emptying is not carried over (`when_empty`), a side that is empty counts as unchanged.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from reconciler.core.fields import Value, Values
+from reconciler.core.fields import Fields
+from reconciler.core.kinds import WhenEmpty
+from reconciler.core.values import Value, Values
 
 
 class Verdict(Enum):
@@ -55,7 +60,9 @@ Judge = Callable[[str, Value, Value], Verdict]
 """(field, local, remote) -> the side that wins."""
 
 
-def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge) -> Merged:
+def merge(
+    fields: Fields, *, base: Values, local: Values, remote: Values, ours: Ours, ahead: Ours, judge: Judge
+) -> Merged:
     """Merge the properties that `remote` answered.
 
     `ours` are the values of open intents: not a person's edit. `ahead` are those that the row was to take as well,
@@ -64,18 +71,26 @@ def merge(*, base: Values, local: Values, remote: Values, ours: Ours, ahead: Our
     merged = Merged()
     for name, contact in remote.items():
         row, last = local.get(name), base.get(name)
+        if row != contact and fields[name].when_empty is WhenEmpty.KEEP:
+            row, contact = (last if side is None else side for side in (row, contact))
+        is_ahead = contact in ahead.get(name, ())
+        goes_out, comes_in = name in fields.to_hubspot, name in fields.to_postgres or is_ahead
         if row == contact:
             if row != last:
                 merged.agree[name] = row
         elif contact == last:
-            merged.push[name] = row
-        elif contact in ahead.get(name, ()) and row != last:
+            if goes_out:
+                merged.push[name] = row
+        elif is_ahead and row != last:
             _settle(merged, name, row, contact, Verdict.REMOTE)
-        elif contact in ours.get(name, ()) and contact not in ahead.get(name, ()):
+        elif contact in ours.get(name, ()) and not is_ahead:
             # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
             merged.agree[name] = contact
             merged.push[name] = row
-        elif row == last:
+        elif not comes_in:
+            if row != last:
+                merged.push[name] = row
+        elif row == last or not goes_out:
             merged.pull[name] = contact
         else:
             _settle(merged, name, row, contact, judge(name, row, contact))

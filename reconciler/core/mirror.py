@@ -1,15 +1,16 @@
 """What HubSpot's answer to a write means here: for the base, for the row, for the log. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.blocks import RECORD, Block, digest
 from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
 from reconciler.core.errors import Refused
-from reconciler.core.fields import STAGE, Value, Values, normalised
+from reconciler.core.fields import STAGE
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Sent, Write
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Accepted:
         """
         customer, sent = self.write.pair.customer, self.write.values
         assert customer is not None
-        local = normalised(customer.raw)
+        local = customer.held
         base = self.write.pair.link.base
         passing = {c for c in sent if sent[c] != customer.values.get(c)}
         edited = {c for c in self.contact.values if c not in sent and local.get(c) != base.get(c)}
@@ -112,21 +113,20 @@ class Accepted:
             if field in self.contact.values and sent is not None and self.contact.values[field] != sent:
                 yield Conflict(field=field, winner=Verdict.REMOTE, kept=self.contact.values[field], lost=sent)
 
-    def turned_back(self, written: Values, row: Mapping[str, Value]) -> dict[str, Block]:
+    def turned_back(self, written: Values, row: Values) -> dict[str, Block]:
         """Return what blocks the fields whose row took HubSpot's form and has the one that was sent all the same.
 
         A trigger of the owner's does that: both would rewrite each other's value for ever.
         """
-        now = normalised(row)
-        fields = [each.field for each in self.rewritten if each.field in written and now[each.field] == each.lost]
+        fields = [each.field for each in self.rewritten if each.field in written and row[each.field] == each.lost]
         return {c: Block.of(Reason.COERCED, c, self.write.values[c]) for c in fields}
 
-    def left_out(self, written: Values, row: Mapping[str, Value]) -> list[Conflict]:
+    def left_out(self, written: Values, row: Values) -> list[Conflict]:
         """Return what an API write brought to HubSpot and its row, changed meanwhile, did not take: the row wins."""
         if not self.write.hubspot_first:
             return []
         fields = [c for c in self.fields if c in self.pushed and c not in written]
-        lost = [c for c in fields if normalised(row).get(c) != self.pushed[c]]
+        lost = [c for c in fields if row.get(c) != self.pushed[c]]
         return [Conflict(field=c, winner=Verdict.LOCAL, kept=row[c], lost=self.pushed[c]) for c in lost]
 
 

@@ -22,7 +22,6 @@ from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
-from reconciler.core.fields import Value, Values
 from reconciler.core.judge import overwritten_blindly
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.reasons import Reason
@@ -45,6 +44,7 @@ from reconciler.core.step import (
     Step,
     Wait,
 )
+from reconciler.core.values import Value, Values
 
 HIDDEN_LOOK = 30.0
 """Seconds until another look at a pair whose row this role may not see."""
@@ -66,7 +66,7 @@ def _decide(pair: Pair, context: Context, rules: Rules) -> Step:
     if pair.customer is not None and (pair.customer.is_erased or pair.customer.merged_into):
         return Step(pair=pair)
     if pair.link.contact_id is None:
-        return _unlinked(pair, context)
+        return _unlinked(pair, context, rules)
     if pair.remote is None:
         return Step(pair=pair, action=Wait.UNREAD, again=STALE_LOOKS[0])
     contact = pair.contact
@@ -95,7 +95,7 @@ def _is_stale(pair: Pair) -> bool:
     return is_older and pair.link.stale_reads < len(STALE_LOOKS)
 
 
-def _unlinked(pair: Pair, context: Context) -> Step:
+def _unlinked(pair: Pair, context: Context, rules: Rules) -> Step:
     """A customer without a contact, or a reservation without a customer; an overdue create was looked up by address."""
     creates = tuple(intent for intent in pair.intents if intent.kind is IntentKind.CREATE)
     if any(not intent.is_overdue for intent in creates):
@@ -115,12 +115,13 @@ def _unlinked(pair: Pair, context: Context) -> Step:
         return Step(pair=pair, blocks=blocked(Reason.CREATE_UNKNOWN, RECORD, None), closes=closes)
     if not pair.customer.is_alive or pair.link.is_detached:
         return Step(pair=pair, closes=closes)
-    return _create(pair, context, closes)
+    return _create(pair, context, rules, closes)
 
 
-def _create(pair: Pair, context: Context, closes: tuple[IntentId, ...]) -> Step:
+def _create(pair: Pair, context: Context, rules: Rules, closes: tuple[IntentId, ...]) -> Step:
     assert pair.customer is not None
-    filled = {field: value for field, value in pair.customer.values.items() if value is not None}
+    going = rules.fields.outbound(pair.customer.values)
+    filled = {field: value for field, value in going.items() if value is not None}
     values = sendable(pair, filled, context)
     if not values or ("email" in filled and "email" not in values):
         return Step(pair=pair, closes=closes)
@@ -171,11 +172,15 @@ def _by_being(pair: Pair, context: Context, rules: Rules) -> Step:
         case True, True, False:
             return _delete(pair, rules)
         case _, True, False:
-            return Step(pair=pair, closes=_open(pair)) if pair.link.is_detached else _create(pair, context, _open(pair))
+            return (
+                Step(pair=pair, closes=_open(pair))
+                if pair.link.is_detached
+                else _create(pair, context, rules, _open(pair))
+            )
         case False, False, True:
-            return _revive(pair, context)
+            return _revive(pair, context, rules)
         case None, False, True if pair.customer is None and not _is_created_by_us(pair):
-            return _insert(pair, context)
+            return _insert(pair, context, rules)
         case _:
             return _archive(pair, rules)
 
@@ -201,7 +206,7 @@ def _archive(pair: Pair, rules: Rules) -> Step:
         return Step(pair=pair, action=Detach(), closes=_open(pair))
     if is_blocked(pair.link.blocks, RECORD, digest({})):
         return Step(pair=pair, closes=_open(pair))
-    return Step(pair=pair, action=Archive(), conflicts=_unpulled(pair))
+    return Step(pair=pair, action=Archive(), conflicts=_unpulled(pair, rules))
 
 
 def _delete(pair: Pair, rules: Rules) -> Step:
@@ -210,10 +215,10 @@ def _delete(pair: Pair, rules: Rules) -> Step:
     if is_row_blocked(pair):
         return Step(pair=pair, closes=_open(pair))
     blocks = blocked(Reason.GONE, RECORD, None) if pair.contact is None else {}
-    return Step(pair=pair, action=Delete(), conflicts=_unpushed(pair), blocks=blocks, closes=_open(pair))
+    return Step(pair=pair, action=Delete(), conflicts=_unpushed(pair, rules), blocks=blocks, closes=_open(pair))
 
 
-def _revive(pair: Pair, context: Context) -> Step:
+def _revive(pair: Pair, context: Context, rules: Rules) -> Step:
     assert pair.contact is not None
     if is_row_blocked(pair):
         return Step(pair=pair, closes=_open(pair))
@@ -221,12 +226,14 @@ def _revive(pair: Pair, context: Context) -> Step:
     if taken is not None:
         return taken
     if pair.customer is None:
-        return Step(pair=pair, action=Insert(pair.contact.values), closes=_open(pair))
-    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.field)) for each in _unpushed(pair))
-    return Step(pair=pair, action=Revive(pair.contact.values), conflicts=conflicts, closes=_open(pair))
+        return Step(pair=pair, action=Insert(rules.fields.inbound(pair.contact.values)), closes=_open(pair))
+    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.field)) for each in _unpushed(pair, rules))
+    return Step(
+        pair=pair, action=Revive(rules.fields.inbound(pair.contact.values)), conflicts=conflicts, closes=_open(pair)
+    )
 
 
-def _insert(pair: Pair, context: Context) -> Step:
+def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
     """A contact that is not known here: a new customer, unless its address says whose it is."""
     assert pair.contact is not None
     address = pair.contact.values.get("email")
@@ -244,7 +251,7 @@ def _insert(pair: Pair, context: Context) -> Step:
     taken = _taken(pair, address, context)
     if taken is not None:
         return taken
-    action = Rest() if is_row_blocked(pair) else Insert(pair.contact.values)
+    action = Rest() if is_row_blocked(pair) else Insert(rules.fields.inbound(pair.contact.values))
     return Step(pair=pair, action=action, closes=_open(pair))
 
 
@@ -262,16 +269,16 @@ def _open(pair: Pair) -> tuple[IntentId, ...]:
     return tuple(intent.id for intent in pair.intents)
 
 
-def _unpushed(pair: Pair) -> tuple[Conflict, ...]:
+def _unpushed(pair: Pair, rules: Rules) -> tuple[Conflict, ...]:
     """Return the local edits that lose with their customer."""
     values: Values = pair.customer.values if pair.customer is not None else {}
-    return _losing(pair, values, Verdict.REMOTE)
+    return _losing(pair, rules.fields.outbound(values), Verdict.REMOTE)
 
 
-def _unpulled(pair: Pair) -> tuple[Conflict, ...]:
+def _unpulled(pair: Pair, rules: Rules) -> tuple[Conflict, ...]:
     """Return the HubSpot edits that lose with their contact."""
     values: Values = pair.contact.values if pair.contact is not None else {}
-    return _losing(pair, values, Verdict.LOCAL)
+    return _losing(pair, rules.fields.inbound(values), Verdict.LOCAL)
 
 
 def _losing(pair: Pair, values: Values, winner: Verdict) -> tuple[Conflict, ...]:

@@ -15,10 +15,10 @@ from reconciler.core.brake import Need
 from reconciler.core.contact import Contact, ContactId, Customer, CustomerId, IntentId, IntentKind, Pair, Snapshot
 from reconciler.core.context import Context
 from reconciler.core.errors import Refused, Transient
-from reconciler.core.fields import Values
 from reconciler.core.merge import Conflict
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Step
+from reconciler.core.values import Values
 
 
 class Lane(IntEnum):
@@ -323,6 +323,9 @@ class Records(Protocol):
 
     def miss(self, *, after: int, upto: int, met: Collection[ContactId], lane: Lane) -> int:
         """Mark the linked contacts with `after` < id <= `upto` that a walk did not meet."""
+
+    def find_rows(self) -> None:
+        """Take in the rows that no trigger saw come."""
 
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
         """Mark, of the next customers with `after` < uuid <= `upto`, those that differ from their base or have no link.

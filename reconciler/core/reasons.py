@@ -46,6 +46,7 @@ class Reason(StrEnum):
     FORMER_RESTORED = "former_restored"
     CREATE_UNKNOWN = "create_outcome_unknown"
     ROW = "row_refused"
+    UNFIT = "unfit_value"
     COERCED = "coerced"
     EXHAUSTED = "attempts_exhausted"
     HELD_DELETE = "held_delete"
@@ -91,6 +92,7 @@ ABOUT = {
         Fault.HUBSPOT, Wake.PERSON, "a create without an address was not answered: another might be a second contact"
     ),
     Reason.ROW: About(Fault.TABLE, Wake.RULES, "a rule of the table's owner refuses the row"),
+    Reason.UNFIT: About(Fault.RECORD, Wake.VALUE, "one side holds what the other cannot"),
     Reason.COERCED: About(Fault.TABLE, Wake.VALUE, "a trigger of the table's owner undoes the value as HubSpot has it"),
     Reason.EXHAUSTED: About(Fault.SYNC, Wake.EDIT, "it failed too often"),
     Reason.HELD_DELETE: About(

@@ -8,10 +8,10 @@ from enum import Enum, auto
 from reconciler.core.blocks import Blocks
 from reconciler.core.contact import ContactId, CustomerId, IntentId
 from reconciler.core.errors import Refused
-from reconciler.core.fields import Values
 from reconciler.core.mirror import Accepted, blocked_write
 from reconciler.core.ports import Answer, Lane, Sent, Subject, Written
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

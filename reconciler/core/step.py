@@ -7,8 +7,9 @@ from enum import Enum, auto
 
 from reconciler.core.blocks import RECORD, Block, Blocks
 from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair
-from reconciler.core.fields import Value, Values
 from reconciler.core.merge import Conflict
+from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values
 
 STALE_LOOKS = (1.0, 5.0, 30.0)
 """Seconds until the next look at a contact that reads older than it was seen; after the last it is believed."""
@@ -248,7 +249,10 @@ class Step:
     @property
     def cured(self) -> list[str]:
         """The blocks that end with it, beside those of the fields that move."""
-        return [*self.lifted, *([RECORD] if isinstance(self.action, Insert | Revive) else [])]
+        if not isinstance(self.action, Merge | Insert | Revive):
+            return self.lifted
+        unfit = {field for field, block in self.pair.link.blocks.items() if block.reason is Reason.UNFIT}
+        return [*self.lifted, *unfit - self.blocks.keys(), *([] if isinstance(self.action, Merge) else [RECORD])]
 
     @property
     def is_missing(self) -> bool:

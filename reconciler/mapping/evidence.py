@@ -7,7 +7,7 @@ from enum import StrEnum
 from reconciler.core.kinds import Kind
 from reconciler.mapping.catalogue import Catalogue, Column, Found
 from reconciler.mapping.checks import fill
-from reconciler.mapping.file import MappedField, MappingFile
+from reconciler.mapping.file import MappingFile
 from reconciler.mapping.parts import Part, dead_mark, parts_of
 from reconciler.mapping.problems import KeyPath
 
@@ -18,7 +18,7 @@ _TYPES = {
     Kind.DATETIME: "timestamptz",
     Kind.SET: "text[]",
 }
-"""How a field without a column is typed in SQL; texts as text."""
+"""How a field is typed in SQL; all others as text."""
 
 
 class Use(StrEnum):
@@ -74,7 +74,7 @@ def trials_of(file: MappingFile, catalogue: Catalogue) -> list[Trial]:
     """Return all SQL of the file that stands over tables and columns that are there, and may be read."""
     known = [(part, catalogue.tables.get(part.name)) for part in parts_of(file)]
     found = [(part, table) for part, table in known if table is not None and table.is_readable]
-    typed = _typed(file, catalogue)
+    typed = _typed(file)
     return [each for part, table in found for each in _of_part(file, part, table, typed) if _is_possible(each, table)]
 
 
@@ -101,15 +101,6 @@ def _of_part(file: MappingFile, part: Part, table: Found, typed: Mapping[str, st
         yield Trial(path=path, table=table.name, use=Use.WRITE, sql=mark.dead, column=mark.column)
 
 
-def _typed(file: MappingFile, catalogue: Catalogue) -> dict[str, str]:
+def _typed(file: MappingFile) -> dict[str, str]:
     """Return for each field SQL that is nothing, of its type."""
-    return {
-        name: f"(null::{_type(mapped, catalogue.tables.get(part.name))})"
-        for part in parts_of(file)
-        for name, mapped in part.fields.items()
-    }
-
-
-def _type(mapped: MappedField, table: Found | None) -> str:
-    column = table.column(mapped.column) if table is not None and mapped.column is not None else None
-    return column.type if column is not None else _TYPES.get(mapped.type, "text")
+    return {name: f"(null::{_TYPES.get(mapped.type, 'text')})" for name, mapped in file.mapped.items()}

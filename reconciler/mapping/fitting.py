@@ -42,6 +42,9 @@ def holds(column: Column, field: MappedField) -> bool:
         # Of a time the date alone is shown; none is made of a date.
         case Kind.DATE if column.is_moment:
             return is_shown
+        # Coarser than a time: compared as days.
+        case Kind.DATETIME:
+            return column.is_moment or column.base == "date"
         case kind:
             return kind_of_column(column) is kind
 

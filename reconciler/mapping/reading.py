@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.core.fields import Field, Fields, Policy
 from reconciler.mapping.checks import check
 from reconciler.mapping.field_checks import Finding
 from reconciler.mapping.file import MappingFile
@@ -134,3 +135,19 @@ def _entry(path: KeyPath) -> KeyPath:
 def _is_near(path: KeyPath, other: KeyPath) -> bool:
     length = min(len(path), len(other))
     return path[:length] == other[:length]
+
+
+def fields_of(file: MappingFile) -> Fields:
+    """Return the fields of a mapping as the core sees them."""
+    return Fields.of(
+        *(
+            Field(
+                name=name,
+                kind=field.type,
+                policy=field.policy or Policy.NEWEST,
+                direction=field.direction,
+                when_empty=field.when_empty,
+            )
+            for name, field in file.mapped.items()
+        )
+    )

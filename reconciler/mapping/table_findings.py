@@ -109,7 +109,9 @@ def _needs(part: Part, table: Found, file: MappingFile) -> Iterator[Remark]:
         return
     key = "insert" if part.is_main else f"joined[{part.path[1]}].insert"
     for column in table.columns:
-        if column.lacks_value and column.name not in part.made:
+        # A uuid is made up where it is the key.
+        is_given = column.name in part.made or (column.base == "uuid" and part.key == (column.name,))
+        if column.lacks_value and not is_given:
             what = f"NOT NULL without a default, and a row of ours has no value for it ({column.type})"
             aside = ", or insert = false" if part.is_main else ""
             yield refused(column.name, what, f'write {key} = {{ {key_of(column.name)} = "SQL" }}{aside}')

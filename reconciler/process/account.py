@@ -7,7 +7,6 @@ import structlog
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.errors import CopiedDatabase, SyncError, WrongPortal
-from reconciler.core.fields import FIELDS
 from reconciler.core.reasons import Reason
 from reconciler.process.wiring import Parts
 
@@ -73,14 +72,14 @@ def check_portal(parts: Parts) -> None:
 
 def check_properties(parts: Parts) -> None:
     """Let mapped properties wait that HubSpot does not have or does not let us write, and the others go (again)."""
-    known = parts.hubspot.properties()
+    known, fields = parts.hubspot.properties(), parts.rules().fields
     suspended = parts.gates.suspended()
-    for field in FIELDS:
+    for field in fields.names:
         metadata = (known.get(field) or {}).get("modificationMetadata") or {}
         if field not in known:
             log.error("start.property_missing", property=field)
             parts.gates.suspend([field], Reason.UNKNOWN_PROPERTY)
-        elif metadata.get("readOnlyValue"):
+        elif metadata.get("readOnlyValue") and field in fields.to_hubspot:
             log.error("start.property_read_only", property=field)
             parts.gates.suspend([field], Reason.FORBIDDEN)
         elif field in suspended:

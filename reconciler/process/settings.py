@@ -8,16 +8,21 @@ import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reconciler.adapters.gateway.way import Way, proxy_url, trust, way_to
 from reconciler.core.brake import LIMITS, Danger, Limit, Limits
-from reconciler.core.fields import FIELDS, MAPPING, Policy
+from reconciler.core.fields import Fields, Policy
+from reconciler.mapping.file import MappingFile
+from reconciler.mapping.problems import MappingRefused
+from reconciler.mapping.reading import fields_of
+from reconciler.mapping.reading import load as load_mapping
 from reconciler.process.secret_values import ClientSecrets, Dsn, SigningSecrets, Source, Token, read
 
 BORROWED = {"HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
@@ -66,9 +71,29 @@ class Database(BaseSettings):
 
     database_url: Dsn = Field(description="Postgres, as a libpq connection string or URL")
     database_pool: int = Field(default=8, ge=1, le=100, description="connections of one process")
-    mapping_file: Path | None = Field(default=None, description="the mapping file; unset: the one that is shipped")
+    mapping_file: Path | None = Field(default=None, description="which table, rows, columns and properties; see docs")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("mapping_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                load_mapping(str(path))
+            except MappingRefused as error:
+                raise ValueError(str(error)) from error
+        return path
+
+    @cached_property
+    def mapping(self) -> MappingFile:
+        """The mapping file, or the one that ships with the package."""
+        return load_mapping(None if self.mapping_file is None else str(self.mapping_file))
+
+    @property
+    def own_table(self) -> MappingFile | None:
+        """The mapping of a table of the owner's; None for the table that schema.sql makes."""
+        return None if self.mapping_file is None else self.mapping
 
     @classmethod
     def settings_customise_sources(
@@ -154,7 +179,7 @@ class Sync(Database):
         if not isinstance(text, str):
             return text
         pairs = [part.strip().split("=", 1) for part in text.split(",")]
-        if any(len(pair) != 2 or pair[0] not in FIELDS for pair in pairs):
+        if any(len(pair) != 2 for pair in pairs):
             raise ValueError("field=policy pairs of mapped fields, separated by commas")
         return dict(pairs)
 
@@ -165,10 +190,42 @@ class Sync(Database):
         bundle = self.hubspot_ca_bundle or self.requests_ca_bundle or self.ssl_cert_file
         return way_to(str(self.hubspot_base_url), proxy=proxy, exempt=self.no_proxy, bundle=bundle)
 
+    @model_validator(mode="after")
+    def _of_mapped_fields(self) -> Self:
+        mapped = self.mapping.mapped
+        if any(name not in mapped for name in self.sync_policies):
+            raise ValueError("SYNC_POLICIES: field=policy pairs of mapped fields, separated by commas")
+        if twice := sorted(name for name in self.sync_policies if mapped[name].policy is not None):
+            raise ValueError(f"SYNC_POLICIES: the mapping file has a policy for {', '.join(twice)}: set one of them")
+        return self
+
     @property
-    def policies(self) -> dict[str, Policy]:
-        """Who wins a conflict, for every field."""
-        return {field.name: self.sync_policies.get(field.name, field.policy) for field in MAPPING}
+    def takes_deletes(self) -> bool:
+        """Whether a contact's end ends its customer."""
+        return self.mapping.table.deleted != "never" and self.sync_deletes in ("both", "inbound")
+
+    @property
+    def sends_deletes(self) -> bool:
+        """Whether a customer's end ends its contact."""
+        return self.mapping.table.deleted != "never" and self.sync_deletes in ("both", "outbound")
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The mapped fields, with who wins a conflict."""
+        return fields_of(self.mapping).with_policies(self.sync_policies)
+
+
+class Look(Sync):
+    """What a look at a mapping needs: its file is what is looked at, and may be wrong."""
+
+    @field_validator("mapping_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        return path
+
+    @model_validator(mode="after")
+    def _of_mapped_fields(self) -> Self:
+        return self
 
 
 class Api(Sync):
@@ -230,9 +287,8 @@ def load(model: type[Model], environment: Mapping[str, str] = os.environ) -> Mod
 
 
 def _problem(error: Any) -> str:
-    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
     text = "is missing" if error["type"] == "missing" else str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {text}"
+    return f"{str(error['loc'][0]).upper()}: {text}" if error["loc"] else text
 
 
 def _with_files(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

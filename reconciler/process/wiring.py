@@ -21,8 +21,10 @@ from reconciler.adapters.postgres.outbox import PostgresOutbox
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.context import Rules
+from reconciler.mapping.reading import fields_of
+from reconciler.mapping.reading import load as load_mapping
 from reconciler.process.settings import Database as DatabaseSettings
-from reconciler.process.settings import Sync, secret_source
+from reconciler.process.settings import Look, Sync, secret_source
 from reconciler.sync.budget import Limits, SharedBudget, Uncounted
 from reconciler.sync.drainers import Drainers
 from reconciler.sync.reconcile import Reconciler
@@ -66,9 +68,10 @@ def open_parts(settings: Sync) -> Iterator[Parts]:
         yield build(settings, database)
 
 
-def open_gateway(settings: Sync) -> Gateway:
+def open_gateway(settings: Look) -> Gateway:
     """Return HubSpot for a look before there is a schema: its few calls are counted nowhere."""
     return Gateway(
+        fields=fields_of(load_mapping(None)),
         base_url=str(settings.hubspot_base_url).rstrip("/"),
         token=secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token),
         budget=Uncounted(),
@@ -92,6 +95,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     token = secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token)
     url, now = str(settings.hubspot_base_url).rstrip("/"), DatabaseClock(database).now
     hubspot = Gateway(
+        fields=settings.fields,
         base_url=url,
         token=token,
         budget=budget,
@@ -146,9 +150,9 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
 
 def _rules(settings: Sync, hubspot: Gateway) -> Rules:
     return Rules(
-        policies=settings.policies,
+        fields=settings.fields,
         first_link=settings.sync_first_link,
-        deletes_inbound=settings.sync_deletes in ("both", "inbound"),
-        deletes_outbound=settings.sync_deletes in ("both", "outbound"),
+        deletes_inbound=settings.takes_deletes,
+        deletes_outbound=settings.sends_deletes,
         skew=hubspot.skew(),
     )

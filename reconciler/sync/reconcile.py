@@ -17,7 +17,6 @@ from reconciler.core.brake import brake, held, needed
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentKind, Pair, Snapshot
 from reconciler.core.context import Context, Rules
 from reconciler.core.errors import NotNow, Refused, Transient
-from reconciler.core.fields import Values
 from reconciler.core.plan import decide
 from reconciler.core.ports import (
     Answer,
@@ -38,6 +37,7 @@ from reconciler.core.ports import (
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Archive, Attach, Create, Erase, Merge, Rearranging, Step, Wait
 from reconciler.core.taken import address_taken
+from reconciler.core.values import Values
 from reconciler.sync.sender import Result, Sender
 from reconciler.sync.witness import Witness
 
@@ -220,7 +220,7 @@ class Reconciler:
         )
         rules = self._rules()
         contacts = [pair.contact for pair in pairs if pair.contact is not None]
-        context = self._told_of_schema(contacts, rules.policies, context)
+        context = self._told_of_schema(contacts, rules.fields.names, context)
         return [decide(pair, context, rules) for pair in pairs], context
 
     def _told_of_schema(self, contacts: Sequence[Contact], mapped: Collection[str], context: Context) -> Context:

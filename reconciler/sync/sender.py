@@ -11,9 +11,10 @@ from time import monotonic
 
 from reconciler.core.contact import ContactId, IntentKind
 from reconciler.core.errors import OutcomeUnknown, Refused, Transient
-from reconciler.core.fields import STAGE, Value
+from reconciler.core.fields import STAGE
 from reconciler.core.ports import Answer, HubSpot, Outbox, Sent, Settled, Unanswered, Write, Written
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value
 
 SEND_WINDOW = 14.0
 """Seconds after its intent within which a write is sent: the call then ends before lease and intent do."""

@@ -17,7 +17,6 @@ from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
 from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import OutcomeUnknown, Refused, Transient
-from reconciler.core.fields import Values
 from reconciler.core.ports import (
     Answer,
     Budget,
@@ -34,6 +33,7 @@ from reconciler.core.ports import (
 )
 from reconciler.core.reasons import Reason
 from reconciler.core.step import Attach, Forget, Step
+from reconciler.core.values import Values
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.sender import Sender
 
@@ -472,7 +472,7 @@ def _address(values: Values) -> str:
 def _with(pair: Pair, values: Values) -> Pair:
     """Return the pair with its customer as it is going to be."""
     assert pair.customer is not None
-    return replace(pair, customer=replace(pair.customer, values={**pair.customer.values, **values}))
+    return replace(pair, customer=pair.customer.to_hold(values))
 
 
 def _update_of(pair: Pair, values: Values) -> Write:

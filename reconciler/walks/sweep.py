@@ -129,6 +129,7 @@ class Sweep:
 
     def _customers(self, lane: Lane, progress: Progress) -> None:
         """Walk the customers, when those without a contact are known; several parts of their uuids at once."""
+        self._records.find_rows()
         count, telling = min(ENGINES, self._walkers), threading.Lock()
         bounds = [CustomerId(UUID(int=LAST_UUID * n // count)) for n in range(count + 1)]
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from reconciler.core import settlement
 from reconciler.core.contact import Contact, CustomerId, IntentId, IntentKind
-from reconciler.core.fields import NORMALISE, Value, Values
 from reconciler.core.mirror import Accepted
 from reconciler.core.ports import Answer, Sent, Subject, Write, Written
 from reconciler.core.settlement import Facts, LinkNow, Move
+from reconciler.core.values import Value, Values
+from simulation.mapped import NORMALISE
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-from reconciler.core.fields import NORMALISE
 from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason, Wake
+from simulation.mapped import NORMALISE
 from simulation.memory.tables import Tables
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from reconciler.core.blocks import RECORD, blocked
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import normalise_email
 from reconciler.core.ports import DELAYS, LEASE, Claim, Due, Ending, Lane, Subject
 from reconciler.core.reasons import Reason, Wake
+from reconciler.core.values import normalise_email
 from simulation.memory.tables import LinkRow, MarkRow, Tables
 
 BULK = 500

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from reconciler.core.blocks import RECORD
 from reconciler.core.contact import BlindPush, IntentId, IntentKind, Pair
 from reconciler.core.errors import Refused
-from reconciler.core.fields import Values
 from reconciler.core.mirror import Accepted
 from reconciler.core.ports import INTENT_DEADLINE, LEASE, Answer, Sent, Settled, Write, Written
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Values
 from simulation.memory import answers
 from simulation.memory.tables import IntentRow, LinkRow, Tables, later
 

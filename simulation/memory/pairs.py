@@ -8,10 +8,11 @@ from reconciler.core.blocking import blocked_row
 from reconciler.core.contact import BlindPush, ContactId, CustomerId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import RowRefused
-from reconciler.core.fields import FIELDS, Values, normalise_email
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LEASE, NO_CLAIMS, Claim, Subject
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
+from reconciler.core.values import Values, normalise_email
+from simulation.mapped import FIELDS
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, LinkRow, Rule, Tables, later
 

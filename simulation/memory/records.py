@@ -6,9 +6,9 @@ from typing import Any
 
 from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import FIELDS, NORMALISE
 from reconciler.core.ports import HubSpotAccount, Lane, Subject
 from reconciler.core.reasons import Wake
+from simulation.mapped import FIELDS, NORMALISE
 from simulation.memory.tables import CustomerRow, LinkRow, Tables
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -43,6 +43,9 @@ class MemoryRecords:
         ]
         self._tables.mark({Subject.contact(each).key for each in missing}, int(lane))
         return len(missing)
+
+    def find_rows(self) -> None:
+        """Do nothing: the table itself knows all its rows."""
 
     def drifted(self, *, after: CustomerId, upto: CustomerId, limit: int, lane: Lane) -> tuple[CustomerId | None, int]:
         tables = self._tables

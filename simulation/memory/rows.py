@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.contact import Contact, ContactId, CustomerId
-from reconciler.core.fields import FIELDS, Value, Values, normalise_email
 from reconciler.core.ports import Subject
+from reconciler.core.values import Value, Values, normalise_email
+from simulation.mapped import FIELDS
 from simulation.memory.tables import Clash, CustomerRow, Tables, later
 
 

@@ -22,10 +22,11 @@ from reconciler.core.contact import (
     Link,
 )
 from reconciler.core.errors import RowRefused, Transient
-from reconciler.core.fields import FIELDS, Value, normalise_email, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LANDING, Subject
 from reconciler.core.reasons import Reason, Wake
+from reconciler.core.values import Value, normalise_email
+from simulation.mapped import FIELDS, normalised
 
 
 class Refusal(Exception):

@@ -20,6 +20,7 @@ from budgets import Unlimited
 
 from reconciler.adapters.gateway.client import Gateway
 from sandbox import Sandbox, start
+from simulation.mapped import MAPPED
 
 CASSETTES = Path(__file__).parents[2] / "cassettes" / "gateway"
 HUBSPOT = "https://api.hubapi.com"
@@ -75,7 +76,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
         if is_recording:
             path.unlink(missing_ok=True)
         stack.enter_context(recorder.use_cassette(str(path), serializer="stated"))
-        yield Gateway(base_url=address, token=lambda: token, budget=Unlimited(), sleep=time.sleep)
+        yield Gateway(fields=MAPPED, base_url=address, token=lambda: token, budget=Unlimited(), sleep=time.sleep)
 
 
 def _at_hubspot(sent: Any, address: str) -> Any:

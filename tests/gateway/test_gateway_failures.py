@@ -10,6 +10,7 @@ from reconciler.core.contact import ContactId
 from reconciler.core.errors import OutcomeUnknown, RateLimited, Transient, Unauthorised, Unavailable
 from reconciler.core.ports import Written
 from sandbox import Sandbox, start
+from simulation.mapped import MAPPED
 
 
 @pytest.fixture
@@ -19,7 +20,9 @@ def budget() -> Unlimited:
 
 @pytest.fixture
 def live(sandbox: Sandbox, budget: Unlimited) -> Gateway:
-    return Gateway(base_url=sandbox.url, token=lambda: sandbox.token, budget=budget, sleep=lambda seconds: None)
+    return Gateway(
+        fields=MAPPED, base_url=sandbox.url, token=lambda: sandbox.token, budget=budget, sleep=lambda seconds: None
+    )
 
 
 BROKEN = ["html200", "truncate", "empty", "cut"]
@@ -99,7 +102,9 @@ def test_the_spent_day_is_not_tried_again(sandbox: Sandbox, live: Gateway) -> No
 
 def test_a_replaced_token_is_used_at_the_next_call(sandbox: Sandbox, budget: Unlimited) -> None:
     tokens = ["revoked", sandbox.token]
-    live = Gateway(base_url=sandbox.url, token=lambda: tokens[0], budget=budget, sleep=lambda seconds: None)
+    live = Gateway(
+        fields=MAPPED, base_url=sandbox.url, token=lambda: tokens[0], budget=budget, sleep=lambda seconds: None
+    )
     with pytest.raises(Unauthorised):
         live.account()
     tokens.pop(0)
@@ -107,7 +112,9 @@ def test_a_replaced_token_is_used_at_the_next_call(sandbox: Sandbox, budget: Unl
 
 
 def test_nobody_listening_is_transient(budget: Unlimited) -> None:
-    live = Gateway(base_url="http://127.0.0.1:9", token=lambda: "none", budget=budget, sleep=lambda seconds: None)
+    live = Gateway(
+        fields=MAPPED, base_url="http://127.0.0.1:9", token=lambda: "none", budget=budget, sleep=lambda seconds: None
+    )
     with pytest.raises(Unavailable):
         live.create([{"email": "kai@example.com"}])
 
@@ -121,6 +128,7 @@ def test_an_answer_without_end_is_cut_off(sandbox: Sandbox, live: Gateway) -> No
 def test_an_answer_that_drips_is_given_up_at_the_deadline(sandbox: Sandbox, budget: Unlimited) -> None:
     ticks = iter(range(0, 10_000, 5))
     live = Gateway(
+        fields=MAPPED,
         base_url=sandbox.url,
         token=lambda: sandbox.token,
         budget=budget,

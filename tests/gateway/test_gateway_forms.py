@@ -21,6 +21,7 @@ from reconciler.core.errors import (
 from reconciler.core.ports import Unanswered, Written
 from reconciler.core.reasons import Reason
 from sandbox import Sandbox, start
+from simulation.mapped import MAPPED
 
 PAGE = "<html><body>That page is nowhere to be found</body></html>"
 ADA, BOB = {"email": "ada@example.com"}, {"email": "bob@example.com"}
@@ -32,7 +33,7 @@ def live(sandbox: Sandbox) -> Gateway:
 
 
 def to(url: str, token: str) -> Gateway:
-    return Gateway(base_url=url, token=lambda: token, budget=Unlimited(), sleep=lambda seconds: None)
+    return Gateway(fields=MAPPED, base_url=url, token=lambda: token, budget=Unlimited(), sleep=lambda seconds: None)
 
 
 def answers(sandbox: Sandbox, status: int, body: Any, path: str = "/crm/", **how: Any) -> None:

@@ -14,6 +14,7 @@ from reconciler.core.errors import Unavailable
 from reconciler.core.ports import Written
 from reconciler.process.settings import InvalidSettings, Sync, load
 from sandbox import Sandbox
+from simulation.mapped import MAPPED
 
 PASSWORD = "p@ss:w/rd %41"
 QUOTED = "p%40ss%3Aw%2Frd%20%2541"
@@ -49,7 +50,12 @@ def gateway(sandbox: Sandbox, url: str, **environment: Any) -> Gateway:
         Sync, {"DATABASE_URL": "host=h", "HUBSPOT_ACCESS_TOKEN": sandbox.token, **given, "HUBSPOT_BASE_URL": url}
     )
     return Gateway(
-        base_url=url, token=lambda: sandbox.token, budget=Unlimited(), sleep=lambda seconds: None, way=settings.way
+        fields=MAPPED,
+        base_url=url,
+        token=lambda: sandbox.token,
+        budget=Unlimited(),
+        sleep=lambda seconds: None,
+        way=settings.way,
     )
 
 

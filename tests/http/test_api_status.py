@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from forms import FORMS
 from jsonschema import Draft202012Validator
 from psycopg_pool import ConnectionPool
 from systems import KAI, ApiInProcess, api_in_process
@@ -140,7 +141,7 @@ def test_the_public_answers_tell_nothing_about_the_inside(shared_api: ApiInProce
 
 
 def test_the_document_is_valid_and_names_every_route_and_status() -> None:
-    found = json.loads(json.dumps(document()))
+    found = json.loads(json.dumps(document(FORMS)))
     assert found["openapi"].startswith("3.1")
     assert {"title", "version"} <= found["info"].keys()
     operations = {(path, method) for path, methods in found["paths"].items() for method in methods}
@@ -155,7 +156,7 @@ def test_the_document_is_valid_and_names_every_route_and_status() -> None:
 
 
 def test_the_schemas_of_the_document_are_schemas_and_every_reference_leads_somewhere() -> None:
-    found = document()
+    found = document(FORMS)
     for schema in found["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(found)):
@@ -199,7 +200,7 @@ def test_answers_are_as_the_document_says(api: ApiInProcess, request_: Any, path
 
 def test_the_document_is_served_to_anyone(shared_api: ApiInProcess) -> None:
     reply = shared_api.anyone("GET", "/openapi.json")
-    assert (reply.status, reply.json) == (200, json.loads(json.dumps(document())))
+    assert (reply.status, reply.json) == (200, json.loads(json.dumps(document(FORMS))))
 
 
 def test_the_page_for_people_loads_nothing_from_elsewhere(shared_api: ApiInProcess) -> None:
@@ -216,13 +217,15 @@ def test_the_page_for_people_loads_nothing_from_elsewhere(shared_api: ApiInProce
 
 def test_the_stored_postman_collection_is_the_one_that_is_made() -> None:
     stored = json.loads((ROOT / "api.postman_collection.json").read_text())
-    assert stored == postman.collection()
+    assert stored == postman.collection(FORMS)
 
 
 def test_the_collection_has_a_request_per_route_and_no_secret() -> None:
-    requests = [item["request"] for item in postman.collection()["item"]]
+    requests = [item["request"] for item in postman.collection(FORMS)["item"]]
     assert {
         (each["method"], re.sub("{({[a-z]+})}", r"\1", each["url"]).removeprefix("{{base_url}}")) for each in requests
     } == {(route.method, path_of(route).replace("{role}", "admin")) for route in ROUTES}
-    secrets = [each["value"] for each in postman.collection()["variable"] if each["key"] in ("token", "issuer_key")]
+    secrets = [
+        each["value"] for each in postman.collection(FORMS)["variable"] if each["key"] in ("token", "issuer_key")
+    ]
     assert secrets == ["", ""]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from reconciler.process.settings import Sync, load
+from reconciler.process.settings import Look, load
 from sandbox.running import Sandbox, start
 
 
@@ -39,15 +39,15 @@ def owned(server: str) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def settings_for(portal: Sandbox, tmp_path: Path) -> Callable[..., Sync]:
+def settings_for(portal: Sandbox, tmp_path: Path) -> Callable[..., Look]:
     """The settings of a command on a database, with the text of a mapping file."""
 
-    def make(dsn: str, text: str | None = None, **more: str) -> Sync:
+    def make(dsn: str, text: str | None = None, **more: str) -> Look:
         file = tmp_path / "mapping.toml"
         if text is not None:
             file.write_text(text)
             more["MAPPING_FILE"] = str(file)
-        return load(Sync, {**environment(dsn, portal), **more})
+        return load(Look, {**environment(dsn, portal), **more})
 
     return make
 

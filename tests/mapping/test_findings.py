@@ -91,6 +91,12 @@ def test_a_row_needs_a_value_where_nothing_gives_one(extra: dict[str, bool], is_
     )
 
 
+def test_a_key_that_is_a_uuid_is_made_up() -> None:
+    key = column("id", "uuid", is_required=True)
+    found = Found(name="public.people", columns=(key, EMAIL, NAME), uniques=(Unique(name="k", columns=("id",)),))
+    assert said(found) == []
+
+
 def test_a_column_that_only_hubspot_is_shown_gets_no_value_from_it() -> None:
     found = people(column("town", is_required=True))
     line = 'city = { column = "town", direction = "to_hubspot" }\n'
@@ -185,7 +191,8 @@ BOTH, SHOWN, TAKEN = Direction.BOTH, Direction.TO_HUBSPOT, Direction.TO_POSTGRES
         ("timestamptz", Kind.DATE, BOTH, False),
         ("timestamptz", Kind.DATE, SHOWN, True),
         ("timestamp", Kind.DATETIME, BOTH, True),
-        ("date", Kind.DATETIME, BOTH, False),
+        ("date", Kind.DATETIME, BOTH, True),
+        ("text", Kind.DATETIME, BOTH, False),
         ("text", Kind.ENUM, BOTH, True),
         ("jsonb", Kind.ENUM, BOTH, False),
         ("text", Kind.SET, BOTH, False),

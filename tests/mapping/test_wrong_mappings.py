@@ -19,7 +19,7 @@ from reconciler.core.errors import Busy, DatabaseDown, Unavailable
 from reconciler.mapping.choosing import NoTable
 from reconciler.mapping.reading import parse
 from reconciler.mapping.toml import lines_of
-from reconciler.process.settings import Sync
+from reconciler.process.settings import Look
 from sandbox.running import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -244,18 +244,18 @@ def shop(owned: Callable[..., str]) -> str:
     return owned(SHOP)
 
 
-def refusals(settings: Sync) -> list[str]:
+def refusals(settings: Look) -> list[str]:
     return [str(each) for each in check(settings) if each.is_refused]
 
 
-def test_the_mapping_that_the_wrong_ones_are_made_of_is_right(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_the_mapping_that_the_wrong_ones_are_made_of_is_right(shop: str, settings_for: Callable[..., Look]) -> None:
     assert refusals(settings_for(shop, mapping())) == []
     assert refusals(settings_for(shop, mapping(fields=NO_EMAIL, joined=JOINED))) == []
     assert refusals(settings_for(shop, mapping(fields=GROUP, write={"first_name": "nullif($firstname, '')"}))) == []
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_mapping_is_refused_in_words(shop: str, settings_for: Callable[..., Sync], name: str) -> None:
+def test_a_wrong_mapping_is_refused_in_words(shop: str, settings_for: Callable[..., Look], name: str) -> None:
     changes, wrong, instead = WRONG[name]
     found = [line for line in refusals(settings_for(shop, mapping(**changes))) if wrong in line]
     assert found
@@ -267,7 +267,7 @@ BREAKING_OUT = "1; commit; create table broken (); select 1"
 """What would leave the transaction that it is tried in, could it be several statements."""
 
 
-def test_nothing_of_the_shop_was_changed_by_what_was_tried(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_nothing_of_the_shop_was_changed_by_what_was_tried(shop: str, settings_for: Callable[..., Look]) -> None:
     assert refusals(settings_for(shop, mapping(where="true); drop table people; --")))
     assert refusals(settings_for(shop, mapping(insert={"code": BREAKING_OUT})))
     assert refusals(settings_for(shop, mapping(**of("city", read=BREAKING_OUT, direction="to_hubspot"))))
@@ -277,7 +277,7 @@ def test_nothing_of_the_shop_was_changed_by_what_was_tried(shop: str, settings_f
         assert connection.execute(left).fetchone() == (0,)
 
 
-def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settings_for: Callable[..., Look]) -> None:
     fields = {
         "lastname": {"column": "last_name"},
         "city": {"column": "nick"},
@@ -305,16 +305,16 @@ def test_what_an_owner_should_know_is_said_and_nothing_refused(shop: str, settin
     assert "@" not in lines
 
 
-def test_contacts_that_only_meet_rows_need_no_values(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_contacts_that_only_meet_rows_need_no_values(shop: str, settings_for: Callable[..., Look]) -> None:
     assert refusals(settings_for(shop, mapping(insert=False))) == []
 
 
-def test_an_expression_holds_for_the_rows_in_scope_alone(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_an_expression_holds_for_the_rows_in_scope_alone(shop: str, settings_for: Callable[..., Look]) -> None:
     city = of("city", read="(1 / (age - 25))::text", direction="to_hubspot")
     assert refusals(settings_for(shop, mapping(where="age <> 25", **city))) == []
 
 
-def test_a_partitioned_table_is_said(shop: str, settings_for: Callable[..., Sync]) -> None:
+def test_a_partitioned_table_is_said(shop: str, settings_for: Callable[..., Look]) -> None:
     remarks = check(settings_for(shop, mapping(name="public.parts", insert={"id": "1"}, fields={"firstname": None})))
     assert any("partitioned" in str(each) for each in remarks)
     assert not any(each.is_refused for each in remarks)
@@ -332,7 +332,7 @@ def test_a_partitioned_table_is_said(shop: str, settings_for: Callable[..., Sync
     ],
 )
 def test_a_missing_privilege_is_refused(
-    owned: Callable[..., str], settings_for: Callable[..., Sync], granted: str, lacking: list[str]
+    owned: Callable[..., str], settings_for: Callable[..., Look], granted: str, lacking: list[str]
 ) -> None:
     dsn = owned(SHOP)
     with limited(dsn, f"grant {granted} on people to {{role}}") as role:
@@ -346,7 +346,7 @@ def test_a_missing_privilege_is_refused(
 
 
 def test_a_privilege_that_is_not_needed_may_be_missing(
-    owned: Callable[..., str], settings_for: Callable[..., Sync]
+    owned: Callable[..., str], settings_for: Callable[..., Look]
 ) -> None:
     dsn = owned(SHOP)
     with limited(dsn, "grant select, update (email, first_name, deleted_at), trigger on people to {role}") as role:
@@ -354,7 +354,7 @@ def test_a_privilege_that_is_not_needed_may_be_missing(
         assert refusals(settings_for(make_conninfo(dsn, options=f"-c role={role}"), text)) == []
 
 
-def test_a_joined_table_needs_privileges_as_well(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+def test_a_joined_table_needs_privileges_as_well(owned: Callable[..., str], settings_for: Callable[..., Look]) -> None:
     dsn = owned(SHOP)
     with limited(dsn, "grant all on people to {role}", "grant select on emails to {role}") as role:
         text = mapping(fields=NO_EMAIL, joined=JOINED)
@@ -362,7 +362,7 @@ def test_a_joined_table_needs_privileges_as_well(owned: Callable[..., str], sett
     assert [line.split("privilege ")[1].split(";")[0] for line in lines] == ["INSERT", "UPDATE", "TRIGGER"]
 
 
-def test_rows_that_are_hidden_are_refused(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+def test_rows_that_are_hidden_are_refused(owned: Callable[..., str], settings_for: Callable[..., Look]) -> None:
     dsn = owned(SHOP)
     with limited(dsn, "grant all on people to {role}", "alter table people enable row level security") as role:
         lines = refusals(settings_for(make_conninfo(dsn, options=f"-c role={role}"), mapping()))
@@ -373,7 +373,7 @@ def test_rows_that_are_hidden_are_refused(owned: Callable[..., str], settings_fo
 
 
 def test_a_role_without_temporary_tables_is_told_so(
-    owned: Callable[..., str], settings_for: Callable[..., Sync]
+    owned: Callable[..., str], settings_for: Callable[..., Look]
 ) -> None:
     dsn = owned(SHOP)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -384,7 +384,7 @@ def test_a_role_without_temporary_tables_is_told_so(
     assert "grant temporary on database" in line
 
 
-def test_another_encoding_is_refused(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+def test_another_encoding_is_refused(owned: Callable[..., str], settings_for: Callable[..., Look]) -> None:
     dsn = owned(SHOP, "encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
     with pytest.raises(NoTable, match="SQL_ASCII"):
         suggest(settings_for(dsn), None)
@@ -392,7 +392,7 @@ def test_another_encoding_is_refused(owned: Callable[..., str], settings_for: Ca
     assert "its encoding is SQL_ASCII; write another database, one of encoding UTF8" in line
 
 
-def test_the_mapping_that_is_shipped_fits_its_own_table(dsn: str, settings_for: Callable[..., Sync]) -> None:
+def test_the_mapping_that_is_shipped_fits_its_own_table(dsn: str, settings_for: Callable[..., Look]) -> None:
     assert refusals(settings_for(dsn)) == []
 
 
@@ -416,7 +416,7 @@ def test_what_takes_too_long_is_told_and_ends_nothing_else(shop: str) -> None:
         assert read_catalogue(line, ["public.people"]).tables
 
 
-def test_keys_that_are_addresses_are_not_told(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+def test_keys_that_are_addresses_are_not_told(owned: Callable[..., str], settings_for: Callable[..., Look]) -> None:
     dsn = owned(
         "create table people (email text primary key, first_name text);"
         "insert into people values ('kai@example.com', 'Kai'), ('KAI@example.com', 'Kai')"
@@ -427,7 +427,7 @@ def test_keys_that_are_addresses_are_not_told(owned: Callable[..., str], setting
 
 
 def test_a_partition_is_not_proposed_in_place_of_its_table(
-    owned: Callable[..., str], settings_for: Callable[..., Sync]
+    owned: Callable[..., str], settings_for: Callable[..., Look]
 ) -> None:
     dsn = owned(
         "create table users (id integer primary key, email text) partition by range (id);"
@@ -437,14 +437,14 @@ def test_a_partition_is_not_proposed_in_place_of_its_table(
     assert parse(suggest(settings_for(dsn), None).text).table.name == "public.users"
 
 
-def test_what_cannot_be_looked_at_is_no_finding(shop: str, settings_for: Callable[..., Sync], portal: Sandbox) -> None:
+def test_what_cannot_be_looked_at_is_no_finding(shop: str, settings_for: Callable[..., Look], portal: Sandbox) -> None:
     with pytest.raises(DatabaseDown):
         check(settings_for("postgresql://nobody@127.0.0.1:1/none", mapping()))
     with pytest.raises(Unavailable):
         check(settings_for(shop, mapping(), HUBSPOT_BASE_URL="http://127.0.0.1:1"))
 
 
-def test_a_table_that_cannot_be_proposed_is_said(owned: Callable[..., str], settings_for: Callable[..., Sync]) -> None:
+def test_a_table_that_cannot_be_proposed_is_said(owned: Callable[..., str], settings_for: Callable[..., Look]) -> None:
     dsn = owned("create table things (id serial primary key, label text); create table mails (email text)")
     for table, words in (
         ("thing", "no table thing: things is one"),
@@ -461,6 +461,7 @@ def test_a_table_that_cannot_be_proposed_is_said(owned: Callable[..., str], sett
     [
         ({}, 0, "said public.people"),
         ({"where": "age >"}, 2, "refused table.where"),
+        ({"wher": "age > 1"}, 2, "refused table.wher (line"),
     ],
 )
 def test_an_exit_code_says_whether_something_is_refused(

@@ -8,12 +8,13 @@ from typing import Any
 
 import deliveries
 import json_values
+from forms import FORMS
 from mutations import Mutator
 from wrong import Wrong
 
-from api.bodies import BatchItem, CustomerChange, InvalidBody, NewCustomer, parse
+from api.bodies import InvalidBody, parse
 from api.strict_json import BadJson, loads
-from reconciler.core.fields import FIELDS
+from simulation.mapped import FIELDS
 from webhook.events import NotEvents, quarantined, read
 
 
@@ -68,7 +69,7 @@ class Body:
 
     def __init__(self, random: Random) -> None:
         self._random, self._mutator = random, Mutator(random)
-        self.models, self.parse = [NewCustomer, CustomerChange, BatchItem], parse
+        self.models, self.parse = [FORMS.new_customer, FORMS.customer_change, FORMS.batch_item], parse
 
     def once(self) -> str:
         """Try one body as one of the models."""

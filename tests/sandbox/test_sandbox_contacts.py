@@ -76,7 +76,7 @@ def test_a_bad_address_is_refused(call, address: str) -> None:
         ({"createdate": "2020-01-01"}, "READ_ONLY_VALUE"),
         ({"hs_additional_emails": "a@b.com"}, "READ_ONLY_VALUE"),
         ({"lifecyclestage": "Lead"}, "INVALID_OPTION"),
-        ({"closedate": "soon"}, "INVALID_DATE"),
+        ({"closedate": "soon"}, "INVALID_LONG"),
     ],
 )
 def test_one_bad_property_refuses_the_whole_write(call, properties: dict[str, str], code: str) -> None:

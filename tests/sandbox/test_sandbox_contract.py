@@ -93,6 +93,8 @@ def test_definitions_and_account(call, conforms) -> None:
     path = "/crm/v3/properties/{objectType}"
     conforms("properties", path, call("GET", PROPERTIES), "get")
     conforms("properties", f"{path}/{{propertyName}}", call("GET", f"{PROPERTIES}/lifecyclestage"), "get")
+    definition = {"label": "Born", "type": "date", "fieldType": "date", "groupName": "contactinformation"}
+    conforms("properties", path, call("POST", PROPERTIES, {"name": "born", **definition}))
     for name in ("/account-info/v3/details", "/account-info/v3/api-usage/daily/private-apps"):
         conforms("accountInfo", name, call("GET", name), "get")
 

@@ -1,11 +1,8 @@
-"""The control side and the page: acting as people do, switching, looking."""
-
-import shutil
-import subprocess
+"""The control side: acting as people do, switching, looking."""
 
 import pytest
 
-from sandbox import Sandbox, start
+from sandbox import Sandbox
 from sandbox.routes import OBJECTS
 
 
@@ -142,16 +139,3 @@ def test_the_page_is_served_and_loads_nothing_from_elsewhere(call) -> None:
     assert "local stand-in for HubSpot" in text
     assert "http" not in text.replace("http-equiv", "")
     assert "innerHTML" not in text
-
-
-def test_the_page_shows_contacts_as_text() -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on PATH")
-    with start() as sandbox:
-        sandbox.portal.create({"firstname": "<img src=x onerror=alert(1)>"})
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        command = [chromium, *options, "--virtual-time-budget=3000", "--dump-dom", f"{sandbox.url}/"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert "&lt;img src=x onerror=alert(1)&gt;" in done.stdout
-    assert "<img" not in done.stdout

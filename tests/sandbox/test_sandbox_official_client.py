@@ -19,6 +19,8 @@ from hubspot.crm.contacts import (
     SimplePublicObjectInput,
     SimplePublicObjectInputForCreate,
 )
+from hubspot.crm.properties import ApiException as PropertyException
+from hubspot.crm.properties import OptionInput, PropertyCreate
 
 from sandbox import Sandbox
 
@@ -29,14 +31,36 @@ def create_input(**properties: str) -> SimplePublicObjectInputForCreate:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> SimpleNamespace:
-    contacts = HubSpot(access_token=sandbox.token).crm.contacts
+    crm = HubSpot(access_token=sandbox.token).crm
+    contacts = crm.contacts
     apis = {"basic": contacts.basic_api, "batch": contacts.batch_api, "search": contacts.search_api}
+    apis["definitions"] = crm.properties.core_api
     for api in apis.values():
         api.api_client.configuration.host = sandbox.url
     yield SimpleNamespace(**apis)
     for api in apis.values():
         api.api_client.rest_client.pool_manager.clear()
         api.api_client.close()
+
+
+def test_a_property_and_its_values(client: SimpleNamespace) -> None:
+    options = [OptionInput(label=each.upper(), value=each, hidden=False, display_order=-1) for each in "ab"]
+    wanted = PropertyCreate(
+        name="topics",
+        label="Topics",
+        type="enumeration",
+        field_type="checkbox",
+        group_name="contactinformation",
+        options=options,
+    )
+    made = client.definitions.create("contacts", wanted)
+    assert made == client.definitions.get_by_name("contacts", "topics")
+    assert [(option.value, option.display_order) for option in made.options] == [("a", -1), ("b", -1)]
+    assert made.modification_metadata.read_only_value is False
+    with pytest.raises(PropertyException) as again:
+        client.definitions.create("contacts", wanted)
+    assert again.value.status == 409
+    assert client.basic.create(create_input(topics="b;a")).properties["topics"] == "b;a"
 
 
 def test_single_contacts(client: SimpleNamespace) -> None:

@@ -8,8 +8,8 @@ from stores import IntentState, LinkState, Loser, MarkState, Store
 
 from reconciler.core.brake import Limits
 from reconciler.core.contact import CustomerId
-from reconciler.core.fields import Value
 from reconciler.core.ports import Brakes
+from reconciler.core.values import Value
 from simulation.clock import Clock
 from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.gates import MemoryGates

@@ -23,8 +23,9 @@ from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.brake import Limits
 from reconciler.core.contact import CustomerId
-from reconciler.core.fields import FIELDS, Value
 from reconciler.core.ports import Brakes
+from reconciler.core.values import Value
+from simulation.mapped import FIELDS
 
 GUEST = "contract_guest"
 """The sync's role while a row is hidden from it."""

@@ -10,12 +10,13 @@ from uuid import uuid4
 from reconciler.adapters.gateway.client import Gateway
 from reconciler.core.contact import Contact, ContactId, CustomerId, IntentId, IntentKind, Link, Pair
 from reconciler.core.errors import Refused
-from reconciler.core.fields import Values
 from reconciler.core.ports import Answer, HubSpot, Sent, Write, Written
+from reconciler.core.values import Values
 from reconciler.sync.budget import Limits, SharedBudget
 from sandbox import Portal, Settings, start
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
+from simulation.mapped import MAPPED
 from simulation.memory.slots import MemoryOutage, MemoryQuota, MemorySlots
 from simulation.stage import Stage, Task, Weather
 
@@ -90,7 +91,13 @@ def real(**settings: Any) -> Iterator[Remote]:
     with start(clock=clock.hubspot_ms, rate_per_10s=0, search_per_second=0, **settings) as sandbox:
         yield Remote(
             sandbox.portal,
-            Gateway(base_url=sandbox.url, token=lambda: sandbox.token, budget=_budget(clock), sleep=clock.forward),
+            Gateway(
+                fields=MAPPED,
+                base_url=sandbox.url,
+                token=lambda: sandbox.token,
+                budget=_budget(clock),
+                sleep=clock.forward,
+            ),
             clock,
         )
 

@@ -16,9 +16,10 @@ from reconciler.core.contact import (
     Pair,
     Snapshot,
 )
-from reconciler.core.fields import FIELDS, Value, Values
 from reconciler.core.ports import Claim, Ending, Lane, Sent, Subject, Write, Written
 from reconciler.core.step import Merge, Step
+from reconciler.core.values import Value, Values
+from simulation.mapped import FIELDS
 
 NINE = datetime(2026, 1, 5, 9, 0, 0, 123_000, tzinfo=UTC)
 """A time of HubSpot's, to the millisecond as HubSpot has them."""

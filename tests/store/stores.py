@@ -12,8 +12,8 @@ from typing import Protocol
 
 from reconciler.core.brake import Limits
 from reconciler.core.contact import Customer, CustomerId
-from reconciler.core.fields import Value
 from reconciler.core.ports import Brakes, CustomerStore, Gates, Marks, Outage, Outbox, Pairs, Quota, Records, Slots
+from reconciler.core.values import Value
 
 
 class RecordsAndBrakes(Records, Brakes, Protocol):

@@ -16,8 +16,8 @@ from world import World
 from reconciler.adapters.postgres.customer_store import PostgresCustomerStore
 from reconciler.commands.backfill import Backfill
 from reconciler.commands.erase import erase
-from reconciler.core.fields import normalise_email
 from reconciler.core.letters import RUNS
+from reconciler.core.values import normalise_email
 
 ROOT = Path(__file__).parents[2]
 LOCALES = ("C", "C.UTF-8", "tr")

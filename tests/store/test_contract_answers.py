@@ -38,7 +38,7 @@ def pushed(store: Store, who: CustomerId, **values: str | None) -> Sent:
 def by_api(store: Store, mine: Pair, values: dict[str, str]) -> Sent:
     """An API update on its way: the row is to follow."""
     assert mine.customer is not None
-    going = replace(mine, customer=replace(mine.customer, values={**mine.customer.values, **values}))
+    going = replace(mine, customer=mine.customer.to_hold(values))
     return sent(store, going, values=values, hubspot_first=True)
 
 

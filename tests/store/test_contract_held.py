@@ -26,7 +26,7 @@ def put(store: Store, uuid: CustomerId, number: int, **values: str) -> Sent:
     """An API write that HubSpot is just being sent."""
     mine = pair(store, uuid, contact(number))
     assert mine.customer is not None
-    edited = replace(mine.customer, values={**mine.customer.values, **values})
+    edited = mine.customer.to_hold(values)
     return sent(store, replace(mine, customer=edited), values=values, hubspot_first=True)
 
 

@@ -8,9 +8,9 @@ import pytest
 from remotes import NOBODY, Opened, Remote
 
 from reconciler.core.contact import Contact, ContactId
-from reconciler.core.fields import FIELDS
 from reconciler.core.ports import Page
 from simulation.clock import BEGINNING
+from simulation.mapped import FIELDS
 
 
 def found(remote: Remote, *addresses: str) -> dict[str, int]:

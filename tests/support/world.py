@@ -10,11 +10,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.fields import FIELDS, normalised
 from reconciler.core.ports import Lane, Subject
 from reconciler.process import wiring
 from reconciler.process.settings import Sync, load
 from sandbox import Sandbox, start
+from simulation.mapped import FIELDS, normalised
 
 COLUMN_LIST = ", ".join(FIELDS)
 

@@ -50,6 +50,11 @@ RULES: dict[str, tuple[str, str]] = {
 }
 
 
+def audit(world: World) -> Audit:
+    parts = world.parts
+    return Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
+
+
 @pytest.fixture(params=RULES)
 def ruled(world: World, request: pytest.FixtureRequest) -> tuple[World, str]:
     """A world whose owner refuses long phones, and the name of the rule."""
@@ -74,7 +79,7 @@ def test_one_row_that_is_refused_keeps_nobody_back(ruled: tuple[World, str]) -> 
     world.quiet()
     assert count(world, "customer") == 20
     assert parked(world) == [{"property": "*", "code": "row_refused", "detail": rule}]
-    assert not Audit(world.parts.database, world.parts.hubspot, world.parts.marks).run(repair=False)
+    assert not audit(world).run(repair=False)
 
 
 def test_a_refused_row_wakes_when_its_value_changes(ruled: tuple[World, str]) -> None:
@@ -224,7 +229,7 @@ def test_a_row_whose_times_lie_beyond_every_calendar_is_kept_equal(world: World,
         {"company": "theirs", "stands": True}
     ]
     assert parked(world) == []
-    assert Audit(world.parts.database, world.parts.hubspot, world.parts.marks).run(repair=False)
+    assert audit(world).run(repair=False)
 
 
 def test_a_parked_value_that_an_api_write_overwrites_is_logged(world: World, kai: Person) -> None:

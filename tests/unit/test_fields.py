@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
-from reconciler.core.fields import FIELDS
+from simulation.mapped import FIELDS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from reconciler.__main__ import app
-from reconciler.core.fields import FIELDS, Policy
+from reconciler.core.fields import Policy
 from reconciler.core.kinds import Direction, Kind, WhenEmpty
 from reconciler.mapping.checks import references
 from reconciler.mapping.file import DeadMark, MappingFile
 from reconciler.mapping.problems import MappingRefused
 from reconciler.mapping.reading import load, parse
+from simulation.mapped import FIELDS
 
 EVERYTHING = """\
 [table]

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.fields import FIELDS, Value, normalise_email, normalised
 from reconciler.core.merge import Merged, Verdict, merge
+from reconciler.core.values import Value, normalise_email
+from simulation.mapped import FIELDS, MAPPED, normalised
 
 VALUES = st.sampled_from([None, "a", "b", "c"])
 SIDES = st.dictionaries(st.sampled_from(FIELDS), VALUES)
@@ -12,6 +13,7 @@ SIDES = st.dictionaries(st.sampled_from(FIELDS), VALUES)
 
 def merged(base: Value, local: Value, remote: Value, *ours: Value, verdict: Verdict = Verdict.REMOTE) -> Merged:
     return merge(
+        MAPPED,
         base={"company": base},
         local={"company": local},
         remote={"company": remote},
@@ -59,7 +61,7 @@ def test_a_conflict_keeps_its_loser() -> None:
 def test_what_was_not_answered_is_not_touched(
     base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]
 ) -> None:
-    found = merge(base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.REMOTE)
+    found = merge(MAPPED, base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.REMOTE)
     assert found.pull.keys() | found.push.keys() | found.agree.keys() <= remote.keys()
 
 
@@ -67,9 +69,10 @@ def test_what_was_not_answered_is_not_touched(
 def test_merging_again_after_applying_changes_nothing(
     base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]
 ) -> None:
-    first = merge(base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.LOCAL)
+    first = merge(MAPPED, base=base, local=local, remote=remote, ours={}, ahead={}, judge=lambda *_: Verdict.LOCAL)
     settled = {**base, **first.agree, **first.pull, **first.push}
     second = merge(
+        MAPPED,
         base=settled,
         local={**local, **first.pull},
         remote={**remote, **first.push},
@@ -84,10 +87,22 @@ def test_merging_again_after_applying_changes_nothing(
 def test_the_merge_is_symmetric(base: dict[str, Value], local: dict[str, Value], remote: dict[str, Value]) -> None:
     whole = dict.fromkeys(FIELDS)
     one = merge(
-        base=base, local={**whole, **local}, remote={**whole, **remote}, ours={}, ahead={}, judge=_both_ways(False)
+        MAPPED,
+        base=base,
+        local={**whole, **local},
+        remote={**whole, **remote},
+        ours={},
+        ahead={},
+        judge=_both_ways(False),
     )
     other = merge(
-        base=base, local={**whole, **remote}, remote={**whole, **local}, ours={}, ahead={}, judge=_both_ways(True)
+        MAPPED,
+        base=base,
+        local={**whole, **remote},
+        remote={**whole, **local},
+        ours={},
+        ahead={},
+        judge=_both_ways(True),
     )
     assert (one.pull, one.push, one.agree) == (other.push, other.pull, other.agree)
 

@@ -23,7 +23,6 @@ from reconciler.core.contact import (
 )
 from reconciler.core.context import Context, OtherLink, Rules
 from reconciler.core.errors import Refused
-from reconciler.core.fields import FIELDS, Policy
 from reconciler.core.plan import decide
 from reconciler.core.ports import Write
 from reconciler.core.reasons import Reason
@@ -48,13 +47,14 @@ from reconciler.core.step import (
     Wait,
 )
 from reconciler.core.taken import PATIENCE, address_taken
+from simulation.mapped import FIELDS, MAPPED
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ADA, BOB = CustomerId(UUID(int=1)), CustomerId(UUID(int=2))
 SEVEN, EIGHT = ContactId(7), ContactId(8)
 EMPTY = dict.fromkeys(FIELDS)
 VALUES = {**EMPTY, "email": "ada@x.org"}
-RULES = Rules(policies=dict.fromkeys(FIELDS, Policy.NEWEST))
+RULES = Rules(fields=MAPPED)
 
 
 def customer(*, is_deleted: bool = False, **values: str) -> Customer:

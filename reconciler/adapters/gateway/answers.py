@@ -11,8 +11,9 @@ from reconciler.adapters.gateway.parse import Json, Malformed, contact_of, json_
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId
 from reconciler.core.errors import Refused
-from reconciler.core.fields import Values
+from reconciler.core.fields import Fields
 from reconciler.core.ports import Answer, HubSpotAccount, Page, Written
+from reconciler.core.values import Values
 
 MISSING = "OBJECT_NOT_FOUND"
 """HubSpot's category of a record that is not there."""
@@ -26,15 +27,15 @@ EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 """A search window from epoch 0 can fail; nothing in HubSpot is as old."""
 
 
-def refused_in(reply: Reply) -> Refused:
+def refused_in(fields: Fields, reply: Reply) -> Refused:
     """Return what a refusal of a whole call says; a 404 that got this far is about a record, in HTML too."""
     if reply.status == 404:
-        return refusal_of({"category": MISSING})
+        return refusal_of(fields, {"category": MISSING})
     try:
         body = json_of(reply)
     except Malformed:
-        return refusal_of({})
-    return refusal_of({**body, "category": "FORBIDDEN"} if reply.status == 403 else body)
+        return refusal_of(fields, {})
+    return refusal_of(fields, {**body, "category": "FORBIDDEN"} if reply.status == 403 else body)
 
 
 def is_said_to_be_missing(reply: Reply) -> bool:
@@ -53,10 +54,10 @@ def missing_in(errors: Sequence[Json]) -> set[int]:
     return {int(each) for each in named if each.isdigit()}
 
 
-def created_in(drafts: Mapping[int, Values], reply: Reply) -> dict[int, Answer]:
+def created_in(fields: Fields, drafts: Mapping[int, Values], reply: Reply) -> dict[int, Answer]:
     """Return the answer to each draft that is answered, by its number."""
-    left, errors = _traced_in(reply)
-    answers = _refused_by_trace(errors, drafts)
+    left, errors = _traced_in(fields, reply)
+    answers = _refused_by_trace(fields, errors, drafts)
     for n, values in drafts.items():
         made = _made_of(n, values, left)
         if made is not None:
@@ -65,10 +66,10 @@ def created_in(drafts: Mapping[int, Values], reply: Reply) -> dict[int, Answer]:
     return answers
 
 
-def updated_in(positions: Mapping[ContactId, int], reply: Reply) -> dict[int, Answer]:
+def updated_in(fields: Fields, positions: Mapping[ContactId, int], reply: Reply) -> dict[int, Answer]:
     """Return the answer to each edit that is answered, by its number; `positions` has the contacts' numbers."""
-    contacts, errors = _traced_in(reply)
-    answers = _refused_by_id(errors, positions)
+    contacts, errors = _traced_in(fields, reply)
+    answers = _refused_by_id(fields, errors, positions)
     known = [contact for _, contact in contacts if contact.id in positions]
     answers.update((positions[contact.id], Written(contact=contact)) for contact in known)
     note_unknown(len(contacts) - len(known))
@@ -81,22 +82,22 @@ def archived_in(ids: Mapping[int, ContactId], reply: Reply) -> dict[int, Answer]
     return {n: Written(contact=_archived(each)) for n, each in ids.items()}
 
 
-def _refused_by_trace(errors: Sequence[Json], drafts: Collection[int]) -> dict[int, Answer]:
+def _refused_by_trace(fields: Fields, errors: Sequence[Json], drafts: Collection[int]) -> dict[int, Answer]:
     """Return the refusals of a traced batch by the number of their draft."""
     answers: dict[int, Answer] = {}
     for error in errors:
         known = [int(trace) for trace in _named(error, "objectWriteTraceId") if trace.isdigit()]
-        answers.update((n, refusal_of(error)) for n in known if n in drafts)
+        answers.update((n, refusal_of(fields, error)) for n in known if n in drafts)
         note_unknown(len([n for n in known if n not in drafts]))
     return answers
 
 
-def _refused_by_id(errors: Sequence[Json], positions: Mapping[ContactId, int]) -> dict[int, Answer]:
+def _refused_by_id(fields: Fields, errors: Sequence[Json], positions: Mapping[ContactId, int]) -> dict[int, Answer]:
     """Return the refusals of a batch by the position of the contact that they name."""
     answers: dict[int, Answer] = {}
     for error in errors:
         named = [ContactId(int(each)) for each in _named(error, "ids") if each.isdigit()]
-        answers.update((positions[each], refusal_of(error)) for each in named if each in positions)
+        answers.update((positions[each], refusal_of(fields, error)) for each in named if each in positions)
         note_unknown(len([each for each in named if each not in positions]))
     return answers
 
@@ -153,26 +154,26 @@ def millis(at: datetime) -> str:
     return str(int(at.timestamp() * 1000))
 
 
-def contacts_in(reply: Reply) -> list[Contact]:
+def contacts_in(fields: Fields, reply: Reply) -> list[Contact]:
     """Return the contacts of a batch or list."""
-    return [contact_of(record) for record in results_of(reply)[0]]
+    return [contact_of(fields, record) for record in results_of(reply)[0]]
 
 
-def read_in(reply: Reply) -> tuple[list[tuple[Contact, set[int]]], set[int]]:
+def read_in(fields: Fields, reply: Reply) -> tuple[list[tuple[Contact, set[int]]], set[int]]:
     """Return the contacts of a batch with the ids merged into each, and the ids that it names as not found."""
     records, errors = results_of(reply)
-    return [(contact_of(record), merged_ids(record)) for record in records], missing_in(errors)
+    return [(contact_of(fields, record), merged_ids(record)) for record in records], missing_in(errors)
 
 
-def _traced_in(reply: Reply) -> tuple[list[Traced], list[Json]]:
+def _traced_in(fields: Fields, reply: Reply) -> tuple[list[Traced], list[Json]]:
     """Return the contacts of a write with their trace ids, and the errors."""
     records, errors = results_of(reply)
-    return [(record.get("objectWriteTraceId"), contact_of(record)) for record in records], errors
+    return [(record.get("objectWriteTraceId"), contact_of(fields, record)) for record in records], errors
 
 
-def page_in(reply: Reply) -> Page:
+def page_in(fields: Fields, reply: Reply) -> Page:
     """Return a page of a list or search."""
-    return Page(contacts=contacts_in(reply), after=_following(reply), served_at=clock_of(reply))
+    return Page(contacts=contacts_in(fields, reply), after=_following(reply), served_at=clock_of(reply))
 
 
 def total_in(reply: Reply) -> int | None:

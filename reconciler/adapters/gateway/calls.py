@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 
 from reconciler.adapters.gateway import requests
 from reconciler.adapters.gateway.answers import account_in, clock_of
-from reconciler.adapters.gateway.parse import Json, Malformed, json_of, refusal_of, scopes_in
+from reconciler.adapters.gateway.parse import Json, Malformed, json_of, names_properties, scopes_in
 from reconciler.adapters.gateway.requests import Parsed, Request
 from reconciler.adapters.gateway.transport import NoTrust, Oversized, Rejected, Reply
 from reconciler.adapters.gateway.wire import Wire
@@ -273,7 +273,7 @@ def is_of_contract(reply: Reply) -> bool:
 def _forbidden(reply: Reply) -> Exception:
     """A property that no caller may write is refused with 403 as well; anything else is about the token."""
     body = _body(reply)
-    if refusal_of(body).fields:
+    if names_properties(body):
         return Refusal(reply)
     scopes = scopes_in(body)
     lacks = f"the token lacks the scope {', '.join(scopes)}" if scopes else "the token may not do this"

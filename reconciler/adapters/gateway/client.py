@@ -20,8 +20,9 @@ from reconciler.adapters.gateway.way import DIRECT, Way
 from reconciler.adapters.gateway.wire import Wire
 from reconciler.core.contact import GONE, Contact, ContactId, Snapshot
 from reconciler.core.errors import TooLarge, Unavailable
-from reconciler.core.fields import Value, Values
-from reconciler.core.ports import Answer, HubSpotAccount, Page
+from reconciler.core.fields import Fields
+from reconciler.core.ports import Answer, HubSpotAccount, Page, Written
+from reconciler.core.values import Value, Values
 
 REFUSED_READ_DELAY = 60.0
 """Seconds until another look at what HubSpot refuses to read."""
@@ -36,6 +37,7 @@ class Gateway:
     def __init__(
         self,
         *,
+        fields: Fields,
         base_url: str,
         token: Callable[[], str],
         budget: Spender,
@@ -45,6 +47,7 @@ class Gateway:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         way: Way = DIRECT,
     ) -> None:
+        self._fields = fields
         self._calls = Calls(Wire(base_url, token, way, clock), budget, sleep, claim=claim, now=now)
 
     def skew(self) -> timedelta:
@@ -73,7 +76,7 @@ class Gateway:
     ) -> tuple[dict[ContactId, Snapshot], set[int]]:
         """Read a batch; return what it found and the ids that it names as not found."""
         try:
-            read, named = self._calls.send(requests.read(ids, history=history, archived=archived))
+            read, named = self._calls.send(requests.read(self._fields, ids, history=history, archived=archived))
         except Refusal:
             # One id may be what it is refused for: each is read for itself.
             return {}, set()
@@ -87,7 +90,9 @@ class Gateway:
         """Read one contact; only a 404 that says so itself, or that a batch bears out, is a contact that is gone."""
         for is_archived in (False, True):
             try:
-                contact = self._calls.send(requests.read_one(contact_id, history=history, archived=is_archived))
+                contact = self._calls.send(
+                    requests.read_one(self._fields, contact_id, history=history, archived=is_archived)
+                )
             except Refusal as error:
                 is_missing = error.reply.status == 404 and (
                     is_said_to_be_missing(error.reply) or is_named.get(is_archived, False)
@@ -104,15 +109,15 @@ class Gateway:
 
     def _find(self, addresses: Sequence[str]) -> list[Contact]:
         try:
-            return self._calls.send(requests.find(addresses))
+            return self._calls.send(requests.find(self._fields, addresses))
         except Refusal as error:
             raise _unreadable(error) from error
 
     def create(self, drafts: Sequence[Values], *, until: float = inf) -> list[Answer]:
-        return self._written(drafts, partial(requests.create, drafts), until)
+        return self._written(drafts, partial(requests.create, self._fields, drafts), until)
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
-        return self._written([values for _, values in edits], partial(requests.update, edits), until)
+        return self._written([values for _, values in edits], partial(requests.update, self._fields, edits), until)
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
         return self._written([dict[str, Value]()] * len(ids), partial(requests.archive, ids), until)
@@ -124,7 +129,17 @@ class Gateway:
         until: float,
     ) -> list[Answer]:
         """Write values in one call, or in as many as HubSpot's refusals make of it; `request` makes those of a part."""
-        return written(values, lambda part: self._calls.send(request(part), until=until))
+        answers = written(self._fields, values, lambda part: self._calls.send(request(part), until=until))
+        return [self._going_over(sent, answer) for sent, answer in zip(values, answers, strict=True)]
+
+    def _going_over(self, sent: Values, answer: Answer) -> Answer:
+        """Leave out what was edited in HubSpot, was not sent, and does not go over."""
+        if not isinstance(answer, Written) or self._fields.to_postgres.issuperset(answer.contact.values):
+            return answer
+        told = {
+            name: v for name, v in answer.contact.values.items() if name in sent or name in self._fields.to_postgres
+        }
+        return Written(contact=replace(answer.contact, values=told))
 
     def purge(self, contact_id: ContactId) -> None:
         try:
@@ -135,7 +150,7 @@ class Gateway:
 
     def changed(self, *, since: datetime, until: datetime | None, after: str) -> Page:
         last_id, offset = after.split(":")
-        page = self._calls.send(requests.changed(since, until, above=last_id, offset=offset))
+        page = self._calls.send(requests.changed(self._fields, since, until, above=last_id, offset=offset))
         # The index may count hits that are no more: an empty page is not the end, only a missing `next` is.
         ahead = f"{max(c.id for c in page.contacts)}:0" if page.contacts else f"{last_id}:{page.after}"
         return replace(page, after=ahead if page.after else None)
@@ -143,14 +158,14 @@ class Gateway:
     def walk(self, after: str | None) -> Page:
         for limit in PAGES:
             try:
-                return self._calls.send(requests.page(limit, after))
+                return self._calls.send(requests.page(self._fields, limit, after))
             except TooLarge:
                 # Contacts beside each other may be legal and large: fewer of them at once.
                 continue
         raise TooLarge("a contact is larger than any answer that is taken", delay=LARGE_DELAY)
 
     def highest(self) -> ContactId | None:
-        page = self._calls.send(requests.highest())
+        page = self._calls.send(requests.highest(self._fields))
         return max((contact.id for contact in page.contacts), default=None)
 
     def count(self) -> int | None:

@@ -10,8 +10,9 @@ import orjson
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId, Entry
 from reconciler.core.errors import Refused
-from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalise_email, normalised
+from reconciler.core.fields import Fields
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values, normalise_email
 
 Json = dict[str, Any]
 
@@ -70,18 +71,19 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def contact_of(record: Json) -> Contact:
+def contact_of(fields: Fields, record: Json) -> Contact:
     """Return the contact in a result; only the mapped properties that were answered are known."""
     try:
         properties = record["properties"]
         return Contact(
             id=ContactId(int(record["id"])),
-            values=normalised(properties),
+            values=fields.canonical(properties),
+            unfit=fields.unfit(properties),
             created_at=moment(record["createdAt"]),
             updated_at=moment(record["updatedAt"]),
             archived=bool(record.get("archived", False)),
             other_addresses=_addresses(properties.get(OTHER_ADDRESSES)),
-            history=_history(record.get("propertiesWithHistory") or {}),
+            history=_history(fields, record.get("propertiesWithHistory") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed("no contact") from error
@@ -99,11 +101,17 @@ def _addresses(text: str | None) -> frozenset[str]:
     return frozenset(a for a in (normalise_email(part) for part in text.split(";")) if a is not None)
 
 
-def _history(found: Mapping[str, list[Json]]) -> dict[str, tuple[Entry, ...]]:
+def _history(fields: Fields, found: Mapping[str, list[Json]]) -> dict[str, tuple[Entry, ...]]:
     return {
-        field: tuple(Entry(value=NORMALISE[field](e["value"]), at=moment(e["timestamp"])) for e in found[field])
-        for field in FIELDS
-        if field in found
+        name: tuple(
+            Entry(value=value, at=moment(entry["timestamp"]))
+            for entry in found[name]
+            # What is no value of its kind is nobody's edit: it is from before the property had its type.
+            for value in fields.canonical({name: entry["value"]}).values()
+        )
+        for name in fields.only(found)
+        # Of what does not go over nobody asks who edited it, and when; but which addresses a person had is asked.
+        if name in fields.to_postgres or name == "email"
     }
 
 
@@ -112,7 +120,7 @@ def properties_of(values: Values) -> dict[str, str]:
     return {field: value or "" for field, value in values.items()}
 
 
-def refusal_of(body: Mapping[str, Any]) -> Refused:
+def refusal_of(fields: Fields, body: Mapping[str, Any]) -> Refused:
     """Return why HubSpot refused a record; every field of its error body is optional."""
     message = str(body.get("message", ""))
     context = body.get("context")
@@ -124,13 +132,19 @@ def refusal_of(body: Mapping[str, Any]) -> Refused:
     if category == "OBJECT_NOT_FOUND":
         return Refused(reason=Reason.GONE, text=message)
     faults = _faults(message, body.get("errors"))
+    named = frozenset(fault.name for fault in faults if fault.name in fields)
     if category == "FORBIDDEN":
-        return Refused(reason=Reason.FORBIDDEN, fields=_fields(faults), text=message)
+        return Refused(reason=Reason.FORBIDDEN, fields=named, text=message)
     reason = _reason({fault.code for fault in faults}, message)
     if reason is Reason.REQUIRED:
-        return Refused(reason=reason, fields=_fields(faults) | _spoken_of(faults), text=message, detail=_words(faults))
-    unmapped = [fault for fault in faults if fault.name not in FIELDS]
-    return Refused(reason=reason, fields=_fields(faults), text=message, detail=_words(unmapped))
+        return Refused(reason=reason, fields=named | _spoken_of(fields, faults), text=message, detail=_words(faults))
+    unmapped = [fault for fault in faults if fault.name not in fields]
+    return Refused(reason=reason, fields=named, text=message, detail=_words(unmapped))
+
+
+def names_properties(body: Mapping[str, Any]) -> bool:
+    """Whether a refusal is about properties."""
+    return bool(_faults(str(body.get("message", "")), body.get("errors")))
 
 
 def scopes_in(body: Mapping[str, Any]) -> list[str]:
@@ -175,13 +189,9 @@ def _faults_of(error: Json) -> list[Fault]:
     return [Fault(str(name), code, words) for name in names] if isinstance(names, list) else []
 
 
-def _fields(faults: list[Fault]) -> frozenset[str]:
-    return frozenset(fault.name for fault in faults if fault.name in FIELDS)
-
-
-def _spoken_of(faults: list[Fault]) -> frozenset[str]:
+def _spoken_of(fields: Fields, faults: list[Fault]) -> frozenset[str]:
     """Return the mapped fields that the words of a rule are about: what a value of theirs asks for is missing."""
-    return frozenset(word for fault in faults for word in _WORD.findall(fault.words) if word in FIELDS)
+    return frozenset(word for fault in faults for word in _WORD.findall(fault.words) if word in fields)
 
 
 def _words(faults: list[Fault]) -> str:

@@ -30,15 +30,14 @@ from reconciler.adapters.gateway.parse import (
 )
 from reconciler.adapters.gateway.transport import Reply
 from reconciler.core.contact import Contact, ContactId
-from reconciler.core.fields import FIELDS, Values
+from reconciler.core.fields import Fields
 from reconciler.core.ports import Answer, Door, HubSpotAccount, Page
+from reconciler.core.values import Values
 
 CONTACTS = "/crm/v3/objects/contacts"
 PROPERTIES_OF_CONTACTS = "/crm/v3/properties/contacts"
 ACCOUNT = "/account-info/v3/details"
 
-ASKED = (*FIELDS, OTHER_ADDRESSES, MERGED_IDS)
-"""Properties of every full read."""
 
 SEARCH_PAGE = 200
 
@@ -67,41 +66,45 @@ class Request(Generic[Parsed]):
         return self.door in (Door.WRITE, Door.ERASE)
 
 
-def read(ids: Collection[ContactId], *, history: bool, archived: bool) -> Request[Read]:
+def read(fields: Fields, ids: Collection[ContactId], *, history: bool, archived: bool) -> Request[Read]:
     """Read contacts by id."""
-    body = {**_inputs([{"id": str(each)} for each in ids]), "properties": [*ASKED]}
-    body["propertiesWithHistory"] = list(FIELDS) if history else []
-    return Request("POST", f"{CONTACTS}/batch/read", read_in, query=[("archived", archived)], body=body)
+    body = {**_inputs([{"id": str(each)} for each in ids]), "properties": _asked(fields)}
+    body["propertiesWithHistory"] = [*fields.names] if history else []
+    return Request(
+        "POST", f"{CONTACTS}/batch/read", partial(read_in, fields), query=[("archived", archived)], body=body
+    )
 
 
-def read_one(contact_id: ContactId, *, history: bool, archived: bool) -> Request[Contact]:
+def read_one(fields: Fields, contact_id: ContactId, *, history: bool, archived: bool) -> Request[Contact]:
     """Read one contact by an id that may have been merged into another."""
-    query = [("archived", archived), *_named("properties", ASKED)]
-    query += _named("propertiesWithHistory", FIELDS) if history else []
-    return Request("GET", f"{CONTACTS}/{contact_id}", lambda reply: contact_of(json_of(reply)), query=query)
+    query = [("archived", archived), *_named("properties", _asked(fields))]
+    query += _named("propertiesWithHistory", fields.names) if history else []
+    return Request("GET", f"{CONTACTS}/{contact_id}", lambda reply: contact_of(fields, json_of(reply)), query=query)
 
 
-def find(addresses: Sequence[str]) -> Request[list[Contact]]:
+def find(fields: Fields, addresses: Sequence[str]) -> Request[list[Contact]]:
     """Read contacts by address."""
-    body = {**_inputs([{"id": a} for a in addresses]), "idProperty": "email", "properties": [*ASKED]}
+    body = {**_inputs([{"id": a} for a in addresses]), "idProperty": "email", "properties": _asked(fields)}
     body["propertiesWithHistory"] = []
-    return Request("POST", f"{CONTACTS}/batch/read", contacts_in, body=body)
+    return Request("POST", f"{CONTACTS}/batch/read", partial(contacts_in, fields), body=body)
 
 
-def create(drafts: Sequence[Values], part: Sequence[int]) -> Request[dict[int, Answer]]:
+def create(fields: Fields, drafts: Sequence[Values], part: Sequence[int]) -> Request[dict[int, Answer]]:
     """Create the contacts of these drafts; answered by their numbers."""
     wanted = {n: drafts[n] for n in part}
     inputs = [
         {"objectWriteTraceId": str(n), "associations": [], "properties": properties_of(values)}
         for n, values in wanted.items()
     ]
-    return _write("create", inputs, partial(created_in, wanted))
+    return _write("create", inputs, partial(created_in, fields, wanted))
 
 
-def update(edits: Sequence[tuple[ContactId, Values]], part: Sequence[int]) -> Request[dict[int, Answer]]:
+def update(
+    fields: Fields, edits: Sequence[tuple[ContactId, Values]], part: Sequence[int]
+) -> Request[dict[int, Answer]]:
     """Make these edits; answered by their numbers."""
     inputs = [{"id": str(edits[n][0]), "properties": properties_of(edits[n][1])} for n in part]
-    return _write("update", inputs, partial(updated_in, {edits[n][0]: n for n in part}))
+    return _write("update", inputs, partial(updated_in, fields, {edits[n][0]: n for n in part}))
 
 
 def archive(ids: Sequence[ContactId], part: Sequence[int]) -> Request[dict[int, Answer]]:
@@ -114,7 +117,7 @@ def purge(contact_id: ContactId) -> Request[None]:
     return Request("POST", f"{CONTACTS}/gdpr-delete", nothing, Door.ERASE, body={"objectId": str(contact_id)})
 
 
-def changed(since: datetime, until: datetime | None, *, above: str, offset: str) -> Request[Page]:
+def changed(fields: Fields, since: datetime, until: datetime | None, *, above: str, offset: str) -> Request[Page]:
     """Search for contacts that were changed in a span of time, by id."""
     filters: list[Json] = [
         {"propertyName": "lastmodifieddate", "operator": "GTE", "value": millis(max(since, EARLIEST))},
@@ -123,12 +126,12 @@ def changed(since: datetime, until: datetime | None, *, above: str, offset: str)
     if until is not None:
         filters.append({"propertyName": "lastmodifieddate", "operator": "LT", "value": millis(until)})
     groups = [{"filters": filters}]
-    return _search(page_in, groups, direction="ASCENDING", limit=SEARCH_PAGE, after=offset)
+    return _search(partial(page_in, fields), groups, direction="ASCENDING", limit=SEARCH_PAGE, after=offset)
 
 
-def highest() -> Request[Page]:
+def highest(fields: Fields) -> Request[Page]:
     """Search for the contact with the highest id."""
-    return _search(page_in, [], direction="DESCENDING", limit=1)
+    return _search(partial(page_in, fields), [], direction="DESCENDING", limit=1)
 
 
 def total() -> Request[int | None]:
@@ -136,10 +139,10 @@ def total() -> Request[int | None]:
     return _search(total_in, [], limit=1)
 
 
-def page(limit: int, after: str | None) -> Request[Page]:
+def page(fields: Fields, limit: int, after: str | None) -> Request[Page]:
     """List contacts by id."""
     query: list[tuple[str, Any]] = [("limit", limit), *([] if after is None else [("after", after)])]
-    return Request("GET", CONTACTS, page_in, query=[*query, *_named("properties", ASKED)])
+    return Request("GET", CONTACTS, partial(page_in, fields), query=[*query, *_named("properties", _asked(fields))])
 
 
 def account() -> Request[HubSpotAccount]:
@@ -150,6 +153,11 @@ def account() -> Request[HubSpotAccount]:
 def properties() -> Request[dict[str, Json]]:
     """Read the definitions of the contact properties."""
     return Request("GET", PROPERTIES_OF_CONTACTS, properties_in, Door.PROPERTIES)
+
+
+def _asked(fields: Fields) -> list[str]:
+    """Return the properties of every full read."""
+    return [*fields.names, OTHER_ADDRESSES, MERGED_IDS]
 
 
 def _write(what: str, inputs: list[Json], parse: Callable[[Reply], dict[int, Answer]]) -> Request[dict[int, Answer]]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.adapters.postgres.database import Work, to_json
-from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, wake_waiting
+from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, customer_of, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core import settlement
 from reconciler.core.contact import ContactId, CustomerId, IntentKind
 from reconciler.core.errors import Busy
-from reconciler.core.fields import Values
 from reconciler.core.mirror import Accepted
 from reconciler.core.ports import LANDING, Answer, Lane, Sent, Subject, Write, Written
 from reconciler.core.settlement import Facts, LinkNow, Move, Settlement
+from reconciler.core.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _block_turned_back(work: Work, taken: Sequence[Accepted], written: Mapping[C
         uuid = each.uuid
         if each.rewritten:
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
-                blocks = each.turned_back(written.get(uuid, {}), row["raw"])
+                blocks = each.turned_back(written.get(uuid, {}), customer_of(row).values)
                 work.run("block", uuids=[uuid], blocks=to_json(blocks_json(blocks)))
 
 
@@ -172,7 +172,7 @@ def _log_left_out(work: Work, kept: Sequence[Accepted], written: Mapping[Custome
         uuid = each.uuid
         if each.write.hubspot_first and set(each.fields) - set(written.get(uuid, {})):
             for row in work.rows("customers_by_uuid", uuids=[uuid]):
-                losers = each.left_out(written.get(uuid, {}), row["raw"])
+                losers = each.left_out(written.get(uuid, {}), customer_of(row).values)
                 work.run("log_conflicts", conflicts=to_json(conflict_rows(uuid, losers)))
                 work.run("mark", subjects=[Subject.customer(uuid).key], lane=Lane.FRESH, privacy=False)
 

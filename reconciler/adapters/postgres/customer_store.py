@@ -12,9 +12,9 @@ from reconciler.adapters.postgres.rows import customer_of
 from reconciler.adapters.postgres.table import OwnersTable, require_all
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind
 from reconciler.core.errors import AddressTaken, Busy, Refused, RowRefused
-from reconciler.core.fields import Values
 from reconciler.core.ports import LEASE, Claim, Write
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Values
 
 LAST_UUID = 2**128 - 1
 

@@ -15,9 +15,10 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from reconciler.adapters.postgres.border import Column, border
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.errors import Busy, DatabaseDown, SyncError
-from reconciler.core.fields import FIELDS
+from reconciler.mapping.file import MappingFile
 
 PATIENCE = 900.0
 """Seconds to try for a lock that others hold."""
@@ -28,6 +29,12 @@ PORTION = 10
 _HEADER = re.compile(r"^-- (\w[^\n]*?) -{20,}$", re.MULTILINE)
 _INDEX = re.compile(r"create (?:unique )?index if not exists (\w+) on customer\b[^;]*;")
 KEY_INDEX = "create unique index if not exists customer_uuid_is_unique on customer (uuid);"
+
+SHIPPED = ("The table", "Columns", "Keys", "Indexes on customer", "From 0.1.0")
+"""Sections about the table that the schema makes."""
+
+NO_PATH = "select set_config('search_path', 'pg_catalog, pg_temp', true);\n"
+PORTION_OF_ROWS = 5000
 
 DOUBLES = {
     "customer_uuid_is_unique": "several customers have one uuid; find them with: "
@@ -42,13 +49,19 @@ class Refused(SyncError):
     """The database does not take the schema; the text says why, and what to do."""
 
 
-def install(dsn: str, schema: str) -> None:
-    """Apply `schema` to the database; raise `Refused` if it cannot be, `Busy` if others held a lock all the time."""
+def install(dsn: str, schema: str, mapping: MappingFile | None = None) -> None:
+    """Apply `schema` to the database; raise `Refused` if it cannot be, `Busy` if others held a lock all the time.
+
+    `mapping`: for a table of the owner's, to which nothing is added but triggers; else for the table of the schema.
+    """
     with (
         _in_words(),
         Connection[DictRow].connect(dsn, row_factory=dict_row, autocommit=True, connect_timeout=5) as line,
     ):
-        _Installer(line, schema).run()
+        if mapping is None:
+            _Installer(line, schema).run()
+        else:
+            _Adopter(line, schema, mapping).run()
 
 
 @contextmanager
@@ -63,33 +76,12 @@ def _in_words() -> Iterator[None]:
         raise DatabaseDown("database unavailable", delay=2.0) from error
 
 
-class _Installer:
-    """Walks through the sections of the schema."""
+class _Steps:
+    """Runs the sections of a schema, each in a transaction that lets others go first."""
 
     def __init__(self, line: Connection[DictRow], schema: str) -> None:
         self._line, self._schema, self._statements = line, schema, named(INSTALL)
-        head, *parts = _HEADER.split(schema)
-        self._sections = dict(zip(parts[0::2], parts[1::2], strict=True))
-        self._beginning = head + self._sections["The table"]
-        self._before: dict[str, Callable[[], None]] = {"Keys": self._fill_keys, "Indexes on customer": self._index}
-
-    def run(self) -> None:
-        if faults := self._faults():
-            raise Refused("\n".join(faults))
-        if not self._rows("place"):
-            self._apply(self._schema)
-            return
-        self._take_time()
-        for name, section in self._sections.items():
-            self._before.get(name, lambda: None)()
-            self._apply(self._beginning + section)
-
-    def _faults(self) -> list[str]:
-        """What stands in the way."""
-        found = self._rows("faults")
-        if self._rows("is_installed")[0]["found"]:
-            found += self._rows("lost", columns=list(FIELDS))
-        return [row["fault"] for row in found]
+        self._head, self._sections = _sections(schema)
 
     def _take_time(self) -> None:
         """Let what is no transaction take its time, where Postgres itself answers: a pooler's session is not ours."""
@@ -112,6 +104,33 @@ class _Installer:
             with attempt, self._line.transaction():
                 self._line.execute(self._statements["in_a_while"])
                 self._line.execute(text)
+
+
+class _Installer(_Steps):
+    """Walks through the sections of the schema."""
+
+    def __init__(self, line: Connection[DictRow], schema: str) -> None:
+        super().__init__(line, schema)
+        self._beginning = self._head + self._sections["The table"]
+        self._before: dict[str, Callable[[], None]] = {"Keys": self._fill_keys, "Indexes on customer": self._index}
+
+    def run(self) -> None:
+        if faults := self._faults():
+            raise Refused("\n".join(faults))
+        if not self._rows("place"):
+            self._apply(self._schema)
+            return
+        self._take_time()
+        for name, section in self._sections.items():
+            self._before.get(name, lambda: None)()
+            self._apply(self._beginning + section)
+
+    def _faults(self) -> list[str]:
+        """What stands in the way."""
+        found = self._rows("faults")
+        if self._rows("is_installed")[0]["found"]:
+            found += self._rows("lost")
+        return [row["fault"] for row in found]
 
     def _fill_keys(self) -> None:
         """Give old rows a key, a portion at a time, and the column its NOT NULL without a look at all rows."""
@@ -147,3 +166,35 @@ class _Installer:
             self._line.execute(drop)
             place = self._rows("place")[0]["name"]
             raise Refused(DOUBLES[name].format(place=place)) from error
+
+
+class _Adopter(_Steps):
+    """Makes what the sync needs beside a table of the owner's."""
+
+    def __init__(self, line: Connection[DictRow], schema: str, mapping: MappingFile) -> None:
+        super().__init__(line, schema)
+        self._mapping = mapping
+
+    def run(self) -> None:
+        columns = self._columns()
+        _, made = _sections(border(self._mapping, columns))
+        self._take_time()
+        for name, section in self._sections.items():
+            if name not in SHIPPED:
+                self._apply(self._head + NO_PATH + made.get(name, section))
+        while self._rows("find_rows", most=PORTION_OF_ROWS)[0]["count"] == PORTION_OF_ROWS:
+            continue
+        self._rows("note_mapping", digest=self._mapping.digest)
+
+    def _columns(self) -> dict[str, Column]:
+        schema, name = self._mapping.table.name.split(".", 1)
+        rows = self._rows("columns", schema=schema, name=name)
+        if not rows:
+            raise Refused(f"{self._mapping.table.name}: there is no such table; see `mapping check`")
+        return {row["name"]: Column(row["type"], not_null=row["required"], default=row["filled"]) for row in rows}
+
+
+def _sections(schema: str) -> tuple[str, dict[str, str]]:
+    """Return what stands before the sections, and these by name."""
+    head, *parts = _HEADER.split(schema)
+    return head, dict(zip(parts[0::2], parts[1::2], strict=True))

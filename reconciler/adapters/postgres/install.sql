@@ -91,12 +91,14 @@ select to_regclass('sync.link') is not null as found
 -- lost: mapped columns that the table had when its customers were linked; a new one would be empty,
 --   and so would HubSpot's property
 select format(
-    '%%s lacks %%s, which the sync has linked: it was renamed or dropped; '
+    '%s lacks %s, which the sync has linked: it was renamed or dropped; '
     'put it back before HubSpot''s values are emptied by a new one',
     c.oid::regclass,
     string_agg(m.name, ', ')
 ) as fault
-from pg_class c, unnest(%(columns)s::text[]) m(name)
+from pg_class c, unnest(
+    '{email,firstname,lastname,phone,company,website,lifecyclestage}'::text[]
+) m(name)
 where c.oid = to_regclass('customer')
 and exists (select from sync.link where contact is not null)
 and not exists (
@@ -179,3 +181,28 @@ from pg_index i
 join pg_class c on c.oid = i.indexrelid
 where i.indrelid = to_regclass('customer')
 and c.relname = %(name)s
+
+-- columns: the columns of a table of the owner's
+select
+    a.attname as name,
+    format_type(a.atttypid, a.atttypmod) as type,
+    a.attnotnull as required,
+    pg_get_expr(d.adbin, d.adrelid) as filled
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid
+left join pg_attrdef d on d.adrelid = a.attrelid
+    and d.adnum = a.attnum
+    and a.attgenerated = ''
+where n.nspname = %(schema)s
+and c.relname = %(name)s
+and c.relkind in ('r', 'p')
+and a.attnum > 0
+and not a.attisdropped
+
+-- find_rows: take in the next rows that are not known yet
+select sync.find_rows(%(most)s) as count
+
+-- note_mapping: remember which mapping this database was made for
+insert into sync.setting (name, value) values ('mapping', %(digest)s)
+on conflict (name) do update set value = excluded.value

@@ -7,9 +7,9 @@ from reconciler.adapters.postgres.database import Work, to_json
 from reconciler.adapters.postgres.rows import blocks_json, changes, conflict_rows, mark_json, wake_waiting
 from reconciler.adapters.postgres.table import require_all
 from reconciler.core.contact import CustomerId
-from reconciler.core.fields import Values, normalised
 from reconciler.core.ports import LANDING, Claim
 from reconciler.core.step import Insert, Merge, Step, Wait
+from reconciler.core.values import Values
 
 
 def merge(
@@ -64,12 +64,14 @@ def _insert(work: Work, steps: Sequence[Step], *, watched: bool) -> tuple[dict[C
     require_all(done)
     written = {row["uuid"]: row["holds"] for row in done}
     pulled = {step.pair.uuid: dict(step.pull) for step in steps if step.pair.uuid in written}
-    return pulled, {uuid for uuid, values in pulled.items() if _is_changed(written[uuid], values)}
+    # A default of the table's may have filled what HubSpot does not have.
+    made = {uuid: {**dict.fromkeys(written[uuid] or ()), **values} for uuid, values in pulled.items()}
+    return pulled, {uuid for uuid, values in made.items() if _is_changed(written[uuid], values)}
 
 
 def _is_changed(holds: Values | None, values: Values) -> bool:
     """Whether the row holds something else of these values than was written."""
-    return holds is not None and any(value != normalised(holds).get(field) for field, value in values.items())
+    return holds is not None and any(value != holds.get(field) for field, value in values.items())
 
 
 def _update(

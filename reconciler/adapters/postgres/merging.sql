@@ -54,6 +54,7 @@ from sync.write_customers((
     from jsonb_to_recordset(%(rows)s::jsonb) as w(uuid uuid, raw text)
     join sync.customers() c using (uuid)
     where c.raw ->> 'email' is not distinct from w.raw
+    and sync.releases()
 ))
 
 -- write_customers: compare-and-set of columns and of being alive; says which columns took, and what

@@ -14,6 +14,10 @@ STALLED = 120.0
 """Age in seconds of the drain's last success beyond which nothing is moving."""
 
 
+FOUND = 5000
+"""Rows that are taken in by one statement."""
+
+
 class PostgresRecords:
     """Cursors are saved together with the marks of the page they stand behind."""
 
@@ -49,6 +53,10 @@ class PostgresRecords:
         if row is None:
             return None, 0
         return (None if row["last"] is None else CustomerId(row["last"])), row["drifted"]
+
+    def find_rows(self) -> None:
+        while self._database.rows("find_rows", most=FOUND)[0]["count"] == FOUND:
+            continue
 
     def linked(self) -> int:
         row = self._database.row("count_linked")

@@ -66,6 +66,9 @@ where (select count(*) from marked) >= 0
 insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb)
 on conflict (name) do update set value = excluded.value, at = now()
 
+-- find_rows: take in rows that no trigger saw come; says how many
+select sync.find_rows(%(most)s) as count
+
 -- mark_drifted: mark, among the next customers, those that differ from their base, have no link,
 --   wait for an address or are held: what no trigger saw; and links whose row has gone without a
 --   word
@@ -108,7 +111,7 @@ with page as (
             and (
                 (c.deletedat is null) is distinct from coalesce(l.alive, true)
                 or c.deletedat is null
-                    and c.canonical is distinct from l.base
+                    and sync.differs(c.canonical, l.base)
             )
     )
     union all

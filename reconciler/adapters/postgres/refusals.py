@@ -8,7 +8,6 @@ import re
 import psycopg
 
 from reconciler.core.errors import RowRefused
-from reconciler.core.fields import FIELDS
 
 _ANSWERS = ("22", "23", "44", "54", "P0")
 """Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
@@ -37,7 +36,7 @@ def refusal_of(error: psycopg.Error) -> RowRefused:
     column = diag.column_name
     raised = _function_in(diag.context)
     rule = diag.constraint_name or column or (not _is_ours(raised) and raised) or f"SQLSTATE {error.sqlstate}"
-    return RowRefused(rule, frozenset({column} & set(FIELDS)) if column else frozenset())
+    return RowRefused(rule, frozenset({column}) if column else frozenset())
 
 
 def _function_in(context: str | None) -> str:

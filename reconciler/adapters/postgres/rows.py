@@ -20,21 +20,24 @@ from reconciler.core.contact import (
     Pair,
 )
 from reconciler.core.context import OtherLink
-from reconciler.core.fields import Value, Values, normalised
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import Claim
 from reconciler.core.reasons import Reason
+from reconciler.core.values import Value, Values
 
 Json = dict[str, Any]
 
 
 def customer_of(row: Mapping[str, Any]) -> Customer:
     """Return the customer in a row."""
-    raw = row["raw"]
+    raw, held = row["raw"], row["canonical"]
+    # A text, or an object that says why HubSpot cannot have it.
+    unfit = frozenset(field for field, value in raw.items() if isinstance(value, dict))
     return Customer(
         uuid=CustomerId(row["uuid"]),
         raw=raw,
-        values=normalised(raw),
+        values={field: held.get(field) for field in raw if field not in unfit},
+        unfit=unfit,
         created_at=row["createdat"],
         updated_at=row["updatedat"],
         contact_id=row["contactid"],

@@ -47,7 +47,8 @@ with page as (
 select
     p.uuid,
     c.uuid is not null as present,
-    c.raw,
+    c.raw, c.canonical,
+    coalesce(l.base, '{}') as base,
     c.deletedat is null as living,
     c.erasedat, l.contact, l.blocks,
     coalesce(l.detached, false) as detached,

@@ -5,7 +5,7 @@ from time import monotonic
 
 from reconciler.adapters.postgres.database import OUR_KEYS, Database, Row, to_json
 from reconciler.core.errors import RowRefused
-from reconciler.core.fields import FIELDS, Value, Values
+from reconciler.core.values import Value, Values
 
 FRESH = 30.0
 """Seconds for which what is known of the owner's rules counts."""
@@ -36,10 +36,8 @@ class OwnersTable:
 
     def told(self, refused: RowRefused, values: Values) -> RowRefused:
         """Return the refusal with the columns that it is about, found by its rule's name or by what fits no column."""
-        if refused.fields:
-            return refused
-        rows = self._database.rows("rule_columns", rule=refused.rule, columns=list(FIELDS))
-        named = {row["column"] for row in rows} or {c for c, value in values.items() if not self._fits(c, value)}
+        rows = self._database.rows("rule_fields", rule=refused.rule, columns=list(refused.fields))
+        named = {row["field"] for row in rows} or {c for c, value in values.items() if not self._fits(c, value)}
         is_nameless = refused.rule.startswith("SQLSTATE") and named
         return RowRefused(", ".join(sorted(named)) if is_nameless else refused.rule, frozenset(named))
 
@@ -52,7 +50,7 @@ class OwnersTable:
 
     def _rules(self) -> Row:
         if monotonic() > self._until:
-            self._known = self._database.row("table_rules", columns=list(FIELDS), ours=list(OUR_KEYS)) or self._known
+            self._known = self._database.row("table_rules", ours=list(OUR_KEYS)) or self._known
             self._until = monotonic() + FRESH
         return self._known
 

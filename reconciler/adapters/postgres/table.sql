@@ -51,7 +51,7 @@ with rules as (
     and not attisdropped
     and attgenerated = ''
     and (
-        attname = any(%(columns)s::text[])
+        attname in (select col from sync.columns())
             and (atttypid <> 'text'::regtype or attnotnull)
         or attnotnull
             and not atthasdef
@@ -65,24 +65,31 @@ select
     md5(coalesce(string_agg(rule, ' ' order by rule), '')) as digest
 from rules
 
--- rule_columns: the mapped columns that a constraint or unique index of the owner's is about
-select a.attname as column
-from pg_constraint c
-cross join lateral unnest(c.conkey) as k(attnum)
-join pg_attribute a on a.attrelid = c.conrelid
-    and a.attnum = k.attnum
-where c.conrelid = sync.customer_table()
-and c.conname = %(rule)s
-and a.attname = any(%(columns)s::text[])
-union
-select a.attname
-from pg_index i
-cross join lateral unnest(i.indkey) as k(attnum)
-join pg_attribute a on a.attrelid = i.indrelid
-    and a.attnum = k.attnum
-where i.indrelid = sync.customer_table()
-and i.indexrelid = to_regclass(quote_ident(%(rule)s))
-and a.attname = any(%(columns)s::text[])
+-- rule_fields: the fields that these columns, or a constraint or unique index of the owner's, are
+--   about
+with named as (
+    -- The columns that the rule names.
+    select a.attname as col
+    from pg_constraint c
+    cross join lateral unnest(c.conkey) as k(attnum)
+    join pg_attribute a on a.attrelid = c.conrelid
+        and a.attnum = k.attnum
+    where c.conrelid = sync.customer_table()
+    and c.conname = %(rule)s
+    union
+    select a.attname
+    from pg_index i
+    cross join lateral unnest(i.indkey) as k(attnum)
+    join pg_attribute a on a.attrelid = i.indrelid
+        and a.attnum = k.attnum
+    where i.indrelid = sync.customer_table()
+    and i.indexrelid = to_regclass(quote_ident(%(rule)s))
+    union
+    select unnest(%(columns)s::text[])
+)
+select f.field
+from sync.columns() f
+join named using (col)
 
 -- fits: make the values the columns' own, to see whether they can be: an error says that they
 --   cannot

@@ -21,8 +21,8 @@ from systems import ISSUER_KEY, JWT_SECRET
 from world import until
 
 from api.auth import Role, Tokens
-from reconciler.core.fields import FIELDS, normalised
 from sandbox import Sandbox
+from simulation.mapped import FIELDS, normalised
 
 HEALING = 90.0
 UNBRAKED = "100000000"

@@ -43,7 +43,7 @@ BEINGS: tuple[Fault, ...] = (
         Edit(
             PLAN,
             "_by_being",
-            "            return _revive(pair, context)",
+            "            return _revive(pair, context, rules)",
             "            return Step(pair=pair, action=Agree(), closes=_open(pair))",
         ),
         tests=(ALIVE,),

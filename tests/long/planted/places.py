@@ -8,9 +8,9 @@ RULES = "tests/sync/test_rules.py"
 SPENDING = "tests/store/test_budget.py"
 CONTRACT = "tests/store/test_contract"
 
-MERGE, MIRROR, PLAN, BOTH_ALIVE, MAPPING, JUDGE, STEP, TAKEN = (
+MERGE, MIRROR, PLAN, BOTH_ALIVE, VALUES, JUDGE, STEP, TAKEN = (
     f"reconciler/core/{name}.py"
-    for name in ("merge", "mirror", "plan", "both_alive", "fields", "judge", "step", "taken")
+    for name in ("merge", "mirror", "plan", "both_alive", "values", "judge", "step", "taken")
 )
 RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
     f"reconciler/{name}.py" for name in ("sync/reconcile", "sync/sender", "walks/poll", "walks/sweep", "sync/budget")

@@ -1,7 +1,7 @@
 """Faults in what is decided about values: merge, base, conflicts."""
 
 from fault import Edit, Fault, simulated
-from places import ALIVE, BASE, BOTH_ALIVE, CONTRACT, JUDGE, MAPPING, MERGE, MIRROR, PLAN, RULES, THROUGH
+from places import ALIVE, BASE, BOTH_ALIVE, CONTRACT, JUDGE, MERGE, MIRROR, PLAN, RULES, THROUGH, VALUES
 
 VALUES: tuple[Fault, ...] = (
     simulated(
@@ -41,7 +41,7 @@ VALUES: tuple[Fault, ...] = (
         "addresses are compared as they are written",
         "values are normalised once, at the border (e-mail trimmed and lower-cased)",
         Edit(
-            MAPPING,
+            VALUES,
             "normalise_email",
             "return (address.lower() if address.isascii() else address.translate(LOWER)) or None",
             "return address or None",
@@ -68,7 +68,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "what a delete overtakes is logged nowhere",
         "delete wins, the other side's edits go to the log",
-        Edit(PLAN, "_archive", "action=Archive(), conflicts=_unpulled(pair)", "action=Archive()"),
+        Edit(PLAN, "_archive", "action=Archive(), conflicts=_unpulled(pair, rules)", "action=Archive()"),
         tests=(ALIVE,),
     ),
     simulated(

@@ -14,11 +14,12 @@ from clocks import move_back
 from death import mortal
 from world import COLUMN_LIST, World
 
-from reconciler.core.fields import FIELDS, NORMALISE, Value, Values, normalised
 from reconciler.core.ports import INTENT_DEADLINE, Lane, Subject
+from reconciler.core.values import Value, Values
 from reconciler.process import wiring
 from sandbox import Contact, HubSpotError
 from sandbox.events import Event, payload
+from simulation.mapped import FIELDS, NORMALISE, normalised
 from simulation.oracle import Oracle
 from webhook.events import read
 

@@ -24,7 +24,7 @@ from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.core.errors import SyncError, Transient
-from reconciler.core.fields import Value
+from reconciler.core.values import Value
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "6"))
 STEPS = int(os.environ.get("STATE_MACHINE_STEPS", "40"))

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from sides import Sides, values_of
 
-from reconciler.core.fields import FIELDS, NORMALISE, Value, normalised
+from reconciler.core.values import Value
 from sandbox import Contact
+from simulation.mapped import FIELDS, NORMALISE, normalised
 
 
 def problems(sides: Sides) -> list[str]:

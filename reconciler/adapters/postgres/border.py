@@ -1,0 +1,457 @@
+"""The border to a table of the owner's, as SQL: what `border.sql.jinja` says, in expressions made from the mapping.
+
+A field's value is read as canonical text (`raw`, with {"unfit": why} for what no property can hold) and written by way
+of `jsonb_populate_record`, so that each column's own type has the last word.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reconciler.core.fields import Fields
+from reconciler.core.kinds import Direction, Kind, WhenEmpty
+from reconciler.mapping.file import DeadMark, MappedField, MappingFile
+from reconciler.mapping.reading import fields_of
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("reconciler.adapters.postgres", ""),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,
+)
+
+ROW = "row_"
+"""What a row is called where the owner's SQL names its columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the catalogue: its type as Postgres writes it, and what it is filled with where nothing is given."""
+
+    type: str
+    not_null: bool = False
+    default: str | None = None
+
+    @property
+    def is_text(self) -> bool:
+        return self.type.startswith(("text", "character", "citext"))
+
+
+Columns = Mapping[str, Column]
+
+
+def border(mapping: MappingFile, columns: Columns) -> str:
+    """Return the sections of the schema that are about the owner's table."""
+    return _TEMPLATES.get_template("border.sql.jinja").render(_Border(mapping, columns).names())
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL takes it, also inside a body in dollars."""
+    escaped = text.replace("'", "''")
+    return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in text else f"'{escaped}'"
+
+
+def _substituted(sql: str, fields: Iterable[str], alias: str) -> str:
+    for name in sorted(fields, key=len, reverse=True):
+        sql = sql.replace(f"${name}", f"{alias}.{quoted('$' + name)}")
+    return sql
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One field in SQL."""
+
+    name: str
+    mapped: MappedField
+    columns: Columns
+    zone: str
+    empty: str | None
+
+    @property
+    def literal(self) -> str:
+        return literal(self.name)
+
+    @property
+    def column_literal(self) -> str:
+        return literal(self.mapped.column or "")
+
+    @property
+    def column(self) -> Column:
+        return self.columns[self.mapped.column or ""]
+
+    @property
+    def nothing(self) -> str | None:
+        """What stands for nothing in the column, None for NULL."""
+        if self.mapped.empty is not None:
+            return self.mapped.empty
+        if self.mapped.column is not None and self.column.not_null and self.column.is_text:
+            return self.empty
+        return None
+
+    def source(self, row: str, reads: str) -> str:
+        """Return what holds the value, in its own type."""
+        return f"{reads}.{quoted(self.name)}" if self.mapped.column is None else f"{row}.{quoted(self.mapped.column)}"
+
+    def raw(self, row: str, reads: str) -> str:
+        """Return the value as JSON: a text, null, or why no property can hold it."""
+        source = self.source(row, reads)
+        type = "" if self.mapped.column is None else self.column.type
+        match self.mapped.type:
+            case Kind.NUMBER:
+                return f"sync.of_number({source}::text::numeric)"
+            case Kind.BOOLEAN if self.mapped.values is None:
+                return f"to_jsonb({source}::text)"
+            case Kind.DATE:
+                return f"sync.of_date({source}::date)"
+            case Kind.DATETIME if type.startswith("timestamp") and "with time zone" not in type or type == "date":
+                zone = literal(self.mapped.zone or self.zone)
+                return f"sync.of_time({source}::timestamp at time zone {zone})"
+            case Kind.DATETIME:
+                return f"sync.of_time({source}::timestamptz)"
+            case Kind.SET:
+                return f"sync.of_set({self._elements(source)})"
+            case _ if self.mapped.values is not None:
+                return self._option(source)
+            case _:
+                return f"to_jsonb({source}::text)"
+
+    def _option(self, source: str) -> str:
+        options = " ".join(f"when {literal(one)} then {literal(other)}" for one, other in self._values())
+        # In quotes, as JSON: a missing counterpart is no text.
+        known = f"to_jsonb(case {source}::text {options} end)"
+        odd = """'{"unfit": "a value without an option"}'::jsonb"""
+        return f"case when {source} is null then 'null'::jsonb else coalesce({known}, {odd}) end"
+
+    def _elements(self, source: str) -> str:
+        if self.mapped.values is None:
+            return f"{source}::text[]"
+        options = " ".join(f"when {literal(one)} then {literal(other)}" for one, other in self._values())
+        return f"array(select case e {options} else chr(1) end from unnest({source}::text[]) e where e is not null)"
+
+    def _values(self) -> Iterable[tuple[str, str]]:
+        return (self.mapped.values or {}).items()
+
+    def canonical(self, row: str, reads: str) -> str:
+        """Return the canonical text; null where the value is empty, or does not fit."""
+        source = self.source(row, reads)
+        match self.mapped.type:
+            case Kind.EMAIL:
+                return f"sync.address({source}::text)"
+            case Kind.TEXT:
+                return f"nullif({source}::text, '')"
+            case _:
+                return f"sync.fitting({self.raw(row, reads)})"
+
+    @property
+    def to_column(self) -> str:
+        """Return what the column is to hold, as JSON, of `vals`."""
+        value = f"(vals ->> {self.literal})"
+        if self.mapped.type is Kind.SET:
+            return self._to_array(value)
+        if self.mapped.values is not None:
+            back = " ".join(f"when {literal(other)} then {literal(one)}" for one, other in self._values())
+            # An option that the column has no counterpart for is written as it is: the column refuses it.
+            value = f"(case {value} {back} else {value} end)"
+        type = self.column.type
+        if self.mapped.type is Kind.DATETIME and ("without time zone" in type or type == "date"):
+            zone = literal(self.mapped.zone or self.zone)
+            value = f"(({value}::timestamptz at time zone {zone})::text)"
+        return value if self.nothing is None else f"coalesce({value}, {literal(self.nothing)})"
+
+    def _to_array(self, value: str) -> str:
+        elements = f"unnest(string_to_array({value}, ';')) with ordinality each(e, n)"
+        back = " ".join(f"when {literal(other)} then {literal(one)}" for one, other in self._values())
+        each = f"case e {back} else e end" if back else "e"
+        nothing = "'[]'::jsonb" if self.column.not_null else "null::jsonb"
+        return f"coalesce((select jsonb_agg({each} order by n) from {elements}), {nothing})"
+
+    def present(self, row: str, reads: str) -> str:
+        return f"{self.canonical(row, reads)} is not null"
+
+    def differs(self, row: str, reads: str, old: str, old_reads: str) -> str:
+        if self.mapped.column is not None and self.column.type in ("json", "xml", "point"):
+            return f"{self.raw(row, reads)} is distinct from {self.raw(old, old_reads)}"
+        return f"{self.source(row, reads)} is distinct from {self.source(old, old_reads)}"
+
+
+class _Border:
+    """The expressions that the template names."""
+
+    def __init__(self, mapping: MappingFile, columns: Columns) -> None:
+        self._mapping, self._table, self._columns = mapping, mapping.table, columns
+        self._core: Fields = fields_of(mapping)
+        self._fields = [
+            _Field(name, mapped, columns, mapping.table.zone, mapping.table.empty)
+            for name, mapped in mapping.fields.items()
+        ]
+
+    def names(self) -> dict[str, object]:
+        """Return what the template is rendered with."""
+        schema, name = self._table.name.split(".", 1)
+        place = f"{quoted(schema)}.{quoted(name)}"
+        mark = self._table.deleted
+        inbound_only = [f.name for f in self._fields if self._core[f.name].direction is Direction.TO_POSTGRES]
+        keeping = [f.name for f in self._fields if self._core[f.name].when_empty is WhenEmpty.KEEP]
+        return {
+            "table": {"name": place, "literal": literal(place)},
+            "fields": self._fields,
+            "columns": [f for f in self._fields if f.mapped.column is not None],
+            "written": self._written(),
+            "needed": "array[" + ", ".join(literal(name) for name in self._needed()) + "]::text[]",
+            "inbound_only": inbound_only,
+            "keeping": keeping,
+            "drop_stays": lambda side: self._drop_stays(side, inbound_only, keeping),
+            "raw": self._raw,
+            "canonical": self._canonical,
+            "created": lambda row: self._time(self._table.created, row),
+            "updated": lambda row: self._time(self._table.updated, row),
+            "dead_since": self._dead_since,
+            "is_alive": lambda row, identity: f"({self._dead_since(row, identity)}) is null",
+            "is_dead": self._is_dead,
+            "same_key": self._same_key,
+            "key_text": self._key_text,
+            "key_of_json": self._key_of_json,
+            "new_uuid": self._new_uuid,
+            "address": lambda row, reads: self._email.canonical(row, reads),
+            "address_column": True,
+            "reads": self._reads,
+            "reads_from": lambda row, reads: self._reads_from(row, reads),
+            "in_scope": self._in_scope,
+            "scope": lambda alias: f"{alias}.in_scope" if self._table.where else "true",
+            "scope_of": self._scope_of,
+            "insert": self._insert(),
+            "given": self._given,
+            "sets": self._sets(),
+            "is_written": "w.vals <> '{}' or w.alive is not null" if isinstance(mark, DeadMark) else "w.vals <> '{}'",
+            "deletes": mark == "row",
+            "marks_dead": isinstance(mark, DeadMark),
+            "emptied": self._emptied(),
+            "releases": str(not self._email.column.not_null).lower(),
+            "archives_leaving": "true" if self._table.leaves == "archive" else "false",
+        }
+
+    @property
+    def _email(self) -> _Field:
+        return next(f for f in self._fields if f.name == "email")
+
+    def _needed(self) -> list[str]:
+        mark = self._table.deleted
+        roles = [*self._table.key, self._table.created, self._table.updated]
+        roles += [mark.column] if isinstance(mark, DeadMark) else []
+        return [*dict.fromkeys(each for each in (*roles, *(f.mapped.column for f in self._fields)) if each)]
+
+    def _written(self) -> list[_Field]:
+        """Return the fields whose column the sync may write."""
+        return [f for f in self._fields if f.mapped.column is not None]
+
+    def _raw(self, row: str, reads: str) -> str:
+        return _object((f.literal, f.raw(row, reads)) for f in self._fields)
+
+    def _canonical(self, row: str, reads: str) -> str:
+        return f"jsonb_strip_nulls({_object((f.literal, f.canonical(row, reads)) for f in self._fields)})"
+
+    def _time(self, column: str | None, row: str) -> str:
+        if column is None:
+            return "null::timestamptz"
+        return f"sync.readable({self._moment(column, row)})"
+
+    def _moment(self, column: str, row: str) -> str:
+        if "with time zone" in self._columns[column].type:
+            return f"{row}.{quoted(column)}"
+        return f"({row}.{quoted(column)}::timestamp at time zone {literal(self._table.zone)})"
+
+    def _dead_since(self, row: str, identity: str) -> str:
+        mark = self._table.deleted
+        known = f"coalesce({identity}.deadsince, timestamptz 'epoch')"
+        if not isinstance(mark, DeadMark):
+            return f"case when {identity}.mergedinto is not null then {known} end"
+        if mark.alive is None:
+            return self._moment(mark.column, row)
+        return f"case when {self._is_dead(row)} then {known} end"
+
+    def _is_dead(self, row: str) -> str:
+        mark = self._table.deleted
+        if not isinstance(mark, DeadMark):
+            return "false"
+        column = f"{row}.{quoted(mark.column)}"
+        if mark.alive is None:
+            return f"({column} is not null)"
+        return f"({column}::text is distinct from {literal(_text(mark.alive))})"
+
+    def _same_key(self, row: str, key: str) -> str:
+        if len(self._table.key) == 1:
+            name = self._table.key[0]
+            return f"{row}.{quoted(name)} = {key}::{self._columns[name].type}"
+        each = (
+            f"{row}.{quoted(name)} = ({key}::jsonb ->> {n})::{self._columns[name].type}"
+            for n, name in enumerate(self._table.key)
+        )
+        return " and ".join(each)
+
+    def _key_text(self, row: str) -> str:
+        if len(self._table.key) == 1:
+            return f"{row}.{quoted(self._table.key[0])}::text"
+        return f"jsonb_build_array({', '.join(f'{row}.{quoted(name)}::text' for name in self._table.key)})::text"
+
+    def _key_of_json(self, row: str) -> str:
+        if len(self._table.key) == 1:
+            return f"({row} ->> {literal(self._table.key[0])})"
+        return f"jsonb_build_array({', '.join(f'{row} ->> {literal(name)}' for name in self._table.key)})::text"
+
+    @property
+    def _is_uuid(self) -> bool:
+        return len(self._table.key) == 1 and self._columns[self._table.key[0]].type == "uuid"
+
+    def _new_uuid(self, row: str) -> str:
+        return f"{row}.{quoted(self._table.key[0])}" if self._is_uuid else "gen_random_uuid()"
+
+    def _expressions(self) -> list[_Field]:
+        return [f for f in self._fields if f.mapped.column is None]
+
+    def _reads_from(self, row: str, reads: str) -> str:
+        found = ", ".join(f"({f.mapped.read}) as {quoted(f.name)}" for f in self._expressions())
+        return f"from (select {found} from (select {row}.*) as {ROW}) as {reads}" if found else ""
+
+    def _reads(self, row: str, reads: str) -> str:
+        found = self._reads_from(row, reads)
+        return f"cross join lateral {found.removeprefix('from ')}" if found else ""
+
+    def _scope_of(self, row: str, alias: str) -> str:
+        if not self._table.where:
+            return ""
+        inside = f"coalesce(({self._table.where}), false)"
+        return f"cross join lateral (select {inside} as in_scope from (select {row}.*) as {ROW}) as {alias}"
+
+    def _in_scope(self, row: str, alias: str) -> str:
+        return f"{self._scope_of(row, alias)} where {alias}.in_scope" if self._table.where else ""
+
+    def _drop_stays(self, side: str, inbound_only: list[str], keeping: list[str]) -> str:
+        dropped = side
+        if inbound_only:
+            dropped = f"({dropped} - array[{', '.join(map(literal, inbound_only))}]::text[])"
+        for name in keeping:
+            # Empty on one side: neither counts.
+            is_empty = f"not (canonical ? {literal(name)} and base ? {literal(name)})"
+            dropped = f"(case when {is_empty} then {dropped} - {literal(name)} else {dropped} end)"
+        return dropped
+
+    def _given(self, vals: str) -> str:
+        """Return the values of `vals` as typed columns named `$field`, for the owner's SQL."""
+        types = {Kind.NUMBER: "numeric", Kind.BOOLEAN: "boolean", Kind.DATE: "date", Kind.DATETIME: "timestamptz"}
+        named = (
+            f"string_to_array({vals} ->> {f.literal}, ';') as {quoted('$' + f.name)}"
+            if f.mapped.type is Kind.SET
+            else f"({vals} ->> {f.literal})::{types.get(f.mapped.type, 'text')} as {quoted('$' + f.name)}"
+            for f in self._fields
+        )
+        return f"select {', '.join(named)}"
+
+    def _insert(self) -> list[dict[str, str]] | None:
+        """Return the columns of a new row with what they get."""
+        if self._table.insert is False:
+            return None
+        names = [f.name for f in self._fields]
+        given = {column: f"({_substituted(sql, names, 'g')})" for column, sql in self._table.insert.items()}
+        for f in self._written():
+            assert f.mapped.column is not None
+            given.setdefault(f.mapped.column, self._or_default(f.mapped.column, f))
+        for column in (self._table.created, self._table.updated):
+            if column is not None:
+                given.setdefault(column, self._now(column))
+        if self._is_uuid:
+            given.setdefault(self._table.key[0], "w.uuid")
+        for name, group in self._mapping.groups.items():
+            for column, sql in group.write.items():
+                given[column] = f"({_substituted(sql, self._of_group(name), 'g')})"
+        return [{"column": quoted(column), "sql": sql} for column, sql in given.items()]
+
+    def _or_default(self, column: str, field: _Field) -> str:
+        found, shown = f"p.{quoted(column)}", self._columns[column]
+        if shown.default is not None:
+            return f"coalesce({found}, {shown.default})"
+        return found if field.nothing is None else f"coalesce({found}, {literal(field.nothing)})"
+
+    def _now(self, column: str) -> str:
+        if "with time zone" in self._columns[column].type:
+            return "clock_timestamp()"
+        return f"(clock_timestamp() at time zone {literal(self._table.zone)})"
+
+    def _of_group(self, name: str) -> list[str]:
+        return [f.name for f in self._fields if f.mapped.group == name]
+
+    def _sets(self) -> list[dict[str, str]]:
+        """Return the columns of an UPDATE with what they get."""
+        populated = "jsonb_populate_record(t.*, sync.columns_of(w.vals))"
+        sets = {
+            f.mapped.column: f"(select p.{quoted(f.mapped.column)} from {populated} p)"
+            for f in self._written()
+            if f.mapped.column is not None
+        }
+        for name, group in self._mapping.groups.items():
+            sets.update({column: self._regrouped(name, column, sql) for column, sql in group.write.items()})
+        mark = self._table.deleted
+        if isinstance(mark, DeadMark):
+            sets[mark.column] = self._marked(mark)
+        if self._table.updated is not None:
+            sets[self._table.updated] = self._now(self._table.updated)
+        return [{"column": quoted(column), "sql": sql} for column, sql in sets.items()]
+
+    def _regrouped(self, group: str, column: str, sql: str) -> str:
+        """Return a column of a group: written anew where one of its values is, from those and the others as read."""
+        names = self._of_group(group)
+        present = self._reads_from("t", "r")
+        values = ", ".join(
+            f"case when w.vals ? {literal(n)} then w.vals ->> {literal(n)} else r.{quoted(n)}::text end"
+            f" as {quoted('$' + n)}"
+            for n in names
+        )
+        written = _substituted(sql, names, "g")
+        source = f"(select {values} {present}) g, (select t.*) as {ROW}"
+        named = ", ".join(map(literal, names))
+        return f"case when w.vals ?| array[{named}] then (select {written} from {source}) else t.{quoted(column)} end"
+
+    def _marked(self, mark: DeadMark) -> str:
+        column = quoted(mark.column)
+        if mark.alive is None:
+            dead, alive = f"coalesce(t.{column}, {self._now(mark.column)})", "null"
+        elif isinstance(mark.alive, bool):
+            dead, alive = str(not mark.alive).lower(), str(mark.alive).lower()
+        else:
+            dead, alive = f"({mark.dead or 'null'})", literal(mark.alive)
+        kept = f"case when {self._is_dead('t')} then t.{column} else {dead} end"
+        return f"case when w.alive is null then t.{column} when w.alive then {alive} else {kept} end"
+
+    def _emptied(self) -> list[dict[str, str]]:
+        """Return what an erase makes of the columns."""
+        emptied: dict[str, str] = {}
+        for f in self._written():
+            assert f.mapped.column is not None
+            if not f.column.not_null:
+                emptied[f.mapped.column] = "null"
+            elif f.column.is_text:
+                emptied[f.mapped.column] = literal(f.nothing or "")
+        for group in self._mapping.groups.values():
+            for column in group.write:
+                emptied[column] = "''" if self._columns[column].not_null else "null"
+        mark = self._table.deleted
+        if isinstance(mark, DeadMark):
+            emptied[mark.column] = self._marked(mark).replace("w.alive", "false")
+        return [{"column": quoted(column), "sql": sql} for column, sql in emptied.items()]
+
+
+def _object(pairs: Iterable[tuple[str, str]]) -> str:
+    # Postgres passes a hundred arguments at most.
+    listed = [f"{key}, {value}" for key, value in pairs]
+    parts = [listed[start : start + 40] for start in range(0, len(listed), 40)]
+    return "(" + " || ".join(f"jsonb_build_object({', '.join(part)})" for part in parts) + ")"
+
+
+def _text(alive: bool | str) -> str:
+    return alive if isinstance(alive, str) else str(alive).lower()
