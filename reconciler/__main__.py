@@ -20,7 +20,7 @@ from reconciler.mapping.file import MappingFile
 from reconciler.process import log
 from reconciler.process.account import check_home, check_portal
 from reconciler.process.schedule import Schedule
-from reconciler.process.settings import Database, InvalidSettings, Sync, load
+from reconciler.process.settings import Database, InvalidSettings, Look, Sync, load
 from reconciler.process.wiring import open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
@@ -90,6 +90,37 @@ def remove_command(
 def schema() -> None:
     """Print the JSON Schema of the mapping file, for editors."""
     print(json.dumps(MappingFile.model_json_schema(), indent=2))
+
+
+@mapping.command("check")
+def check_command() -> None:
+    """Say what is wrong with MAPPING_FILE, a finding a line. Exit 0: nothing refused, 1: it could not look, 2: refused.
+
+    Writes nothing.
+    """
+    from reconciler.commands.mapping import check
+
+    remarks = check(_settings(Look, "mapping"))
+    for remark in remarks:
+        print(remark)
+    raise typer.Exit(2 if any(remark.is_refused for remark in remarks) else 0)
+
+
+@mapping.command("propose")
+def propose_command(
+    table: Annotated[str | None, typer.Option(help="The table; without it the one that fits best.")] = None,
+) -> None:
+    """Print a mapping file for the database as it is, notes beside it. Exit 2: there is no table for it."""
+    from reconciler.commands.mapping import suggest
+    from reconciler.mapping.choosing import NoTable
+
+    try:
+        proposal = suggest(_settings(Look, "mapping"), table)
+    except NoTable as error:
+        _fail(str(error))
+    for note in proposal.notes:
+        _say(note)
+    print(proposal.text, end="")
 
 
 @app.command()

@@ -220,6 +220,19 @@ class Sync(Database):
         return fields_of(self.mapping).with_policies(self.sync_policies)
 
 
+class Look(Sync):
+    """What a look at a mapping needs: its file is what is looked at, and may be wrong."""
+
+    @field_validator("mapping_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        return path
+
+    @model_validator(mode="after")
+    def _of_mapped_fields(self) -> Self:
+        return self
+
+
 class Api(Sync):
     """What the API needs."""
 
