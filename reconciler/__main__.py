@@ -80,7 +80,7 @@ def remove_command(
     if not yes and not typer.confirm(said):
         raise typer.Exit(1)
     try:
-        remove(settings.database_url.get_secret_value(), settings.own_table)
+        remove(settings.database_url.get_secret_value())
     except Refused as error:
         _fail(str(error), code=1)
     print("removed")

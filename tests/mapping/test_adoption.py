@@ -46,6 +46,7 @@ class Owner:
     edited: tuple[str, str]
     dies: str
     is_dead: str
+    joined: tuple[str, ...] = ()
 
 
 FIRST = "first1@example.com"
@@ -112,6 +113,22 @@ OWNERS = [
         edited=(FIRST, "firstname"),
         dies="update users set locked = true where email = 'new@example.com'",
         is_dead="select locked as dead from users where email = %s",
+    ),
+    Owner(
+        name="10_discourse",
+        table="users",
+        key="id",
+        rows=300,
+        properties=({"name": "born", "type": "date"},),
+        insert="with made as (insert into users (username, username_lower, name, created_at, updated_at, active, "
+        "trust_level) values ('new', 'new', 'New Person', now(), now(), true, 1) returning id) "
+        'insert into user_emails (user_id, email, "primary", created_at, updated_at) '
+        "select id, 'new@example.com', true, now(), now() from made",
+        edit="update users set name = 'Edited Last1' where username = 'User1'",
+        edited=(FIRST, "firstname"),
+        dies="update users set active = false where username = 'new'",
+        is_dead="select not active as dead from users join user_emails on user_id = users.id where email = %s",
+        joined=("user_emails",),
     ),
     Owner(
         name="12_django",
@@ -184,9 +201,8 @@ def test_nothing_is_added_to_the_table_but_three_triggers(empty: str, owner: Own
         rows = connection.execute(f"select t::text, xmin::text from {owner.table} t order by 1").fetchall()
         install(empty, SCHEMA, load(str(HERE / "files" / f"{owner.name}.toml")))
         after = set(connection.execute(CATALOGUE).fetchall())
-        assert after - before == {
-            ("trigger", owner.table, f"sync_{name}", "") for name in ("insert", "update", "delete")
-        }
+        tables, events = (owner.table, *owner.joined), ("insert", "update", "delete")
+        assert after - before == {("trigger", table, f"sync_{event}", "") for table in tables for event in events}
         assert before <= after
         assert connection.execute(f"select t::text, xmin::text from {owner.table} t order by 1").fetchall() == rows
 

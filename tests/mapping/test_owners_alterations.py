@@ -115,7 +115,7 @@ def test_a_removed_sync_leaves_the_database_as_it_was(empty: str, owner: Owner) 
         own = load(str(HERE / "files" / f"{owner.name}.toml"))
         install(empty, SCHEMA, own)
         assert everything(connection) != before
-        remove(empty, own)
+        remove(empty)
         assert everything(connection) == before
 
 

@@ -4,14 +4,14 @@ A field's value is read as canonical text (`raw`, with {"unfit": why} for what n
 of `jsonb_populate_record`, so that each column's own type has the last word.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler.core.fields import Fields
 from reconciler.core.kinds import Direction, Kind, WhenEmpty
-from reconciler.mapping.file import DeadMark, Group, MappedField, MappingFile
+from reconciler.mapping.file import DeadMark, Group, Joined, MappedField, MappingFile
 from reconciler.mapping.reading import fields_of
 
 _TEMPLATES = Environment(
@@ -44,18 +44,27 @@ class Column:
 Columns = Mapping[str, Column]
 
 
-def border(mapping: MappingFile, columns: Columns, *, reads_expressions: bool = True) -> str:
+def border(
+    mapping: MappingFile, columns: Columns, joined: Sequence[Columns] = (), *, reads_expressions: bool = True
+) -> str:
     """Return the sections of the schema that are about the owner's table.
 
-    Fields whose column is not among `columns` stop; so do those of `read`, unless their SQL can be read.
+    `joined` has the columns of each joined table. Fields whose column is not there stop; so do those of `read`, unless
+    their SQL can be read.
     """
-    names = _Border(mapping, columns, reads_expressions=reads_expressions).names()
+    names = _Border(mapping, columns, joined, reads_expressions=reads_expressions).names()
     return _TEMPLATES.get_template("border.sql.jinja").render(names)
 
 
 def quoted(name: str) -> str:
     """Return a name as SQL takes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def place(table: str) -> str:
+    """Return a table that is named as schema.table as SQL takes it."""
+    schema, name = table.split(".", 1)
+    return f"{quoted(schema)}.{quoted(name)}"
 
 
 def literal(text: str) -> str:
@@ -80,6 +89,7 @@ class _Field:
     zone: str
     empty: str | None
     is_unreadable: bool = False
+    joined: int | None = None
 
     @property
     def literal(self) -> str:
@@ -109,6 +119,8 @@ class _Field:
 
     def source(self, row: str, reads: str) -> str:
         """Return what holds the value, in its own type."""
+        if self.joined is not None:
+            return f"j{self.joined}.{quoted(self.mapped.column or '')}"
         return f"{reads}.{quoted(self.name)}" if self.mapped.column is None else f"{row}.{quoted(self.mapped.column)}"
 
     def raw(self, row: str, reads: str) -> str:
@@ -189,10 +201,13 @@ class _Field:
         return f"coalesce((select jsonb_agg({each} order by n) from {elements}), {nothing})"
 
     def present(self, row: str, reads: str) -> str:
+        """Return whether a new row has a value; what is joined comes by itself."""
+        if self.joined is not None:
+            return "false"
         return f"{self.canonical(row, reads)} is not null"
 
     def differs(self, row: str, reads: str, old: str, old_reads: str) -> str:
-        if self.is_gone:
+        if self.is_gone or self.joined is not None:
             return "false"
         if self.mapped.column is not None and self.column.type in ("json", "xml", "point"):
             return f"{self.raw(row, reads)} is distinct from {self.raw(old, old_reads)}"
@@ -202,26 +217,33 @@ class _Field:
 class _Border:
     """The expressions that the template names."""
 
-    def __init__(self, mapping: MappingFile, columns: Columns, *, reads_expressions: bool) -> None:
-        self._mapping, self._table, self._columns = mapping, mapping.table, columns
+    def __init__(
+        self, mapping: MappingFile, columns: Columns, joined: Sequence[Columns], *, reads_expressions: bool
+    ) -> None:
+        self._mapping, self._table, self._columns, self._joined = mapping, mapping.table, columns, joined
         self._core: Fields = fields_of(mapping)
         self._fields = [
             _Field(name, mapped, columns, mapping.table.zone, mapping.table.empty, not reads_expressions)
             for name, mapped in mapping.fields.items()
         ]
+        self._fields += [
+            _Field(name, mapped, joined[n], mapping.table.zone, mapping.table.empty, joined=n)
+            for n, each in enumerate(mapping.joined)
+            for name, mapped in each.fields.items()
+        ]
 
     def names(self) -> dict[str, object]:
         """Return what the template is rendered with."""
-        schema, name = self._table.name.split(".", 1)
-        place = f"{quoted(schema)}.{quoted(name)}"
         mark = self._table.deleted
         one_way = [f.name for f in self._fields if self._core[f.name].direction is Direction.TO_POSTGRES]
         inbound_only = [*one_way, *(f.name for f in self._fields if f.is_gone and f.name not in one_way)]
         keeping = [f.name for f in self._fields if self._core[f.name].when_empty is WhenEmpty.KEEP]
         return {
-            "table": {"name": place, "literal": literal(place)},
+            "table": {"name": place(self._table.name), "literal": literal(place(self._table.name))},
             "fields": self._fields,
-            "columns": [f for f in self._fields if f.mapped.column is not None and not f.is_gone],
+            "columns": self._written(),
+            "joined": [self._join(n, each) for n, each in enumerate(self._mapping.joined)],
+            "joins": self._joins,
             "written": self._written(),
             "needed": "array[" + ", ".join(literal(name) for name in self._needed()) + "]::text[]",
             "inbound_only": inbound_only,
@@ -232,23 +254,21 @@ class _Border:
             "created": lambda row: self._time(self._table.created, row),
             "updated": lambda row: self._time(self._table.updated, row),
             "dead_since": self._dead_since,
-            "is_alive": lambda row, identity: f"({self._dead_since(row, identity)}) is null",
             "is_dead": self._is_dead,
             "same_key": self._same_key,
             "key_text": self._key_text,
             "key_of_json": self._key_of_json,
             "new_uuid": self._new_uuid,
-            "address": lambda row, reads: self._email.canonical(row, reads),
-            "address_column": not self._email.is_gone,
+            "address": self._address,
+            "address_column": not self._email.is_gone and self._email.joined is None,
             "reads": self._reads,
-            "reads_from": lambda row, reads: self._reads_from(row, reads),
             "in_scope": self._in_scope,
             "scope": lambda alias: f"{alias}.in_scope" if self._table.where else "true",
             "scope_of": self._scope_of,
             "insert": self._insert(),
             "given": self._given,
             "sets": self._sets(),
-            "is_written": "w.vals <> '{}' or w.alive is not null" if isinstance(mark, DeadMark) else "w.vals <> '{}'",
+            "is_written": self._is_written(),
             "deletes": mark == "row",
             "marks_dead": isinstance(mark, DeadMark),
             "emptied": self._emptied(),
@@ -267,7 +287,74 @@ class _Border:
 
     def _written(self) -> list[_Field]:
         """Return the fields whose column the sync may write."""
-        return [f for f in self._fields if f.mapped.column is not None and not f.is_gone]
+        return [f for f in self._fields if f.mapped.column is not None and f.joined is None and not f.is_gone]
+
+    def _is_written(self) -> str:
+        """Return whether something of a write is about the row itself."""
+        elsewhere = [f.literal for f in self._fields if f.joined is not None]
+        own = f"(w.vals - array[{', '.join(elsewhere)}]::text[])" if elsewhere else "w.vals"
+        return f"{own} <> '{{}}'" + (" or w.alive is not null" if isinstance(self._table.deleted, DeadMark) else "")
+
+    def _address(self, row: str, reads: str) -> str:
+        """Return the canonical address of a row; one that stands elsewhere is looked up there."""
+        n = self._email.joined
+        if n is None:
+            return self._email.canonical(row, reads)
+        of = self._mapping.joined[n]
+        own = self._same_row(f"j{n}", of, row)
+        found = f"{self._email.canonical(row, reads)} from {place(of.table)} j{n}"
+        return f"(select {found} where {own} and {self._fits(of, f'j{n}')} limit 1)"
+
+    def _same_row(self, one: str, each: Joined, row: str) -> str:
+        pairs = zip(each.on, self._table.key, strict=True)
+        return " and ".join(f"{one}.{quoted(a)} = {row}.{quoted(b)}" for a, b in pairs)
+
+    def _joins(self, row: str) -> str:
+        """Return the joined tables, each with one row at most."""
+        return "\n".join(self._joining(n, each, row) for n, each in enumerate(self._mapping.joined))
+
+    def _joining(self, n: int, each: Joined, row: str) -> str:
+        own = " and ".join(
+            f"j{n}.{quoted(a)} = {row}.{quoted(b)}" for a, b in zip(each.on, self._table.key, strict=True)
+        )
+        scope = f"cross join lateral (select ({each.where}) as fits from (select e.*) as {ROW}) s" if each.where else ""
+        inside = f"select e.* from {place(each.table)} e {scope} {'where s.fits' if each.where else ''}"
+        return f"left join ({inside}) j{n} on {own}"
+
+    def _fits(self, each: Joined, row: str) -> str:
+        """Return whether a row of a joined table is the one that counts."""
+        return f"(select ({each.where}) from (select {row}.*) as {ROW})" if each.where else "true"
+
+    def _join(self, n: int, each: Joined) -> dict[str, object]:
+        fields = [f for f in self._fields if f.joined == n and not f.is_gone]
+        names = [f.name for f in self._fields]
+        given = {column: f"({_substituted(sql, names, 'g')})" for column, sql in each.insert.items()}
+        given |= {on: self._key_part(at) for at, on in enumerate(each.on)}
+        given |= {f.mapped.column or "": f"p.{quoted(f.mapped.column or '')}" for f in fields}
+        populated = f"jsonb_populate_record(j.*, sync.joined_columns_{n}(write_joined_{n}.vals))"
+        keys = [f"j.{quoted(on)}" for on in each.on]
+        same = " and ".join(f"{key} = {self._key_part(at)}" for at, key in enumerate(keys))
+        return {
+            "table": place(each.table),
+            "fields": fields,
+            "names": "array[" + ", ".join(f.literal for f in fields) + "]::text[]",
+            "same_key": same,
+            "fits": lambda row: self._fits(each, row),
+            "key": lambda row: self._key_text_of(row, each.on),
+            "has_address": self._email.joined == n and not self._email.is_gone,
+            "sets": [
+                {"column": quoted(c), "sql": f"(select p.{quoted(c)} from {populated} p)"}
+                for c in (f.mapped.column for f in fields)
+                if c is not None
+            ],
+            "insert": [{"column": quoted(column), "sql": sql} for column, sql in given.items()],
+        }
+
+    def _key_part(self, at: int) -> str:
+        """Return one column of a key that stands in `i.key`."""
+        name = self._table.key[at]
+        found = "i.key" if len(self._table.key) == 1 else f"(i.key::jsonb ->> {at})"
+        return f"{found}::{self._columns[name].type}"
 
     def _raw(self, row: str, reads: str) -> str:
         return _object((f.literal, f.raw(row, reads)) for f in self._fields)
@@ -314,9 +401,12 @@ class _Border:
         return " and ".join(each)
 
     def _key_text(self, row: str) -> str:
-        if len(self._table.key) == 1:
-            return f"{row}.{quoted(self._table.key[0])}::text"
-        return f"jsonb_build_array({', '.join(f'{row}.{quoted(name)}::text' for name in self._table.key)})::text"
+        return self._key_text_of(row, self._table.key)
+
+    def _key_text_of(self, row: str, key: Sequence[str]) -> str:
+        if len(key) == 1:
+            return f"{row}.{quoted(key[0])}::text"
+        return f"jsonb_build_array({', '.join(f'{row}.{quoted(name)}::text' for name in key)})::text"
 
     def _key_of_json(self, row: str) -> str:
         if len(self._table.key) == 1:

@@ -7,7 +7,7 @@ before the section that wants it, without locking others out. Interrupted anywhe
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,10 +69,10 @@ def fit(dsn: str, mapping: MappingFile) -> bool:
         return _Adopter(line, "", mapping).fit()
 
 
-def remove(dsn: str, mapping: MappingFile | None) -> None:
+def remove(dsn: str) -> None:
     """Take away all that `install` made, but for a table that the schema made, and its rows."""
     with _connected(dsn) as line:
-        _Remover(line, "customer" if mapping is None else mapping.table.name).run()
+        _Remover(line, "").run()
 
 
 @contextmanager
@@ -198,7 +198,7 @@ class _Adopter(_Steps):
     def run(self) -> None:
         """Make it, or bring it to the mapping and to the table as they are now."""
         columns = self._columns()
-        _, made = _sections(border(self._mapping, columns))
+        _, made = _sections(border(self._mapping, columns[0], columns[1:]))
         self._take_time()
         for name, section in self._sections.items():
             if name not in SHIPPED:
@@ -214,9 +214,9 @@ class _Adopter(_Steps):
         if self._rows("known_columns") == [{"digest": _digest(columns)}]:
             return False
         try:
-            self._redefine(border(self._mapping, columns))
+            self._redefine(border(self._mapping, columns[0], columns[1:]))
         except errors.UndefinedColumn:
-            self._redefine(border(self._mapping, columns, reads_expressions=False))
+            self._redefine(border(self._mapping, columns[0], columns[1:], reads_expressions=False))
         self._rows("note_columns", digest=_digest(columns))
         return True
 
@@ -225,31 +225,31 @@ class _Adopter(_Steps):
         _, made = _sections(text)
         self._apply(self._head + NO_PATH + made["The border"] + made["Capture"].split(TRIGGERS)[0])
 
-    def _columns(self) -> dict[str, Column]:
-        schema, name = self._mapping.table.name.split(".", 1)
+    def _columns(self) -> list[Columns]:
+        """Return the columns of the table, and of each joined one."""
+        return [self._of(name) for name in (self._mapping.table.name, *(each.table for each in self._mapping.joined))]
+
+    def _of(self, table: str) -> Columns:
+        schema, name = table.split(".", 1)
         rows = self._rows("columns", schema=schema, name=name)
         if not rows:
-            raise Refused(f"{self._mapping.table.name}: there is no such table; see `mapping check`")
+            raise Refused(f"{table}: there is no such table; see `mapping check`")
         return {row["name"]: Column(row["type"], not_null=row["required"], default=row["filled"]) for row in rows}
 
 
 class _Remover(_Steps):
     """Leaves the table as it was before the first `install`."""
 
-    def __init__(self, line: Connection[DictRow], table: str) -> None:
-        super().__init__(line, "")
-        self._table = table
-
     def run(self) -> None:
         self._take_time()
-        for row in self._rows("triggers", table=self._table):
+        for row in self._rows("triggers"):
             self._apply(row["drop"])
         if self._rows("is_installed")[0]["found"]:
             self._apply("drop schema sync cascade")
 
 
-def _digest(columns: Columns) -> str:
-    return hashlib.sha256(repr(sorted(columns.items())).encode()).hexdigest()
+def _digest(columns: Sequence[Columns]) -> str:
+    return hashlib.sha256(repr([sorted(each.items()) for each in columns]).encode()).hexdigest()
 
 
 def _sections(schema: str) -> tuple[str, dict[str, str]]:

@@ -215,9 +215,8 @@ on conflict (name) do update set value = excluded.value
 select value as digest from sync.setting where name = 'columns'
 
 -- triggers: how each of the sync's triggers is dropped
-select format('drop trigger if exists %%I on %%s', tgname, tgrelid::regclass) as drop
+select format('drop trigger if exists %I on %s', tgname, tgrelid::regclass) as drop
 from pg_trigger
 join pg_proc f on f.oid = tgfoid
-where tgrelid = to_regclass(%(table)s)
-and not tgisinternal
+where not tgisinternal
 and f.pronamespace = to_regnamespace('sync')
