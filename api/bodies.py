@@ -136,6 +136,7 @@ class Forms:
 
     fields: Fields
     required: Collection[str]
+    inserts: bool = True
 
     @cached_property
     def new_customer(self) -> type[Body]:
@@ -200,7 +201,7 @@ class Forms:
 def forms_of(mapping: MappingFile) -> Forms:
     """Return the forms of a mapping."""
     asked = mapping.contacts.requires if mapping.api.required is None else mapping.api.required
-    return Forms(fields_of(mapping), asked or ("email",))
+    return Forms(fields_of(mapping), asked or ("email",), inserts=mapping.table.insert is not False)
 
 
 JSON_TYPES: dict[Kind, dict[str, Any]] = {

@@ -96,6 +96,7 @@ DATABASE_DOWN = failure(503, "database_unavailable", "The database is not availa
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
 COPIED_DATABASE = failure(503, "copied_database", "This database is a copy of the one that HubSpot is linked with")
 OTHER_MAPPING = failure(503, "other_mapping", "This database was made for another mapping file")
+NO_INSERT = failure(409, "no_insert", "Customers are made by the application alone: the mapping inserts no rows")
 NO_ADDRESS = failure(
     400, "invalid_field", "Invalid body", details=[{"field": "email", "problem": "not an e-mail address"}]
 )
@@ -150,6 +151,8 @@ class Customers:
 
     def create_later(self, uuid: CustomerId, values: Values) -> Result:
         """Store a customer here; the reconciler pushes it."""
+        if not self._forms.inserts:
+            return NO_INSERT
         return self._later(lambda: self._customer_store.insert(uuid, given(values)), uuid, values)
 
     def update_later(self, customer: Customer, values: Values, *, strict: bool) -> Result:
@@ -260,6 +263,8 @@ class Customers:
         return self._attempt(lambda: self._intake.take_in(addresses), len(addresses), 200, "Error updating customer")
 
     def _creates(self, drafts: Sequence[tuple[CustomerId, Values]]) -> list[Result]:
+        if not self._forms.inserts:
+            return [NO_INSERT] * len(drafts)
         return self._attempt(lambda: self._write_through.create(drafts), len(drafts), 201, "Error creating customer")
 
     def _updates(self, edits: Sequence[tuple[Customer, Values]], *, strict: bool = False) -> list[Result]:

@@ -150,7 +150,8 @@ def backfill(
 def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark what drifts.")] = False) -> None:
     """Compare both sides whole. Exit 0: equal or on its way, 1: not (drift, held, parked), 2: it could not run."""
     with open_parts(_settings(Sync, "audit")) as parts:
-        audit = Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
+        rules = parts.rules()
+        audit = Audit(parts.database, parts.hubspot, parts.marks, rules.fields, rules.requires)
         try:
             check_portal(parts)
             with parts.budget.reserve(Lane.AUDIT, 1):

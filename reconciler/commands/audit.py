@@ -5,7 +5,7 @@ there cannot hide here.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -50,7 +50,10 @@ class Difference:
 class Audit:
     """Compares every linked pair and every unlinked record."""
 
-    def __init__(self, database: Database, hubspot: HubSpot, marks: Marks, fields: Fields) -> None:
+    def __init__(
+        self, database: Database, hubspot: HubSpot, marks: Marks, fields: Fields, requires: Collection[str] = ()
+    ) -> None:
+        self._requires = requires
         self._database, self._hubspot, self._marks, self._mapped = database, hubspot, marks, fields
         self.counts: Counter[Finding] = Counter()
         self.samples: defaultdict[Finding, list[Difference]] = defaultdict(list)
@@ -108,7 +111,9 @@ class Audit:
         return moved.get(field.direction, True)
 
     def _unknown(self, contact: Contact) -> Finding:
-        """A contact that no row is linked with: new and on its way, an erased person's, or unknown."""
+        """A contact that no row is linked with: new and on its way, none that becomes one, or unknown."""
+        if not contact.is_wanted or not all(contact.values.get(name) for name in self._requires):
+            return Finding.POLICY
         row = self._database.row("audit_contact", contact=contact.id)
         if row is not None and row["ignored"]:
             return Finding.POLICY

@@ -29,7 +29,7 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """A HubSpot record ("remote"). `history` is filled only when it was asked for; `unfit` fields hold what is no value
-    of their kind.
+    of their kind. `is_wanted`: it is one of those that become customers.
     """
 
     id: ContactId
@@ -40,6 +40,7 @@ class Contact:
     other_addresses: frozenset[str] = frozenset()
     history: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
     unfit: frozenset[str] = frozenset()
+    is_wanted: bool = True
 
     @property
     def addresses_beside(self) -> frozenset[str]:

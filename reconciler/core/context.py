@@ -13,10 +13,13 @@ from reconciler.core.values import Value
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The owner's choices. `first_link` says which side wins where a pair has no base yet; `skew` is HubSpot's
-    clock minus the database's.
+    clock minus the database's. A contact without the fields that are required becomes no customer, none where the
+    sync `inserts` no rows.
     """
 
     fields: Fields
+    requires: Collection[str] = ()
+    inserts: bool = True
     first_link: Policy = Policy.NEWEST
     deletes_inbound: bool = True
     deletes_outbound: bool = True
@@ -28,7 +31,7 @@ class OtherLink:
     """Another link that matters to this pair: it holds a wanted address, or the same contact.
 
     `is_busy`: a worker of another batch is at it. `is_placeholder`: the link of a contact that is not known yet.
-    `is_blocked`: its own address, or all of it, does not move.
+    `is_blocked`: its own address, or all of it, does not move. `is_outside`: its row is not in scope.
     """
 
     uuid: CustomerId
@@ -40,6 +43,7 @@ class OtherLink:
     is_placeholder: bool = False
     base_email: Value = None
     is_blocked: bool = False
+    is_outside: bool = False
 
     def is_giving_up(self, address: Value, rules: Rules) -> bool:
         """Whether the address is about to leave the holder's contact: deleted or renamed here, not yet there."""

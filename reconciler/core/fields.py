@@ -4,7 +4,7 @@ Where their values stand in a row only the border in Postgres knows (`sync.custo
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -40,10 +40,12 @@ class Fields:
     """The mapped fields by name, in the order in which they are shown."""
 
     by_name: Mapping[str, Field]
+    scope: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """HubSpot's values, by property, of the contacts that become customers; a property need not be mapped."""
 
     @staticmethod
     def of(*fields: Field) -> "Fields":
-        return Fields({field.name: field for field in fields})
+        return Fields({each.name: each for each in fields})
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -52,12 +54,12 @@ class Fields:
     @cached_property
     def to_postgres(self) -> frozenset[str]:
         """The fields whose changes in HubSpot go over."""
-        return frozenset(name for name, field in self.by_name.items() if field.direction is not Direction.TO_HUBSPOT)
+        return frozenset(name for name, each in self.by_name.items() if each.direction is not Direction.TO_HUBSPOT)
 
     @cached_property
     def to_hubspot(self) -> frozenset[str]:
         """The fields whose changes in Postgres go over."""
-        return frozenset(name for name, field in self.by_name.items() if field.direction is not Direction.TO_POSTGRES)
+        return frozenset(name for name, each in self.by_name.items() if each.direction is not Direction.TO_POSTGRES)
 
     def __getitem__(self, name: str) -> Field:
         return self.by_name[name]
@@ -68,10 +70,10 @@ class Fields:
     def canonical(self, raw: Mapping[str, str | None]) -> dict[str, Value]:
         """Return the mapped fields found in `raw` with canonical values; what is no value of its kind is left out."""
         values = {}
-        for name, field in self.by_name.items():
+        for name, each in self.by_name.items():
             if name in raw:
                 try:
-                    values[name] = canonical(field.kind, raw[name])
+                    values[name] = canonical(each.kind, raw[name])
                 except Unfit:
                     continue
         return values
@@ -90,7 +92,13 @@ class Fields:
 
     def with_policies(self, policies: Mapping[str, Policy]) -> "Fields":
         """Return the same fields, some with another policy."""
-        return Fields({name: replace(f, policy=policies.get(name, f.policy)) for name, f in self.by_name.items()})
+        return replace(
+            self, by_name={name: replace(f, policy=policies.get(name, f.policy)) for name, f in self.by_name.items()}
+        )
+
+    def wants(self, raw: Mapping[str, str | None]) -> bool:
+        """Whether a contact with these properties, as far as they were answered, becomes a customer."""
+        return all(name not in raw or raw[name] in values for name, values in self.scope.items())
 
     def only(self, names: Collection[str]) -> tuple[str, ...]:
         """Return those of the names that are mapped, in the order of the fields."""

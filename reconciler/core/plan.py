@@ -20,7 +20,7 @@ from dataclasses import replace
 from reconciler.core.blocking import is_row_blocked
 from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
-from reconciler.core.contact import ContactId, IntentId, IntentKind, Pair
+from reconciler.core.contact import Contact, ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
 from reconciler.core.judge import overwritten_blindly
 from reconciler.core.merge import Conflict, Verdict
@@ -244,6 +244,8 @@ def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
     if context.tombstoned & {address, *pair.contact.other_addresses}:
         return Step(pair=pair, action=Ignore())
     holder = context.holder(address)
+    if holder is not None and holder.is_outside:
+        return Step(pair=pair, action=Forget(), closes=_open(pair))
     if holder is not None and holder.uuid != pair.uuid and holder.contact_id is None:
         if holder.is_busy:
             return Step(pair=pair, action=Wait.BUSY, again=STALE_LOOKS[0])
@@ -251,8 +253,15 @@ def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
     taken = _taken(pair, address, context)
     if taken is not None:
         return taken
+    if not _becomes_customer(pair.contact, rules):
+        return Step(pair=pair, action=Forget(), closes=_open(pair))
     action = Rest() if is_row_blocked(pair) else Insert(rules.fields.inbound(pair.contact.values))
     return Step(pair=pair, action=action, closes=_open(pair))
+
+
+def _becomes_customer(contact: Contact, rules: Rules) -> bool:
+    """Whether a contact that meets no customer is to become one, by the owner's scope."""
+    return rules.inserts and contact.is_wanted and all(contact.values.get(name) for name in rules.requires)
 
 
 def _taken(pair: Pair, address: Value, context: Context) -> Step | None:

@@ -92,7 +92,7 @@ class Detach:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The link leads nowhere: a reservation that came to nothing."""
+    """The link leads nowhere: a reservation that came to nothing, a contact that is to become no customer."""
 
 
 @dataclass(frozen=True, slots=True)

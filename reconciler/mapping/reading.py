@@ -6,6 +6,7 @@ what is then said of that very part is left out.
 
 import re
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _is_near(path: KeyPath, other: KeyPath) -> bool:
 
 def fields_of(file: MappingFile) -> Fields:
     """Return the fields of a mapping as the core sees them."""
-    return Fields.of(
+    mapped = Fields.of(
         *(
             Field(
                 name=name,
@@ -151,3 +152,4 @@ def fields_of(file: MappingFile) -> Fields:
             for name, field in file.mapped.items()
         )
     )
+    return replace(mapped, scope=file.contacts.where)

@@ -205,6 +205,14 @@ class Sync(Database):
         return self
 
     @property
+    def first_link(self) -> Policy:
+        """Who wins where a customer and a contact meet for the first time; an empty side never does."""
+        asked = self.mapping.contacts.first
+        if asked == "newest":
+            return self.sync_first_link
+        return Policy.MANUAL if asked == "fill" else Policy(asked)
+
+    @property
     def takes_deletes(self) -> bool:
         """Whether a contact's end ends its customer."""
         return self.mapping.table.deleted != "never" and self.sync_deletes in ("both", "inbound")

@@ -153,7 +153,9 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
 def _rules(settings: Sync, hubspot: Gateway) -> Rules:
     return Rules(
         fields=settings.fields,
-        first_link=settings.sync_first_link,
+        requires=settings.mapping.contacts.requires,
+        inserts=settings.mapping.table.insert is not False,
+        first_link=settings.first_link,
         deletes_inbound=settings.takes_deletes,
         deletes_outbound=settings.sends_deletes,
         skew=hubspot.skew(),

@@ -79,6 +79,7 @@ def contact_of(fields: Fields, record: Json) -> Contact:
             id=ContactId(int(record["id"])),
             values=fields.canonical(properties),
             unfit=fields.unfit(properties),
+            is_wanted=fields.wants(properties),
             created_at=moment(record["createdAt"]),
             updated_at=moment(record["updatedAt"]),
             archived=bool(record.get("archived", False)),

@@ -157,7 +157,7 @@ def properties() -> Request[dict[str, Json]]:
 
 def _asked(fields: Fields) -> list[str]:
     """Return the properties of every full read."""
-    return [*fields.names, OTHER_ADDRESSES, MERGED_IDS]
+    return [*dict.fromkeys([*fields.names, *fields.scope]), OTHER_ADDRESSES, MERGED_IDS]
 
 
 def _write(what: str, inputs: list[Json], parse: Callable[[Reply], dict[int, Answer]]) -> Request[dict[int, Answer]]:

@@ -35,8 +35,14 @@ left join lateral (
 ) i on true
 where l.uuid = any(%(uuids)s::uuid[])
 
--- holders: which customers have these addresses: the living ones, and those with an open create
---   under an address that is not their own (yet, or any more)
+-- holders: which customers have these addresses: rows that are not in scope, the living ones, and
+--   those with an open create under an address that is not their own (yet, or any more)
+select
+    o.address, o.uuid, null::bigint as contact, o.address as email, null as base_email,
+    null::timestamptz as createdat, false as busy, true as alive, false as placeholder, false as blocked,
+    true as outside
+from sync.outside(%(addresses)s::text[]) o
+union all
 select
     c.address,
     c.uuid,
@@ -48,7 +54,8 @@ select
     true as alive,
     false as placeholder,
     -- The address itself is blocked, or the whole record: it will not be given up soon.
-    coalesce(l.blocks ?| '{email,*}', false) as blocked
+    coalesce(l.blocks ?| '{email,*}', false) as blocked,
+    false as outside
 from sync.customers() c
 left join sync.link l on l.uuid = c.uuid
 where c.address = any(%(addresses)s::text[])
@@ -63,6 +70,7 @@ select
     null,
     coalesce(l.lease_until > now() and l.uuid <> all(%(ours)s::uuid[]), false),
     true,
+    false,
     false,
     false
 from sync.intent i
@@ -93,7 +101,8 @@ select
         and l.blind_pushes = '{}'
         and not exists (select from sync.intent i where i.uuid = l.uuid)
         as placeholder,
-    l.blocks ?| '{email,*}' as blocked
+    l.blocks ?| '{email,*}' as blocked,
+    false as outside
 from sync.link l
 left join sync.customers() c on c.uuid = l.uuid
 where l.contact = any(%(contacts)s::bigint[])

@@ -131,6 +131,7 @@ def other_link_of(row: Mapping[str, Any]) -> OtherLink:
         is_placeholder=row["placeholder"],
         base_email=row["base_email"],
         is_blocked=row["blocked"],
+        is_outside=row["outside"],
     )
 
 
