@@ -1223,6 +1223,12 @@ create or replace trigger sync_touch
 
 -- Links -------------------------------------------------------------------------------------------
 
+-- The object with one key by another name.
+create or replace function sync.renamed(object jsonb, old text, new text) returns jsonb
+language sql immutable parallel safe as $$
+    select case when object ? old then object - old || jsonb_build_object(new, object -> old) else object end
+$$;
+
 -- Of what HubSpot answered at a time, in ms, the columns of which the link knows no later answer.
 create or replace function sync.not_outdated(l sync.link, pushed jsonb, ms bigint) returns jsonb
 language sql immutable as $$

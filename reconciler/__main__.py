@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from reconciler.adapters.postgres.install import Refused, install, remove
+from reconciler.adapters.postgres.install import Ambiguous, Refused, install, remove
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.commands.audit import Audit
@@ -17,6 +17,7 @@ from reconciler.core.errors import CopiedDatabase, OtherMapping, SyncError
 from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane
 from reconciler.mapping.file import MappingFile
+from reconciler.mapping.problems import MappingRefused
 from reconciler.process import log
 from reconciler.process.account import check_home, check_portal
 from reconciler.process.schedule import Schedule
@@ -60,14 +61,40 @@ def run(context: typer.Context) -> None:
 
 
 @db.command("init")
-def init() -> None:
-    """Apply schema.sql: idempotent, and online on a live database."""
+def init(
+    renamed: Annotated[
+        list[str] | None, typer.Option(help="OLD=NEW: a property of the mapping that has another name by now.")
+    ] = None,
+) -> None:
+    """Bring the database to schema.sql and to MAPPING_FILE: idempotent, and online on a live database.
+
+    Exit 2: the mapping cannot be used as it is, and nothing was changed.
+    """
     settings = _settings(Database, "db")
+    if settings.mapping_file is not None:
+        _check_before(_settings(Look, "db"))
     try:
-        install(settings.database_url.get_secret_value(), SCHEMA.read_text(), settings.own_table)
+        install(settings.database_url.get_secret_value(), SCHEMA.read_text(), settings.own_table, _pairs(renamed))
+    except Ambiguous as error:
+        _fail(str(error))
     except Refused as error:
         _fail(str(error), code=1)
     print("schema applied")
+
+
+def _pairs(renamed: list[str] | None) -> dict[str, str]:
+    pairs = [each.split("=", 1) for each in renamed or ()]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        _fail("--renamed OLD=NEW: two names of properties")
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def _check_before(settings: Look) -> None:
+    """Change nothing where the check refuses."""
+    from reconciler.commands.mapping import check
+
+    if wrong := [str(remark) for remark in check(settings) if remark.is_refused]:
+        _fail("\n".join(wrong))
 
 
 @db.command("remove")
@@ -104,6 +131,24 @@ def check_command() -> None:
     for remark in remarks:
         print(remark)
     raise typer.Exit(2 if any(remark.is_refused for remark in remarks) else 0)
+
+
+@mapping.command("apply")
+def apply_command(
+    create: Annotated[bool, typer.Option("--create", help="Make them; without it only say so.")] = False,
+) -> None:
+    """Make the properties that MAPPING_FILE says how to make, and that HubSpot does not have. Exit 1: it could not."""
+    from reconciler.commands.mapping import lacking, make
+
+    settings = _settings(Look, "mapping")
+    try:
+        for definition in lacking(settings):
+            if create:
+                make(settings, definition)
+            shape = f"{definition['type']}/{definition['fieldType']}, {definition['label']!r}"
+            print(f"{'made' if create else 'would make'} {definition['name']} ({shape})")
+    except MappingRefused as error:
+        _fail(str(error))
 
 
 @mapping.command("propose")

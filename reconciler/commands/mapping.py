@@ -6,6 +6,7 @@ from reconciler.adapters.postgres.catalogue import looking, open_line, read_cata
 from reconciler.adapters.postgres.trials import Measures, Samples, try_all
 from reconciler.mapping.catalogue import Catalogue
 from reconciler.mapping.choosing import choose
+from reconciler.mapping.creating import Definition, definition_of
 from reconciler.mapping.evidence import Evidence, trials_of
 from reconciler.mapping.file import MappingFile
 from reconciler.mapping.findings import findings
@@ -40,6 +41,18 @@ def look_at(dsn: str, file: MappingFile) -> tuple[Catalogue, Evidence]:
             measured = _measured(catalogue, file, Measures(line, file))
         tried = try_all(line, trials_of(file, catalogue) if catalogue.may_try else [])
     return catalogue, replace(measured, faults={**measured.faults, **tried.faults}, shapes=tried.shapes)
+
+
+def lacking(settings: Look) -> list[Definition]:
+    """Return the properties that the file says how to make, and that HubSpot does not have."""
+    file = load(None if settings.mapping_file is None else str(settings.mapping_file))
+    known = _properties(settings)
+    return [definition_of(name, field) for name, field in file.mapped.items() if field.create and name not in known]
+
+
+def make(settings: Look, definition: Definition) -> None:
+    """Make a property; raise `SyncError` where HubSpot does not take it."""
+    open_gateway(settings).define(definition)
 
 
 def suggest(settings: Look, table: str | None) -> Proposal:

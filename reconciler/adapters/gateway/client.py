@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from time import monotonic
 
-from reconciler.adapters.gateway import requests
+from reconciler.adapters.gateway import parse, requests
 from reconciler.adapters.gateway.answers import is_said_to_be_missing
 from reconciler.adapters.gateway.calls import Calls, Refusal, Spender
 from reconciler.adapters.gateway.halving import LARGE_DELAY, read_in_halves, written
@@ -179,6 +179,14 @@ class Gateway:
     def properties(self) -> dict[str, Json]:
         """Return the portal's contact properties by name."""
         return self._calls.send(requests.properties())
+
+    def define(self, definition: Json) -> None:
+        """Make a contact property; raise `Unavailable` if HubSpot refuses it."""
+        try:
+            self._calls.send(requests.define(definition))
+        except Refusal as error:
+            said = parse.words_of(error.reply)
+            raise Unavailable(f"HubSpot refused to make {definition['name']} ({error.reply.status}): {said}") from error
 
 
 def _unreadable(refusal: Refusal) -> Unavailable:

@@ -148,6 +148,14 @@ def names_properties(body: Mapping[str, Any]) -> bool:
     return bool(_faults(str(body.get("message", "")), body.get("errors")))
 
 
+def words_of(reply: Reply) -> str:
+    """Return HubSpot's own words in a refusal that is about no person's values."""
+    try:
+        return str(json_of(reply).get("message", ""))[:LONGEST_DETAIL]
+    except Malformed:
+        return ""
+
+
 def scopes_in(body: Mapping[str, Any]) -> list[str]:
     """Return the scopes that a refusal asks for; the granular ones where it names both."""
     contexts = [error.get("context") or {} for error in body.get("errors") or [] if isinstance(error, dict)]

@@ -160,6 +160,11 @@ def _asked(fields: Fields) -> list[str]:
     return [*dict.fromkeys([*fields.names, *fields.scope]), OTHER_ADDRESSES, MERGED_IDS]
 
 
+def define(definition: Json) -> Request[Json]:
+    """Make a contact property."""
+    return Request("POST", PROPERTIES_OF_CONTACTS, json_of, Door.PROPERTIES, body=definition)
+
+
 def _write(what: str, inputs: list[Json], parse: Callable[[Reply], dict[int, Answer]]) -> Request[dict[int, Answer]]:
     return Request("POST", f"{CONTACTS}/batch/{what}", parse, Door.WRITE, body=_inputs(inputs))
 

@@ -7,10 +7,11 @@ before the section that wants it, without locking others out. Interrupted anywhe
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
@@ -51,22 +52,29 @@ class Refused(SyncError):
     """The database does not take the schema; the text says why, and what to do."""
 
 
-def install(dsn: str, schema: str, mapping: MappingFile | None = None) -> None:
+class Ambiguous(Refused):
+    """A column has another property than before: the owner says whether it was renamed."""
+
+
+def install(
+    dsn: str, schema: str, mapping: MappingFile | None = None, renamed: Mapping[str, str] | None = None
+) -> None:
     """Apply `schema` to the database; raise `Refused` if it cannot be, `Busy` if others held a lock all the time.
 
     `mapping`: for a table of the owner's, to which nothing is added but triggers; else for the table of the schema.
+    `renamed`: properties by the names that they had in the mapping before.
     """
     with _connected(dsn) as line:
         if mapping is None:
             _Installer(line, schema).run()
         else:
-            _Adopter(line, schema, mapping).run()
+            _Adopter(line, schema, mapping, renamed or {}).run()
 
 
 def fit(dsn: str, mapping: MappingFile) -> bool:
     """Let the border follow what the owner altered in the table; say whether there was something."""
     with _connected(dsn) as line:
-        return _Adopter(line, "", mapping).fit()
+        return _Adopter(line, "", mapping, {}).fit()
 
 
 def remove(dsn: str) -> None:
@@ -191,33 +199,72 @@ class _Installer(_Steps):
 class _Adopter(_Steps):
     """Makes what the sync needs beside a table of the owner's."""
 
-    def __init__(self, line: Connection[DictRow], schema: str, mapping: MappingFile) -> None:
+    def __init__(
+        self, line: Connection[DictRow], schema: str, mapping: MappingFile, renamed: Mapping[str, str]
+    ) -> None:
         super().__init__(line, schema)
-        self._mapping = mapping
+        self._mapping, self._renamed = mapping, renamed
+        self._fields = {name: field.column or field.read or "" for name, field in mapping.mapped.items()}
 
     def run(self) -> None:
         """Make it, or bring it to the mapping and to the table as they are now."""
         columns = self._columns()
-        _, made = _sections(border(self._mapping, columns[0], columns[1:]))
+        text = border(self._mapping, columns[0], columns[1:])
+        known = self._known()
+        state = {"schema": _hashed(self._schema + text), "mapping": self._mapping.digest, "columns": _digest(columns)}
+        if known.items() >= state.items():
+            return
+        before: dict[str, str] = orjson.loads(known.get("fields", "{}"))
+        self._require_clear(before)
+        _, made = _sections(text)
         self._take_time()
         for name, section in self._sections.items():
             if name not in SHIPPED:
                 self._apply(self._head + NO_PATH + made.get(name, section))
-        self._rows("note_columns", digest=_digest(columns))
         while self._rows("find_rows", most=PORTION_OF_ROWS)[0]["count"] == PORTION_OF_ROWS:
             continue
-        self._rows("note_mapping", digest=self._mapping.digest)
+        self._follow(before)
+        self._note(fields=orjson.dumps(self._fields).decode(), **state)
+
+    def _known(self) -> dict[str, str]:
+        """Return what the database was made for."""
+        if not self._rows("is_installed")[0]["found"]:
+            return {}
+        return {row["name"]: row["value"] for row in self._rows("made_for")}
+
+    def _note(self, **state: str) -> None:
+        self._rows("note_made_for", state=orjson.dumps(state).decode())
+
+    def _require_clear(self, before: Mapping[str, str]) -> None:
+        """Raise `Ambiguous` where a column has another property by now, unless it was said to be renamed."""
+        gone = {column: name for name, column in before.items() if name not in self._fields}
+        for name, column in self._fields.items():
+            if name not in before and column in gone and self._renamed.get(gone[column]) != name:
+                old = gone[column]
+                raise Ambiguous(
+                    f"{column}: its property was {old} and is {name} by now: say --renamed {old}={name} if HubSpot's "
+                    f"property has another name; else leave {old} out, run this, and map {name} then"
+                )
+
+    def _follow(self, before: Mapping[str, str]) -> None:
+        """Bring what is remembered of fields to those of the mapping; a new one is filled at bulk pace."""
+        for old, new in self._renamed.items():
+            self._rows("rename_field", old=old, new=new)
+        if gone := [name for name in before if name not in self._fields and name not in self._renamed]:
+            self._rows("forget_fields", names=gone)
+        if before and self._fields.keys() - before.keys() - set(self._renamed.values()):
+            self._rows("mark_all")
 
     def fit(self) -> bool:
         """Follow what the owner altered since; say whether there was something. Fields without a column stop."""
         columns = self._columns()
-        if self._rows("known_columns") == [{"digest": _digest(columns)}]:
+        if self._known().get("columns") == _digest(columns):
             return False
         try:
             self._redefine(border(self._mapping, columns[0], columns[1:]))
         except errors.UndefinedColumn:
             self._redefine(border(self._mapping, columns[0], columns[1:], reads_expressions=False))
-        self._rows("note_columns", digest=_digest(columns))
+        self._note(columns=_digest(columns))
         return True
 
     def _redefine(self, text: str) -> None:
@@ -249,7 +296,11 @@ class _Remover(_Steps):
 
 
 def _digest(columns: Sequence[Columns]) -> str:
-    return hashlib.sha256(repr([sorted(each.items()) for each in columns]).encode()).hexdigest()
+    return _hashed(repr([sorted(each.items()) for each in columns]))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sections(schema: str) -> tuple[str, dict[str, str]]:

@@ -203,16 +203,40 @@ and not a.attisdropped
 -- find_rows: take in the next rows that are not known yet
 select sync.find_rows(%(most)s) as count
 
--- note_mapping: remember which mapping this database was made for
-insert into sync.setting (name, value) values ('mapping', %(digest)s)
+-- made_for: which schema, mapping, fields and columns of the table this database was made for
+select name, value from sync.setting where name in ('schema', 'mapping', 'fields', 'columns')
+
+-- note_made_for: remember what it was made for
+insert into sync.setting (name, value)
+select key, value from jsonb_each_text(%(state)s::jsonb)
 on conflict (name) do update set value = excluded.value
 
--- note_columns: remember what the border was made for
-insert into sync.setting (name, value) values ('columns', %(digest)s)
-on conflict (name) do update set value = excluded.value
+-- rename_field: what is remembered of a field goes by its new name
+update sync.link set
+    base = sync.renamed(base, %(old)s, %(new)s),
+    base_at = sync.renamed(base_at, %(old)s, %(new)s),
+    edited = sync.renamed(edited, %(old)s, %(new)s),
+    blocks = sync.renamed(blocks, %(old)s, %(new)s),
+    blind_pushes = sync.renamed(blind_pushes, %(old)s, %(new)s)
+where base ? %(old)s
+or edited ? %(old)s
+or blocks ? %(old)s
+or blind_pushes ? %(old)s
 
--- known_columns: what the border was made for
-select value as digest from sync.setting where name = 'columns'
+-- forget_fields: nothing is remembered of fields that are mapped no more
+update sync.link set
+    base = base - %(names)s::text[],
+    base_at = base_at - %(names)s::text[],
+    edited = edited - %(names)s::text[],
+    blocks = blocks - %(names)s::text[],
+    blind_pushes = blind_pushes - %(names)s::text[]
+where base ?| %(names)s::text[]
+or edited ?| %(names)s::text[]
+or blocks ?| %(names)s::text[]
+or blind_pushes ?| %(names)s::text[]
+
+-- mark_all: look at every linked pair, at bulk pace
+select sync.mark(array(select sync.of_contact(contact) from sync.link where contact is not null), 2)
 
 -- triggers: how each of the sync's triggers is dropped
 select format('drop trigger if exists %I on %s', tgname, tgrelid::regclass) as drop

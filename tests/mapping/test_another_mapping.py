@@ -1,0 +1,124 @@
+"""The mapping changes while people go on: a new field is filled, a removed one forgotten, a renamed one asked for."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from test_adoption import SCHEMA, contact
+from world import World
+
+from reconciler.adapters.postgres.database import Database, open_pool
+from reconciler.adapters.postgres.install import Ambiguous, install
+from reconciler.mapping.reading import load
+
+TABLE = "create table people (id bigint primary key, mail text, first text, town text)"
+FILE = """
+[table]
+name = "public.people"
+key = "id"
+[fields]
+email = { column = "mail", type = "email" }
+firstname = { column = "first" }
+"""
+TOWN = 'city = { column = "town" }\n'
+
+Open = Callable[..., World]
+
+
+@pytest.fixture
+def table(empty: str) -> str:
+    with psycopg.connect(empty) as connection:
+        connection.execute(TABLE)
+        connection.execute("insert into people values (1, 'ada@x.org', 'Ada', 'Ulm'), (2, 'bea@x.org', 'Bea', null)")
+    return empty
+
+
+@pytest.fixture
+def opened(table: str, tmp_path: Path) -> Iterator[Open]:
+    """The world of a mapping; each one after `db init` with it. HubSpot stays the same."""
+    with ExitStack() as stack:
+        known: list[World] = []
+
+        def made(text: str, **renamed: str) -> World:
+            file = tmp_path / f"mapping{len(known)}.toml"
+            file.write_text(text)
+            install(table, SCHEMA, load(str(file)), renamed)
+            pool = stack.enter_context(open_pool(table, size=4))
+            if known:
+                known.append(World(known[0].sandbox, table, Database(pool), MAPPING_FILE=str(file)))
+            else:
+                known.append(stack.enter_context(World.open(table, Database(pool), MAPPING_FILE=str(file))))
+            return known[-1]
+
+        yield made
+        for each in known[1:]:
+            each.connection.close()
+
+
+def test_a_new_field_is_filled_for_those_that_are_linked(opened: Open) -> None:
+    opened(FILE).sweep()
+    world = opened(FILE + TOWN)
+    there = world.portal.contact("bea@x.org")
+    assert there is not None
+    world.portal.edit(there.id, {"city": "Bonn"})
+    world.quiet()
+    assert contact(world, "ada@x.org", "city") == {"city": "Ulm"}
+    assert world.sql("select town from people where id = 2") == [{"town": "Bonn"}]
+
+
+def test_a_field_that_is_mapped_no_more_is_forgotten(opened: Open) -> None:
+    opened(FILE + TOWN).sweep()
+    world = opened(FILE)
+    world.sql("update people set town = 'Bonn'")
+    world.quiet()
+    world.sweep()
+    assert contact(world, "ada@x.org", "city") == {"city": "Ulm"}
+    assert world.sql("select count(*) as n from sync.link where base ? 'city'") == [{"n": 0}]
+
+
+def test_a_column_with_another_property_is_asked_for(opened: Open) -> None:
+    opened(FILE + TOWN).sweep()
+    with pytest.raises(Ambiguous, match="--renamed city=address"):
+        opened(FILE + 'address = { column = "town" }\n')
+    world = opened(FILE + 'address = { column = "town" }\n', city="address")
+    assert world.sql("select base ->> 'address' as a from sync.link where base ->> 'email' = 'ada@x.org'") == [
+        {"a": "Ulm"}
+    ]
+
+
+def test_a_second_run_touches_nothing(opened: Open) -> None:
+    world = opened(FILE)
+    state = "select (select array_agg(xmin::text order by oid) from pg_proc where oid >= 16384) as functions, "
+    state += "(select array_agg(xmin::text order by oid) from pg_trigger) as triggers"
+    before = world.sql(state)
+    with psycopg.connect(world.dsn) as other:
+        # Nothing that would wait for somebody's lock on the table, or on its rows.
+        other.execute("lock table people in access exclusive mode")
+        install(world.dsn, SCHEMA, world.settings.own_table)
+    assert world.sql(state) == before
+
+
+@pytest.mark.parametrize("program", ["reconciler", "api", "webhook"])
+def test_a_process_with_another_mapping_says_so_and_exits_2(opened: Open, tmp_path: Path, program: str) -> None:
+    world = opened(FILE)
+    environment = {
+        "PATH": "",
+        "DATABASE_URL": world.dsn,
+        "HUBSPOT_ACCESS_TOKEN": world.sandbox.token,
+        "HUBSPOT_BASE_URL": world.sandbox.url,
+        "HUBSPOT_CLIENT_SECRET": "secret",
+        "HUBSPOT_WEBHOOK_URL": "http://127.0.0.1/hook",
+        "JWT_SECRET": "x" * 32,
+    }
+    other = tmp_path / "other.toml"
+    other.write_text(FILE + TOWN)
+    for more in ({}, {"MAPPING_FILE": str(other)}):
+        ended = subprocess.run(
+            [sys.executable, "-m", program], env=environment | more, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 2
+        assert "made for another mapping" in ended.stdout + ended.stderr
