@@ -649,7 +649,7 @@ create or replace function sync.values_of(c customer) returns jsonb language sql
 $$;
 
 -- The table itself; whether a policy of it may hide rows from this role; and the customers, living
--- and dead: each with what its row holds (`raw`: field -> text or null, or {"unfit": why} where no
+-- and dead: each with its key, where that is not its uuid, with what its row holds (`raw`: field -> text or null, or {"unfit": why} where no
 -- property can hold it) and the same in canonical form (`canonical`). Their bodies take the place of a
 -- call, so that indexes serve. (In quotes: other bodies would keep the owner from altering columns.)
 do $$
@@ -662,13 +662,14 @@ begin
         language sql stable as $body$ select row_security_active(%1$L::regclass) $body$;
 
         create or replace function sync.customers() returns table (
-            uuid uuid, raw jsonb, canonical jsonb, address text,
+            uuid uuid, key jsonb, raw jsonb, canonical jsonb, address text,
             createdat timestamptz, updatedat timestamptz,
             contactid bigint, hubspotcreatedat timestamptz, hubspotupdatedat timestamptz,
             deletedat timestamptz, erasedat timestamptz, mergedinto uuid
         ) language sql stable as $body$
             select
                 c.uuid,
+                null::jsonb,
                 jsonb_build_object(
                     'email', c.email,
                     'firstname', c.firstname,

@@ -161,6 +161,7 @@ class Forms:
         """Return a customer as the API shows it."""
         return {
             "uuid": str(customer.uuid),
+            **({"key": customer.key} if customer.key is not None else {}),
             **{name: self._shown(name, customer) for name in self.fields.names},
             "createdat": _iso(customer.created_at),
             "updatedat": _iso(customer.updated_at),

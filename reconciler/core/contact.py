@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 from uuid import UUID
 
 from reconciler.core.blocks import Blocks
@@ -76,6 +76,7 @@ ABSENT = Snapshot(contact=None, is_proven=False)
 class Customer:
     """A row of the customer table ("local"). `raw` are the fields as they are, for compare-and-set; `values` canonical,
     without those that hold what HubSpot cannot (`unfit`). `before`: of one that an API write is about to change.
+    `key` is the owner's, where that is not the uuid.
     """
 
     uuid: CustomerId
@@ -91,6 +92,7 @@ class Customer:
     merged_into: CustomerId | None = None
     unfit: frozenset[str] = frozenset()
     before: Values | None = None
+    key: Any = None
 
     @property
     def held(self) -> Values:

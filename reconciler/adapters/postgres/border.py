@@ -249,6 +249,7 @@ class _Border:
             "inbound_only": inbound_only,
             "keeping": keeping,
             "drop_stays": lambda side: self._drop_stays(side, inbound_only, keeping),
+            "key": self._key,
             "raw": self._raw,
             "canonical": self._canonical,
             "created": lambda row: self._time(self._table.created, row),
@@ -407,6 +408,13 @@ class _Border:
         if len(key) == 1:
             return f"{row}.{quoted(key[0])}::text"
         return f"jsonb_build_array({', '.join(f'{row}.{quoted(name)}::text' for name in key)})::text"
+
+    @property
+    def _key(self) -> str:
+        """Return the key as people see it."""
+        if len(self._table.key) == 1:
+            return f"to_jsonb(t.{quoted(self._table.key[0])})"
+        return _object((literal(name), f"t.{quoted(name)}") for name in self._table.key)
 
     def _key_of_json(self, row: str) -> str:
         if len(self._table.key) == 1:

@@ -23,7 +23,7 @@ select exists (select from sync.intent where uuid = %(uuid)s and kind = 'create'
 -- customers_by_address: the live customers with these addresses
 select
     c.address,
-    c.uuid, c.raw, c.canonical, c.createdat, c.updatedat,
+    c.uuid, c.key, c.raw, c.canonical, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
@@ -43,7 +43,7 @@ and not exists (select from sync.customers() c where c.uuid = l.uuid)
 
 -- customers_by_uuid: customers by uuid, living and deleted
 select
-    c.uuid, c.raw, c.canonical, c.createdat, c.updatedat,
+    c.uuid, c.key, c.raw, c.canonical, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,
@@ -61,7 +61,7 @@ select coalesce(
 -- live_customers: the next hundred live customers from a uuid on, in the order of their uuids. (A
 --   plan for any other number would sort the whole table.)
 select
-    c.uuid, c.raw, c.canonical, c.createdat, c.updatedat,
+    c.uuid, c.key, c.raw, c.canonical, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,

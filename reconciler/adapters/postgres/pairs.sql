@@ -10,7 +10,7 @@ select
         as deletion_seen,
     -- A policy may hide rows from this role: one that is absent may be there all the same.
     c.uuid is null and sync.hides_rows() as hides_rows,
-    c.uuid, c.raw, c.canonical, c.createdat, c.updatedat,
+    c.uuid, c.key, c.raw, c.canonical, c.createdat, c.updatedat,
     c.contactid, c.hubspotcreatedat, c.hubspotupdatedat,
     c.deletedat is not null as deleted,
     c.erasedat is not null as erased,

@@ -35,6 +35,7 @@ def customer_of(row: Mapping[str, Any]) -> Customer:
     unfit = frozenset(field for field, value in raw.items() if isinstance(value, dict))
     return Customer(
         uuid=CustomerId(row["uuid"]),
+        key=row["key"],
         raw=raw,
         values={field: held.get(field) for field in raw if field not in unfit},
         unfit=unfit,
