@@ -480,6 +480,9 @@ create table if not exists sync.dirty (
 alter table sync.dirty add column if not exists deleted boolean not null default false;
 -- Whether the row left the scope of the mapping: its contact stays, and nothing goes over any more.
 alter table sync.dirty add column if not exists leaves boolean not null default false;
+-- Of a table of the owner's that was changed in many rows at once: the row's key instead of its uuid.
+alter table sync.dirty add column if not exists key text;
+alter table sync.dirty alter column uuid drop not null;
 -- So that its rows can be deleted where a publication has all tables.
 alter table sync.dirty replica identity full;
 
@@ -732,6 +735,11 @@ create or replace function sync.releases() returns boolean language sql immutabl
     select true
 $$;
 
+-- The identity of a key that the capture noted: here it notes uuids.
+create or replace function sync.uuid_of(key text) returns uuid language sql immutable as $$
+    select null::uuid
+$$;
+
 -- Rows with these addresses that are not in scope: here all are.
 create or replace function sync.outside(addresses text[]) returns table (address text, uuid uuid)
 language sql stable as $$
@@ -739,8 +747,9 @@ language sql stable as $$
 $$;
 
 -- Rows that no trigger saw come: here the table itself knows all of them.
-create or replace function sync.find_rows(most integer) returns bigint language sql as $$
-    select 0::bigint
+create or replace function sync.find_rows(after text, most integer) returns text
+language sql immutable as $$
+    select null::text
 $$;
 
 -- Lock the rows of customers; returns those that no other transaction has locked.
@@ -1353,7 +1362,7 @@ begin
         -- What the trigger noted: some of it at a time, and not what another fold is at.
         delete from sync.dirty
         where ctid = any(array(select ctid from sync.dirty limit 10000 for update skip locked))
-        returning uuid, edited, at, deleted, leaves
+        returning coalesce(uuid, sync.uuid_of(key)) as uuid, edited, at, deleted, leaves
     ), customers as (
         -- The same by customer: when each column was last edited, and whether a row was deleted.
         select uuid,
@@ -1364,6 +1373,7 @@ begin
             select uuid, name, max(at) as at, bool_or(deleted) as deleted, bool_or(leaves) as leaves
             from gone
             left join lateral unnest(edited) as name on true
+            where uuid is not null
             group by uuid, name
         ) each
         group by uuid

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from bench.adoption import adoption
 from bench.engine import engine
 from bench.flood import flood
 from bench.get import get
@@ -40,6 +41,7 @@ BENCHES: dict[str, Callable[[Callable[[], Rig]], Iterator[Line]]] = {
         scale,
         trigger,
         install,
+        adoption,
         start,
         house,
     )

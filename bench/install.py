@@ -34,10 +34,10 @@ def install(make: Callable[[], Rig]) -> Iterator[Line]:
             f"insert into customer (email) select 'person' || n || '@example.com' from generate_series(1, {ROWS}) n"
         )
         owner.execute("vacuum analyze customer")
-    with _worked(dsn) as quiet:
+    with worked(dsn) as quiet:
         time.sleep(SECONDS)
     began = time.monotonic()
-    with _worked(dsn) as busy:
+    with worked(dsn) as busy:
         process = rig.start(["-m", "reconciler", "db", "init"], {"DATABASE_URL": dsn}, stdout=subprocess.DEVNULL)
         if process.wait() != 0:
             raise RuntimeError("db init failed")
@@ -49,7 +49,7 @@ def install(make: Callable[[], Rig]) -> Iterator[Line]:
 
 
 @contextmanager
-def _worked(dsn: str) -> Iterator[dict[str, float]]:
+def worked(dsn: str) -> Iterator[dict[str, float]]:
     """Read and write rows by chance all the while; at the end it says how many milliseconds the longest took."""
     stop, longest = threading.Event(), dict.fromkeys(WORK, 0.0)
 

@@ -408,9 +408,9 @@ def test_a_look_waits_for_no_writer_and_for_no_lock_but_an_exclusive_one(shop: s
 
 
 def test_what_takes_too_long_is_told_and_ends_nothing_else(shop: str) -> None:
-    file = parse(mapping(where="pg_sleep(0.05)::text = ''"))
+    file = parse(mapping(where="pg_sleep(20)::text = ''"))
     with open_line(shop) as line, looking(line):
-        line.execute("set local statement_timeout = '20ms'")
+        line.execute("set local statement_timeout = '1s'")
         evidence = Measures(line, file).take([])
         assert (evidence.slow, evidence.rows) == (("where",), None)
         assert read_catalogue(line, ["public.people"]).tables

@@ -250,6 +250,13 @@ class _Border:
             "keeping": keeping,
             "drop_stays": lambda side: self._drop_stays(side, inbound_only, keeping),
             "key": self._key,
+            "key_after": self._key_after,
+            "one_key": lambda one, other: " and ".join(
+                f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in self._table.key
+            ),
+            "readdressed": self._readdressed("rn", "ro"),
+            "readdressed_row": self._readdressed(None, None),
+            "key_columns": self._key_columns,
             "raw": self._raw,
             "canonical": self._canonical,
             "created": lambda row: self._time(self._table.created, row),
@@ -415,6 +422,25 @@ class _Border:
         if len(self._table.key) == 1:
             return f"to_jsonb(t.{quoted(self._table.key[0])})"
         return _object((literal(name), f"t.{quoted(name)}") for name in self._table.key)
+
+    def _readdressed(self, reads: str | None, old_reads: str | None) -> str:
+        """Return whether a row has another address; where it stands in another table, that one tells."""
+        if self._email.is_gone or self._email.joined is not None:
+            return "false"
+        if self._email.mapped.column is None and (reads is None or old_reads is None):
+            return "true"
+        return f"{self._email.source('n', reads or '')} is distinct from {self._email.source('o', old_reads or '')}"
+
+    def _key_columns(self, row: str, order: str = "") -> str:
+        return ", ".join(f"{row}.{quoted(name)} {order}".strip() for name in self._table.key)
+
+    def _key_after(self, row: str, key: str) -> str:
+        """Return whether a row comes after that key."""
+        if len(self._table.key) == 1:
+            name = self._table.key[0]
+            return f"{row}.{quoted(name)} > {key}::{self._columns[name].type}"
+        parts = (f"({key}::jsonb ->> {n})::{self._columns[name].type}" for n, name in enumerate(self._table.key))
+        return f"({self._key_columns(row)}) > ({', '.join(parts)})"
 
     def _key_of_json(self, row: str) -> str:
         if len(self._table.key) == 1:

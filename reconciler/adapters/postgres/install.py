@@ -221,7 +221,8 @@ class _Adopter(_Steps):
         for name, section in self._sections.items():
             if name not in SHIPPED:
                 self._apply(self._head + NO_PATH + made.get(name, section))
-        while self._rows("find_rows", most=PORTION_OF_ROWS)[0]["count"] == PORTION_OF_ROWS:
+        after = None
+        while after := self._rows("find_rows", after=after, most=PORTION_OF_ROWS)[0]["last"]:
             continue
         self._follow(before)
         self._note(fields=orjson.dumps(self._fields).decode(), **state)

@@ -200,8 +200,8 @@ and c.relkind in ('r', 'p')
 and a.attnum > 0
 and not a.attisdropped
 
--- find_rows: take in the next rows that are not known yet
-select sync.find_rows(%(most)s) as count
+-- find_rows: take in what is not known yet of the next rows after a key; returns the last one
+select sync.find_rows(%(after)s, %(most)s) as last
 
 -- made_for: which schema, mapping, fields and columns of the table this database was made for
 select name, value from sync.setting where name in ('schema', 'mapping', 'fields', 'columns')

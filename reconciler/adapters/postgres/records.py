@@ -55,7 +55,8 @@ class PostgresRecords:
         return (None if row["last"] is None else CustomerId(row["last"])), row["drifted"]
 
     def find_rows(self) -> None:
-        while self._database.rows("find_rows", most=FOUND)[0]["count"] == FOUND:
+        after = None
+        while after := self._database.rows("find_rows", after=after, most=FOUND)[0]["last"]:
             continue
 
     def linked(self) -> int:

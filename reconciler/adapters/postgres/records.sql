@@ -66,8 +66,8 @@ where (select count(*) from marked) >= 0
 insert into sync.cursor (name, value) values (%(name)s, %(value)s::jsonb)
 on conflict (name) do update set value = excluded.value, at = now()
 
--- find_rows: take in rows that no trigger saw come; says how many
-select sync.find_rows(%(most)s) as count
+-- find_rows: take in what no trigger saw of the next rows after a key; returns the last one
+select sync.find_rows(%(after)s, %(most)s) as last
 
 -- mark_drifted: mark, among the next customers, those that differ from their base, have no link,
 --   wait for an address or are held: what no trigger saw; and links whose row has gone without a

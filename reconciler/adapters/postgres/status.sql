@@ -65,6 +65,8 @@ select
     )
         or exists (select from sync.intent i where i.uuid = l.uuid)
         or exists (select from sync.dirty d where d.uuid = p.uuid)
+        -- Of many rows at once it is not known yet which these are.
+        or exists (select from sync.dirty d where d.uuid is null)
         or coalesce(l.lease_until > now(), false) as pending
 from page p
 left join sync.customers() c on c.uuid = p.uuid

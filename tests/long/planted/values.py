@@ -91,7 +91,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "the clocks' difference is ignored",
         "times of edits here are corrected by the measured skew",
-        Edit(JUDGE, "Judge._newest", "self._customer.updated_at) + self._rules.skew", "self._customer.updated_at)"),
+        Edit(JUDGE, "Judge._newest", "edited + self._rules.skew", "edited"),
         tests=(f"{RULES}::test_the_newest_edit_wins_although_the_clocks_differ",),
     ),
 )
