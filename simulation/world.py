@@ -76,6 +76,7 @@ class Process:
             sender=Sender(outbox, hubspot, clock.monotonic),
             budget=budget,
             reconciler=self.reconciler,
+            fields=world.rules.fields,
             sleep=stage.sleep,
             pushes_deletes=world.rules.deletes_outbound,
             clock=clock.monotonic,
