@@ -59,6 +59,7 @@ def services(settings: Api, parts: Parts, beside: Beside) -> Services:
         sender=Sender(parts.outbox, parts.hubspot),
         budget=parts.budget,
         reconciler=parts.reconciler,
+        fields=settings.fields,
         sleep=time.sleep,
         pushes_deletes=settings.sends_deletes,
     )

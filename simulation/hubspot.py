@@ -13,9 +13,10 @@ from itertools import islice
 from math import inf
 from typing import TypeVar
 
-from reconciler.adapters.gateway.parse import properties_of, refusal_of
+from reconciler.adapters.gateway.parse import going_over, properties_of, refusal_of
 from reconciler.core.contact import GONE, Contact, ContactId, CustomerId, Entry, Snapshot
 from reconciler.core.errors import OutcomeUnknown, PathUnknown, RateLimited, Refused, Transient, Unavailable
+from reconciler.core.fields import Fields
 from reconciler.core.ports import CALL_DEADLINE, Answer, Door, HubSpotAccount, Page, Subject, Unanswered, Written
 from reconciler.core.reasons import Reason
 from reconciler.core.values import Value, Values, normalise_email
@@ -26,7 +27,7 @@ from sandbox.lifecycle import STAGE
 from sandbox.portal import Portal
 from sandbox.search_index import pack
 from simulation.clock import Clock
-from simulation.mapped import FIELDS, MAPPED, NORMALISE
+from simulation.mapped import value_of
 from simulation.stage import Stage, Weather
 
 PAGE = 3
@@ -41,11 +42,12 @@ class Wire:
     def __init__(
         self,
         portal: Portal,
+        fields: Fields,
         per_10s: int,
         per_second: int,
         is_agreed: Callable[[int, str, Value], bool] = lambda contact, field, value: False,
     ) -> None:
-        self.portal, self.is_agreed = portal, is_agreed
+        self.portal, self.fields, self.is_agreed = portal, fields, is_agreed
         self._per_10s, self._per_second = per_10s, per_second
         self.calls: list[float] = []
         self.searches: list[float] = []
@@ -71,7 +73,7 @@ class SimulatedHubSpot:
     """The remote side as one process sees it."""
 
     def __init__(self, wire: Wire, stage: Stage, clock: Clock, budget: SharedBudget, weather: Weather) -> None:
-        self._wire, self._portal = wire, wire.portal
+        self._wire, self._portal, self._fields = wire, wire.portal, wire.fields
         self._stage, self._clock, self._budget, self._weather = stage, clock, budget, weather
 
     def read(self, ids: Collection[ContactId], *, history: bool = False) -> Mapping[ContactId, Snapshot]:
@@ -81,12 +83,14 @@ class SimulatedHubSpot:
 
     def _snapshot(self, contact_id: ContactId, history: bool) -> Snapshot:
         record = self._portal.find(contact_id)
-        return GONE if record is None else Snapshot(contact=contact_of(record, history=history))
+        return GONE if record is None else Snapshot(contact=contact_of(self._fields, record, history=history))
 
     def find(self, addresses: Collection[str]) -> Mapping[str, Contact]:
         def look() -> dict[str, Contact]:
             found = {address: self._portal.find(address, "email") for address in sorted(addresses)}
-            return {address: contact_of(record) for address, record in found.items() if record is not None}
+            return {
+                address: contact_of(self._fields, record) for address, record in found.items() if record is not None
+            }
 
         found = self._call(look)
         self._remember(found.values())
@@ -108,7 +112,7 @@ class SimulatedHubSpot:
     def _create(self, values: Values, owner: CustomerId) -> Answer:
         record = self._portal.create(properties_of(values), by=self._portal.app)
         self._wire.created.setdefault(owner, []).append(record.id)
-        return Written(contact=contact_of(record, {*values, STAGE}))
+        return Written(contact=going_over(self._fields, values, contact_of(self._fields, record, {*values, STAGE})))
 
     def update(self, edits: Sequence[tuple[ContactId, Values]], *, until: float = inf) -> list[Answer]:
         sent = self._stage.current.notes["intend"] if self._stage.current else []
@@ -128,26 +132,28 @@ class SimulatedHubSpot:
             return Refused(reason=Reason.GONE)
         self._overwrite(before, values, asked=contact_id)
         record = self._portal.edit(contact_id, properties_of(values), by=self._portal.app)
-        contact = contact_of(record, {*values, STAGE})
+        contact = going_over(self._fields, values, contact_of(self._fields, record, {*values, STAGE}))
         if self._portal.settings.echo_ignored_stage and values.get(STAGE):
             contact = replace(contact, values={**contact.values, STAGE: values[STAGE]})
         return Written(contact=contact)
 
-    def _overwrite(self, before: Record, fields: Collection[str], *, asked: ContactId, is_read: bool = True) -> None:
+    def _overwrite(self, before: Record, values: Values, *, asked: ContactId, is_read: bool = True) -> None:
         """Note values that a person wrote after this task had read the contact: the one window that remains.
 
         An update that read nothing has no such window, what it overwrites is in the history. What is meant to go is
-        noted beside: another API write's value, one that both sides had, and all of a record that is deleted outright.
+        noted beside: another API write's value, one that both sides had, what does not go over and is edited on the
+        other side, and all of a record that is deleted outright.
         """
         known = self._stage.current.notes.get("known", {}).get(asked, {}) if self._stage.current else {}
-        for field in fields:
-            value = NORMALISE[field](before.get(field))
+        for field, sent in values.items():
+            value = value_of(self._fields, field, before.get(field))
             is_ours = any(entry.origin == self._portal.app for entry in before.entries(field)[:1])
             is_agreed = self._wire.is_agreed(before.id, field, value)
-            is_blind = not known and (is_ours or is_agreed or not is_read)
+            is_blind = (not known and is_ours) or ((not known or not is_read) and is_agreed)
+            is_news = not known or not is_read or not self._wire.is_agreed(before.id, field, sent)
             if field in known and known[field] != value:
                 self._wire.overwritten.add((field, value))
-            elif is_blind:
+            elif is_blind or (not known and not is_read) or (is_news and field not in self._fields.to_postgres):
                 self._wire.meant.add((field, value))
 
     def archive(self, ids: Sequence[ContactId], *, until: float = inf) -> list[Answer]:
@@ -156,7 +162,7 @@ class SimulatedHubSpot:
     def _archive(self, contact_id: ContactId) -> Answer:
         record = self._portal.find(contact_id, archived=False)
         if record is not None:
-            self._overwrite(record, FIELDS, asked=contact_id, is_read=False)
+            self._overwrite(record, dict.fromkeys(self._fields.names), asked=contact_id, is_read=False)
             self._portal.delete(contact_id, by=self._portal.app)
         at = datetime.fromtimestamp(0, UTC)
         return Written(contact=Contact(id=contact_id, values={}, created_at=at, updated_at=at, archived=True))
@@ -177,7 +183,9 @@ class SimulatedHubSpot:
                 last = int(after.split(":")[0])
                 ids = sorted(each for each in index.modified_between(pack(millis(since)), top) if each > last)
                 records = [self._portal.ledger.records.contacts.get(each) for each in ids[:PAGE]]
-                found = [contact_of(each, set()) for each in records if each is not None and not each.archived]
+                found = [
+                    contact_of(self._fields, each, set()) for each in records if each is not None and not each.archived
+                ]
                 ahead = f"{ids[PAGE - 1]}:0" if len(ids) > PAGE else None
                 return Page(contacts=found, after=ahead, served_at=time_of(now // 1000 * 1000))
 
@@ -188,7 +196,7 @@ class SimulatedHubSpot:
             with self._portal.ledger.session() as now:
                 records = self._portal.ledger.records
                 ids = list(islice(records.live.walk(int(after or 0), 1 << 62), PAGE + 1))
-                found = [contact_of(records.contacts[each]) for each in ids[:PAGE]]
+                found = [contact_of(self._fields, records.contacts[each]) for each in ids[:PAGE]]
                 ahead = str(ids[PAGE - 1] + 1) if len(ids) > PAGE else None
                 return Page(contacts=found, after=ahead, served_at=time_of(now))
 
@@ -215,10 +223,10 @@ class SimulatedHubSpot:
             cut, missing = len(items) // 2, random.choice([Unanswered.UNKNOWN, Unanswered.UNSENT])
 
         def call() -> list[Answer]:
-            answers = [_answer(act, item) for item in items[:cut]]
+            answers = [self._answer(act, item) for item in items[:cut]]
             if missing is Unanswered.UNKNOWN and random.random() < 0.5:
                 for item in items[cut:]:
-                    _answer(act, item)
+                    self._answer(act, item)
             return answers + [missing] * (len(items) - cut) if missing else answers
 
         return self._call(call, Door.WRITE, until=until)
@@ -273,31 +281,36 @@ class SimulatedHubSpot:
             raise
         self._budget.answered(door)
 
+    def _answer(self, act: Callable[[Answered], Answer], item: Answered) -> Answer:
+        try:
+            return act(item)
+        except HubSpotError as error:
+            return refusal_of(self._fields, error.body if isinstance(error.body, dict) else {})
 
-def _answer(act: Callable[[Answered], Answer], item: Answered) -> Answer:
-    try:
-        return act(item)
-    except HubSpotError as error:
-        return refusal_of(MAPPED, error.body if isinstance(error.body, dict) else {})
 
-
-def contact_of(record: Record, answered: Collection[str] = FIELDS, *, history: bool = False) -> Contact:
-    """Return a record as the core sees it; `answered` fields only, as far as they have a value or were asked for."""
-    is_read = answered is FIELDS
-    shown = [field for field in FIELDS if field in answered and (is_read or record.get(field) is not None)]
+def contact_of(
+    fields: Fields, record: Record, answered: Collection[str] | None = None, *, history: bool = False
+) -> Contact:
+    """Return a record as the core sees it: as it is read, or the `answered` fields only, those that have a value."""
+    if answered is None:
+        raw = {field: record.get(field) for field in fields.names}
+    else:
+        raw = {field: record.get(field) for field in fields.only(answered) if record.get(field) is not None}
+    # Of what does not go over nobody asks who edited it, and when; but which addresses a person had is asked.
+    asked = [field for field in fields.names if field in fields.to_postgres or field == "email"] if history else []
     return Contact(
         id=ContactId(record.id),
-        values={field: NORMALISE[field](record.get(field)) for field in shown},
+        values=fields.canonical(raw),
         created_at=time_of(record.created),
         updated_at=time_of(record.modified),
         archived=record.archived,
         other_addresses=frozenset(a for a in map(normalise_email, record.secondary) if a is not None),
-        history={field: _history(record, field) for field in FIELDS} if history else {},
+        history={field: _history(fields, record, field) for field in asked},
     )
 
 
-def _history(record: Record, field: str) -> tuple[Entry, ...]:
-    return tuple(Entry(value=NORMALISE[field](e.value), at=time_of(e.timestamp)) for e in record.entries(field))
+def _history(fields: Fields, record: Record, field: str) -> tuple[Entry, ...]:
+    return tuple(Entry(value=value_of(fields, field, e.value), at=time_of(e.timestamp)) for e in record.entries(field))
 
 
 def time_of(ms: int) -> datetime:

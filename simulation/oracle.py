@@ -8,8 +8,9 @@ eyes, or when it stands in the conflict log. Everything else is a lost edit.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from reconciler.core.fields import Fields
 from reconciler.core.values import Value, Values
-from simulation.mapped import FIELDS, NORMALISE
+from simulation.mapped import stays, value_of
 
 Entity = str
 """Whose value it is: `u:` and a customer's uuid, or `c:` and a contact's id."""
@@ -28,9 +29,13 @@ class Edit:
 class Oracle:
     """Remembers edits; says at the end which are lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
         self._edits: list[Edit] = []
         self._seen: set[tuple[str, Value]] = set()
+        self._went: set[tuple[str, Value]] = set()
+        self._stayed: set[tuple[str, Value]] = set()
+        self.asked: set[tuple[str, Value]] = set()
         self.deaths: dict[Entity, None] = {}
         self.revivals: set[Entity] = set()
 
@@ -38,18 +43,25 @@ class Oracle:
         """Note an acknowledged write over the values that its author had before his eyes."""
         self.looked_past(entity, values, before)
         for field, value in values.items():
-            kept = NORMALISE[field](value)
-            if kept is not None and kept != NORMALISE[field](before.get(field)):
+            kept = value_of(self._fields, field, value)
+            if kept is not None and kept != value_of(self._fields, field, before.get(field)):
                 self._edits.append(Edit(field, kept, entity, by))
+                is_own = by != "api" and stays(self._fields, field, kept, here=by == "sql")
+                (self._stayed if is_own else self._went).add((field, kept))
+
+    @property
+    def stayed(self) -> set[tuple[str, Value]]:
+        """Values that were written only where they were to stay."""
+        return self._stayed - self._went
 
     def looked_past(self, entity: Entity, fields: Iterable[str], before: Values) -> None:
         """Note that somebody, acknowledged or not, replaced these values knowingly."""
-        self._seen.update((field, NORMALISE[field](before.get(field))) for field in fields)
+        self._seen.update((field, value_of(self._fields, field, before.get(field))) for field in fields)
 
     def ended(self, entity: Entity, before: Values) -> None:
         """Note that somebody deleted a record with these values."""
         self.deaths[entity] = None
-        self.looked_past(entity, FIELDS, before)
+        self.looked_past(entity, self._fields.names, before)
 
     def revived(self, entity: Entity) -> None:
         """Note that somebody brought a record back."""

@@ -2,24 +2,27 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.contact import ContactId
 from reconciler.core.errors import Transient
+from reconciler.core.fields import STAGE
+from reconciler.core.kinds import SEPARATOR, Kind
 from reconciler.core.ports import Subject
-from reconciler.core.values import Value
+from reconciler.core.values import Value, Values
 from reconciler.sync.write_through import Done
 from sandbox.contact import Contact as Record
 from sandbox.errors import HubSpotError
-from simulation.mapped import FIELDS, NORMALISE, normalised
-from simulation.memory.tables import CustomerRow, Refusal
+from simulation.clock import BEGINNING
+from simulation.mapped import PLANS, TAGS, stays, value_of
+from simulation.memory.tables import CustomerRow, LinkRow, Refusal
 from simulation.oracle import Oracle
 
 if TYPE_CHECKING:
     from simulation.world import World
 
-TEXTS = ("firstname", "lastname", "phone", "company", "website")
 STAGES = ("subscriber", "lead", "customer", "evangelist")
 
 
@@ -29,6 +32,8 @@ class People:
     def __init__(self, world: "World", random: Random, *, wild: bool) -> None:
         self._world, self._random, self._is_wild = world, random, wild
         self._oracle: Oracle = world.oracle
+        self._fields = world.rules.fields
+        self._free = [name for name in self._fields.names if name not in ("email", STAGE)]
         self._count = 0
         calm: list[tuple[Callable[[], bool], int]] = [
             (self.insert, 3),
@@ -86,8 +91,32 @@ class People:
             self._world.tables.update(row.uuid, values)
         except Refusal:
             return True
-        self._oracle.wrote(Subject.customer(row.uuid).key, "sql", values, before)
+        link = self._world.tables.links.get(row.uuid)
+        record = None if link is None or link.contact is None else self._world.portal.find(link.contact)
+        there = {} if record is None else record.values
+        seen = self._replaced(values, before, there, link, here=True)
+        self._oracle.wrote(Subject.customer(row.uuid).key, "sql", values, seen)
         return True
+
+    def _replaced(
+        self, values: Values, before: Values, other: Values, link: LinkRow | None, *, here: bool
+    ) -> dict[str, Value]:
+        """Return what an edit replaces. Where it is to stay on its side, that is not what the other side has as well;
+        where it goes over, also what was emptied here before, and stayed there.
+        """
+        base = {} if link is None else link.base
+        replaced = {}
+        for field, raw in values.items():
+            held, there = (self._value(field, side.get(field)) for side in (before, other))
+            is_staying = stays(self._fields, field, self._value(field, raw), here=here)
+            if not is_staying:
+                replaced[field] = base.get(field) if held is None else held
+            elif held != there:
+                replaced[field] = held
+        return replaced
+
+    def _value(self, field: str, raw: Value) -> Value:
+        return value_of(self._fields, field, raw)
 
     def swap(self) -> bool:
         """Two customers change addresses, in one transaction."""
@@ -146,16 +175,17 @@ class People:
         record = self._pick(self._records())
         if record is None:
             return False
-        before = normalised(record.values)
-        return self._edit_contact(record, self._edit(before))
+        return self._edit_contact(record, self._edit(record.values))
 
     def _edit_contact(self, record: Record, values: dict[str, Value]) -> bool:
-        before = normalised({**dict.fromkeys(values), **record.values})
+        link = self._world.tables.owner(ContactId(record.id))
+        row = None if link is None else self._world.tables.customers.get(link.uuid)
+        seen = self._replaced(values, record.values, {} if row is None else row.raw, link, here=False)
 
         def act() -> None:
             after = self._world.portal.edit(record.id, {field: value or "" for field, value in values.items()})
-            kept = {c: v for c, v in values.items() if NORMALISE[c](after.get(c)) == NORMALISE[c](v)}
-            self._oracle.wrote(Subject.contact(record.id).key, "hubspot", kept, before)
+            kept = {c: v for c, v in values.items() if self._value(c, after.get(c)) == self._value(c, v)}
+            self._oracle.wrote(Subject.contact(record.id).key, "hubspot", kept, seen)
 
         return self._in_hubspot(act)
 
@@ -177,7 +207,7 @@ class People:
         return record is not None
 
     def _end_contact(self, record: Record) -> None:
-        self._oracle.ended(Subject.contact(record.id).key, normalised({**dict.fromkeys(TEXTS), **record.values}))
+        self._oracle.ended(Subject.contact(record.id).key, record.values)
         link = self._world.tables.owner(ContactId(record.id))
         if link is not None:
             self._oracle.deaths[Subject.customer(link.uuid).key] = None
@@ -203,9 +233,7 @@ class People:
             return False
         one, other = self._random.sample(records, 2)
         for record in (one, other):
-            self._oracle.looked_past(
-                Subject.contact(record.id).key, [*TEXTS, "email", "lifecyclestage"], normalised(record.values)
-            )
+            self._oracle.looked_past(Subject.contact(record.id).key, self._fields.names, record.values)
         return self._in_hubspot(lambda: self._world.portal.merge(one.id, other.id))
 
     def erase_contact(self) -> bool:
@@ -224,7 +252,9 @@ class People:
         if self._is_wild and self._random.random() < 0.3:
             records = self._records()
             address = (self._random.choice(records).get("email") if records else None) or address
-        values = {c: v for c, v in normalised(self._some_values(address)).items() if v is not None}
+        values = {c: v for c, v in self._asked(self._some_values(address)).items() if v is not None}
+
+        self._oracle.asked |= set(values.items())
 
         def create(note: Callable[[str], Any]) -> None:
             (outcome,) = self._world.api.create([(uuid, values)])
@@ -239,9 +269,11 @@ class People:
         if row is None:
             return False
         address = row.address or ""
-        values = {c: NORMALISE[c](v) for c, v in self._edit(row.raw).items()}
-        if values.get("email", "") is None:
+        values = self._asked(self._edit(row.raw))
+        if not values or values.get("email", "") is None:
             return False
+
+        self._oracle.asked |= set(values.items())
 
         def update(note: Callable[[str], Any]) -> None:
             customer = self._world.customer_store.by_address([address]).get(address)
@@ -277,11 +309,15 @@ class People:
                 (outcome,) = self._world.api.delete([customer])
             finally:
                 seen = next((pair.customer.values for pair in note("load") or () if pair.customer), customer.values)
-                self._oracle.looked_past(entity, FIELDS, seen)
+                self._oracle.looked_past(entity, self._fields.names, seen)
             if isinstance(outcome, Done):
                 self._oracle.deaths[entity] = None
 
         return self._by_api("delete", delete)
+
+    def _asked(self, values: Values) -> dict[str, Value]:
+        """Return canonical values as the API takes them: not against their direction."""
+        return self._fields.outbound(self._fields.canonical(values))
 
     def _by_api(self, name: str, act: Callable[[Callable[[str], Any]], None]) -> bool:
         def work() -> None:
@@ -322,14 +358,37 @@ class People:
 
     def _some_values(self, address: Value) -> dict[str, Value]:
         values: dict[str, Value] = {"email": address, "firstname": f"f{self._next()}"}
-        for field in TEXTS[1:]:
+        for field in self._free[1:]:
             if self._random.random() < 0.3:
-                values[field] = f"{field}{self._next()}"
+                values[field] = self._new(field)
         return values
 
+    def _new(self, field: str) -> Value:
+        """Return a text of a new value, as far as the field's kind has so many; a value has several texts."""
+        number = self._next()
+        day = BEGINNING.replace(hour=0) - timedelta(days=number)
+        match self._fields[field].kind:
+            case Kind.NUMBER:
+                return self._random.choice([f"{number}.5", f"{number}.50", f"{number}5e-1"])
+            case Kind.BOOLEAN:
+                return self._random.choice(["true", "false"])
+            case Kind.DATE:
+                return self._random.choice([day.date().isoformat(), _milliseconds(day)])
+            case Kind.DATETIME:
+                moment = day + timedelta(milliseconds=number)
+                east = moment.astimezone(timezone(timedelta(hours=2)))
+                return self._random.choice([_milliseconds(moment), moment.isoformat(), east.isoformat()])
+            case Kind.ENUM:
+                return self._random.choice(PLANS)
+            case Kind.SET:
+                chosen = [tag for place, tag in enumerate(TAGS) if number >> place & 1]
+                return SEPARATOR.join(self._random.sample(chosen, len(chosen)))
+            case Kind.TEXT | Kind.EMAIL:
+                return f"{field}{number}"
+
     def _edit(self, before: Any) -> dict[str, Value]:
-        field = self._random.choice(TEXTS)
-        values: dict[str, Value] = {field: f"{field}{self._next()}"}
+        field = self._random.choice(self._free)
+        values: dict[str, Value] = {field: self._new(field)}
         kind = self._random.randrange(12)
         if kind == 0:
             values = {"email": self._new_address()}
@@ -338,7 +397,12 @@ class People:
         elif kind == 2:
             values[field] = self._random.choice([None, ""])
         elif kind == 3:
-            values[self._random.choice(TEXTS)] = f"{field}{self._next()}"
+            other = self._random.choice(self._free)
+            values[other] = self._new(other)
         elif kind == 4:
             values[field] = before.get(field)
         return values
+
+
+def _milliseconds(at: datetime) -> str:
+    return str(int(at.timestamp() * 1000))

@@ -6,12 +6,13 @@ from uuid import UUID
 from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, CustomerId
 from reconciler.core.fields import Policy
+from reconciler.core.kinds import Direction, Kind
 from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason
-from reconciler.core.values import Value
+from reconciler.core.values import Value, normalise_email
 from sandbox.contact import Contact as Record
 from sandbox.lifecycle import STAGE
-from simulation.mapped import FIELDS, NORMALISE, normalised
+from simulation.mapped import stays, value_of
 from simulation.memory.tables import CustomerRow, LinkRow
 from simulation.world import World
 
@@ -34,10 +35,12 @@ def examine(world: World, steps: int) -> Problems:
             return [*problems, f"P1 it does not come to rest after the sweep: {sorted(world.tables.marks)}"]
     problems += [f"P1 {each}" for each in differences(world)]
     problems += [f"P2 {each}" for each in lost(world)]
+    problems += [f"P3 {each}" for each in taken_over(world)]
     problems += [f"P7 {each}" for each in created_twice(world)]
     problems += [f"P8 {each}" for each in resurrected(world)]
     problems += [f"P11 {each}" for each in spent(world)]
     problems += [f"P13 {world.wire.burst}"] if world.wire.burst else []
+    problems += [f"P15 {each}" for each in half_written(world)]
     problems += [f"P18 {each}" for each in undead(world)]
     problems += [f"P5 {each}" for each in restless(world)]
     return problems
@@ -67,8 +70,12 @@ def _is_held_back(world: World, link: LinkRow | None) -> bool:
 def _has_news(world: World, row: CustomerRow, link: LinkRow | None) -> bool:
     if not row.is_alive or link is None:
         return row.is_alive != bool(link is not None and link.alive)
-    decided = [field for field in FIELDS if world.rules.fields[field].policy is not Policy.MANUAL]
-    return any(NORMALISE[field](row.raw[field]) != link.base.get(field) for field in decided)
+    fields = world.rules.fields
+    return any(
+        value != link.base.get(field) and not stays(fields, field, value, here=True)
+        for field, value in fields.canonical(row.raw).items()
+        if fields[field].policy is not Policy.MANUAL
+    )
 
 
 def differences(world: World) -> Iterator[str]:
@@ -83,7 +90,7 @@ def differences(world: World) -> Iterator[str]:
         if link is not None and record is not None:
             linked.add(record.id)
             yield from _unequal(world, row, link, record)
-        elif not _is_excused(world, link) and any(normalised(row.raw).values()):
+        elif not _is_excused(world, link) and any(_outbound(world, row).values()):
             yield f"customer {row.uuid} has no contact"
     for record in live.values():
         link = world.tables.owner(ContactId(record.id))
@@ -92,18 +99,37 @@ def differences(world: World) -> Iterator[str]:
 
 
 def _unequal(world: World, row: CustomerRow, link: LinkRow, record: Record) -> Iterator[str]:
-    local, remote = normalised(row.raw), {c: NORMALISE[c](record.get(c)) for c in FIELDS}
+    local, remote = world.rules.fields.canonical(row.raw), _values(world, record)
     if RECORD in link.blocks and world.wild:
         return
-    for field in FIELDS:
-        is_undecided = world.rules.fields[field].policy is Policy.MANUAL and local[field] != remote[field]
-        if (field in link.blocks and world.wild) or is_undecided:
+    for field in world.rules.fields.names:
+        if field in link.blocks and world.wild:
             continue
-        if not local[field] == remote[field] == link.base.get(field):
+        if not _is_settled(world, field, local[field], remote[field], link.base.get(field)):
             values = f"local {local[field]!r}, remote {remote[field]!r}, base {link.base.get(field)!r}"
             yield f"customer {row.uuid}, contact {record.id}, {field}: {values}"
     if row.contact != record.id:
         yield f"customer {row.uuid} shows contact {row.contact} instead of {record.id}"
+
+
+def _is_settled(world: World, field: str, local: Value, remote: Value, base: Value) -> bool:
+    """Whether both hold what was agreed; what stays on its side may differ, and what a person is to decide."""
+    if local == remote:
+        return local == base
+    fields = world.rules.fields
+    if fields[field].policy is Policy.MANUAL and fields[field].direction is Direction.BOTH:
+        return True
+    sides = ((True, local), (False, remote))
+    return all(value == base or stays(fields, field, value, here=here) for here, value in sides)
+
+
+def _outbound(world: World, row: CustomerRow) -> dict[str, Value]:
+    return world.rules.fields.outbound(world.rules.fields.canonical(row.raw))
+
+
+def _values(world: World, record: Record) -> dict[str, Value]:
+    fields = world.rules.fields
+    return fields.canonical({field: record.get(field) for field in fields.names})
 
 
 def _is_excused(world: World, link: LinkRow | None) -> bool:
@@ -120,22 +146,60 @@ def lost(world: World) -> Iterator[str]:
     tables = world.tables
     present: set[tuple[str, Value]] = set()
     for row in tables.customers.values():
-        present |= set(normalised(row.raw).items())
+        present |= set(world.rules.fields.canonical(row.raw).items())
     for record in world.portal.ledger.records.contacts.values():
         if not record.archived:
-            present |= {(field, NORMALISE[field](record.get(field))) for field in FIELDS}
-            present |= {("email", NORMALISE["email"](address)) for address in record.secondary}
+            present |= set(_values(world, record).items())
+            present |= {("email", normalise_email(address)) for address in record.secondary}
     # A stage is set, read back, and where HubSpot does not set it back cleared and set again: several calls.
     windows = {(entity, STAGE) for entity in _staged(world)}
-    logged = {(loser.field, NORMALISE[loser.field](loser.lost)) for loser in tables.losers}
+    logged = {(loser.field, value_of(world.rules.fields, loser.field, loser.lost)) for loser in tables.losers}
     lost_ = world.oracle.lost(
         present=present,
         logged=logged | tables.erased_losers,
-        excused=world.wire.overwritten | world.wire.meant,
+        excused=world.wire.overwritten | world.wire.meant | tables.overruled,
         erased=_erased(world),
         windows=windows,
     )
     return (f"lost: {e.field} = {e.value!r}, written by {e.by} to {e.entity}" for e in lost_)
+
+
+def taken_over(world: World) -> Iterator[str]:
+    """Edits of the side whose changes do not go over that are on the other side all the same, or a conflict."""
+    fields, stayed = world.rules.fields, {each for each in world.oracle.stayed if _is_traced(world, each[0])}
+    for row in world.tables.customers.values():
+        for each in fields.canonical(row.raw).items():
+            if each[0] not in fields.to_postgres and each in stayed:
+                yield f"customer {row.uuid} has {each[0]} = {each[1]!r}, which was HubSpot's own"
+    for record in world.portal.ledger.records.contacts.values():
+        for each in _values(world, record).items():
+            if each[0] not in fields.to_hubspot and each in stayed:
+                yield f"contact {record.id} has {each[0]} = {each[1]!r}, which was the row's own"
+    for loser in world.tables.losers:
+        lost_ = (loser.field, value_of(fields, loser.field, loser.lost))
+        if loser.field not in fields.to_postgres & fields.to_hubspot and lost_ in stayed:
+            yield f"{loser.field} = {loser.lost!r} of {loser.uuid} is a conflict, though it does not go over"
+
+
+def half_written(world: World) -> Iterator[str]:
+    """API writes that HubSpot has and the row has not, of fields whose changes in HubSpot do not go over."""
+    fields, tables = world.rules.fields, world.tables
+    for row in [] if world.wild else [each for each in tables.customers.values() if each.is_alive]:
+        link = tables.links.get(row.uuid)
+        record = None if link is None or link.contact is None else world.portal.find(link.contact, archived=False)
+        # Of a create without an answer, a contact that somebody renamed before it was looked for is a new one.
+        there = {} if record is None or _was_renamed(record) else _values(world, record)
+        for field, value in fields.canonical(row.raw).items():
+            remote = there.get(field)
+            is_asked = remote is not None and (field, remote) in world.oracle.asked and _is_traced(world, field)
+            is_left = remote != value and field not in fields.to_postgres
+            if is_asked and is_left and not stays(fields, field, value, here=True):
+                yield f"customer {row.uuid} has {field} = {value!r}, and the API wrote {remote!r} to HubSpot"
+
+
+def _is_traced(world: World, field: str) -> bool:
+    """Whether nobody else could have written the same value."""
+    return field != STAGE and world.rules.fields[field].kind not in (Kind.BOOLEAN, Kind.ENUM)
 
 
 def _staged(world: World) -> set[str]:

@@ -9,7 +9,6 @@ import orjson
 
 from reconciler.core.contact import ContactId
 from reconciler.core.context import Rules
-from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane, Subject
 from reconciler.core.values import Value
 from reconciler.sync.budget import Limits, SharedBudget
@@ -24,7 +23,7 @@ from sandbox.portal import Portal
 from sandbox.settings import Settings
 from simulation.clock import Clock
 from simulation.hubspot import SimulatedHubSpot, Wire
-from simulation.mapped import MAPPED
+from simulation.mapped import TYPED, drawn
 from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.gates import MemoryGates
 from simulation.memory.marks import MemoryMarks
@@ -76,6 +75,7 @@ class Process:
             sender=Sender(outbox, hubspot, clock.monotonic),
             budget=budget,
             reconciler=self.reconciler,
+            fields=world.rules.fields,
             sleep=stage.sleep,
             pushes_deletes=world.rules.deletes_outbound,
             clock=clock.monotonic,
@@ -96,7 +96,7 @@ class Process:
 
 
 class World:
-    """Everything of one run. `wild`: addresses collide, records are merged, restored, erased; policies differ."""
+    """Everything of one run. `wild`: addresses collide, records are merged, restored, erased; mappings differ."""
 
     def __init__(self, seed: int, *, trace: Callable[[str], None] = lambda line: None) -> None:
         self.random = random = Random(seed)
@@ -106,7 +106,8 @@ class World:
         self.trace = trace
         self.stage = Stage(random, self.clock, trace)
         self.weather, self.wire_weather = Weather(), Weather()
-        self.tables = Tables(self.clock.now, random)
+        fields = drawn(random, wild=self.wild)
+        self.tables = Tables(self.clock.now, random, fields)
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
         self.outbox, self.gates = MemoryOutbox(self.tables), MemoryGates(self.tables)
         self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)
@@ -114,9 +115,9 @@ class World:
         self.slots = MemorySlots(self.clock.monotonic, self.outage)
         self.slots.shape({"all": PER_10S, "search": PER_SECOND})
         self.portal = Portal(_settings(random, seed), clock=self.clock.hubspot_ms, steady=self.clock.steady_ms)
-        self.wire = Wire(self.portal, PER_10S, PER_SECOND, self._is_agreed)
-        self.rules = Rules(fields=MAPPED.with_policies(self._policies()), skew=self.clock.skew)
-        self.oracle = Oracle()
+        self.wire = Wire(self.portal, fields, PER_10S, PER_SECOND, self._is_agreed)
+        self.rules = Rules(fields=fields, skew=self.clock.skew)
+        self.oracle = Oracle(fields)
         self.erased_contacts: set[int] = set()
         self.restored_contacts: set[int] = set()
         self.lost_in_erased: set[int] = set()
@@ -131,10 +132,6 @@ class World:
     def _is_agreed(self, contact: int, field: str, value: Value) -> bool:
         link = self.tables.owner(ContactId(contact))
         return link is not None and link.base.get(field) == value
-
-    def _policies(self) -> dict[str, Policy]:
-        usual = [Policy.NEWEST] * 3 + [Policy.HUBSPOT, Policy.POSTGRES, *([Policy.MANUAL] if self.wild else [])]
-        return {field.name: self.random.choice(usual) for field in MAPPED.by_name.values()}
 
     def watched(self, port: object) -> Any:
         return Watched(port, self.stage, self.weather, of_table=port in (self.pairs, self.customer_store))
@@ -317,4 +314,4 @@ def _settings(random: Random, seed: int) -> Settings:
     )
 
 
-DEFAULTS = Settings().model_dump()
+DEFAULTS = {**Settings().model_dump(), "custom_properties": tuple(TYPED.values())}

@@ -104,11 +104,12 @@ class Audit:
         held: Values = row["canonical"]
         agreed: Values = row["base"]
         here, base, field = held.get(name), agreed.get(name), self._mapped[name]
-        if here == there or (field.when_empty is WhenEmpty.KEEP and None in (here, there)):
+        if here == there:
             return False
-        # What was edited on the side that does not go over stays.
-        moved = {Direction.TO_HUBSPOT: here != base, Direction.TO_POSTGRES: there != base}
-        return moved.get(field.direction, True)
+        # What was edited on the side that does not go over stays, and so may an emptying.
+        keeps = field.when_empty is WhenEmpty.KEEP
+        going = {Direction.TO_HUBSPOT: [here], Direction.TO_POSTGRES: [there]}.get(field.direction, [here, there])
+        return any(value != base and not (keeps and value is None) for value in going)
 
     def _unknown(self, contact: Contact) -> Finding:
         """A contact that no row is linked with: new and on its way, none that becomes one, or unknown."""

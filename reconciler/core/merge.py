@@ -12,7 +12,7 @@ Change is judged against the base, never against the other side or a clock:
     -     (remote not in the answer)        nothing: unknown is not empty
 
 A field that goes one way has no conflicts: what was edited on the other side stays until the next edit on the open one.
-Where an emptying is not carried over (`when_empty`), a side that is empty counts as unchanged.
+Where an emptying is not carried over (`when_empty`), a side that is empty counts as unchanged, but for an API write's.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -71,9 +71,9 @@ def merge(
     merged = Merged()
     for name, contact in remote.items():
         row, last = local.get(name), base.get(name)
-        if row != contact and fields[name].when_empty is WhenEmpty.KEEP:
-            row, contact = (last if side is None else side for side in (row, contact))
         is_ahead = contact in ahead.get(name, ())
+        if row != contact and not is_ahead and fields[name].when_empty is WhenEmpty.KEEP:
+            row, contact = (last if side is None else side for side in (row, contact))
         goes_out, comes_in = name in fields.to_hubspot, name in fields.to_postgres or is_ahead
         if row == contact:
             if row != last:

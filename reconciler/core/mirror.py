@@ -35,8 +35,9 @@ class Accepted:
 
     @property
     def pushed(self) -> Values:
-        """What the base moves to: the answered values of what was sent."""
-        return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}
+        """What the base moves to: the answered values of what was sent, and what the row has as well."""
+        answered = {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}
+        return {**answered, **{c: v for c, v in self._edited.items() if self._held.get(c) == v}}
 
     @property
     def fields(self) -> Values:
@@ -47,21 +48,34 @@ class Accepted:
         """
         customer, sent = self.write.pair.customer, self.write.values
         assert customer is not None
-        local = customer.held
-        base = self.write.pair.link.base
+        local = self._held
         passing = {c for c in sent if sent[c] != customer.values.get(c)}
-        edited = {c for c in self.contact.values if c not in sent and local.get(c) != base.get(c)}
-        return {c: v for c, v in self.contact.values.items() if local.get(c) != v and c not in passing | edited}
+        left = passing | self._edited.keys()
+        return {c: v for c, v in self.contact.values.items() if local.get(c) != v and c not in left}
+
+    @property
+    def _edited(self) -> Values:
+        """What was answered without being sent, of fields that the row does not hold as agreed."""
+        base = self.write.pair.link.base
+        answered = {c: v for c, v in self.contact.values.items() if c not in self.write.values}
+        return {c: v for c, v in answered.items() if self._held.get(c) != base.get(c)}
+
+    @property
+    def _held(self) -> Values:
+        """What the row held when it was read."""
+        return {} if self.write.pair.customer is None else self.write.pair.customer.held
 
     @property
     def carried(self) -> Values:
-        """What was the row's own when it was sent, as HubSpot answered it: a row that holds something else by now is to
-        be looked at again. An API call that HubSpot had before has written it, or its look has blocked it.
+        """What was the row's own when it was sent, as HubSpot answered it, and what HubSpot has beside an edit here: a
+        row that holds something else by now is to be looked at again. An API call that HubSpot had before has written
+        it, or its look has blocked it.
 
         A create says of the empty fields, too, that they are empty.
         """
         held: Values = {} if self.write.pair.customer is None else self.write.pair.customer.values
-        own = {c: v for c, v in self.pushed.items() if c in held and self.write.values[c] == held[c]}
+        sent = {c: v for c, v in self.pushed.items() if c in held and self.write.values.get(c) == held[c]}
+        own = {**sent, **self._edited}
         if self.write.kind is not IntentKind.CREATE:
             return own
         return {**{c: None for c in held if held[c] is None and self.contact.values.get(c) is None}, **own}

@@ -22,7 +22,9 @@ from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import Contact, ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
+from reconciler.core.fields import Fields
 from reconciler.core.judge import overwritten_blindly
+from reconciler.core.kinds import WhenEmpty
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.reasons import Reason
 from reconciler.core.step import (
@@ -226,11 +228,30 @@ def _revive(pair: Pair, context: Context, rules: Rules) -> Step:
     if taken is not None:
         return taken
     if pair.customer is None:
-        return Step(pair=pair, action=Insert(rules.fields.inbound(pair.contact.values)), closes=_open(pair))
-    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.field)) for each in _unpushed(pair, rules))
-    return Step(
-        pair=pair, action=Revive(rules.fields.inbound(pair.contact.values)), conflicts=conflicts, closes=_open(pair)
-    )
+        return Step(pair=pair, action=Insert(_beginning(pair, pair.contact.values, rules.fields)), closes=_open(pair))
+    pull = _reviving(pair, pair.contact.values, rules.fields)
+    edits = _unpushed(pair, rules)
+    conflicts = tuple(replace(each, kept=pull[each.field]) for each in edits if each.field in pull)
+    # What HubSpot's values leave as it is goes over at the next look.
+    again = 0 if rules.fields.outbound(pair.customer.values).keys() - pull.keys() else None
+    return Step(pair=pair, action=Revive(pull), conflicts=conflicts, closes=_open(pair), again=again)
+
+
+def _reviving(pair: Pair, values: Values, fields: Fields) -> Values:
+    """Return HubSpot's values but for those that are not to go over the row's: an emptying, or what was agreed."""
+    base = pair.link.base
+    return {
+        name: value
+        for name, value in fields.inbound(values).items()
+        if not (value is None and fields[name].when_empty is WhenEmpty.KEEP)
+        and (name in fields.to_hubspot or value != base.get(name))
+    }
+
+
+def _beginning(pair: Pair, values: Values, fields: Fields) -> Values:
+    """Return of HubSpot's values those that a new row has: that go over, or that an API write was to give it."""
+    ahead = {each for intent in pair.intents if intent.hubspot_first for each in intent.values.items()}
+    return {**fields.inbound(values), **{name: value for name, value in values.items() if (name, value) in ahead}}
 
 
 def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
@@ -255,7 +276,7 @@ def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
         return taken
     if not _becomes_customer(pair.contact, rules):
         return Step(pair=pair, action=Forget(), closes=_open(pair))
-    action = Rest() if is_row_blocked(pair) else Insert(rules.fields.inbound(pair.contact.values))
+    action = Rest() if is_row_blocked(pair) else Insert(_beginning(pair, pair.contact.values, rules.fields))
     return Step(pair=pair, action=action, closes=_open(pair))
 
 

@@ -173,8 +173,14 @@ class Step:
 
     @property
     def agree(self) -> Values:
-        """What goes into the base alone."""
-        return self.action.agree if isinstance(self.action, Merge) else {}
+        """What goes into the base alone. A new row has nothing of what was agreed with one that is gone."""
+        match self.action:
+            case Merge(agree=agree):
+                return agree
+            case Insert(pull=pull):
+                return {field: None for field in self.pair.link.base if field not in pull}
+            case _:
+                return {}
 
     @property
     def alive(self) -> bool | None:

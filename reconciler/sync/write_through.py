@@ -17,6 +17,7 @@ from reconciler.core.blocks import RECORD
 from reconciler.core.contact import ContactId, Customer, CustomerId, IntentKind, Link, Pair
 from reconciler.core.context import Context, OtherLink
 from reconciler.core.errors import OutcomeUnknown, Refused, Transient
+from reconciler.core.fields import Fields
 from reconciler.core.ports import (
     Answer,
     Budget,
@@ -133,12 +134,14 @@ class WriteThrough:
         sender: Sender,
         budget: Budget,
         reconciler: Reconciler,
+        fields: Fields,
         sleep: Callable[[float], None],
         pushes_deletes: bool,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._customer_store, self._marks, self._pairs, self._sender = customer_store, marks, pairs, sender
         self._budget, self._reconciler, self._sleep = budget, reconciler, sleep
+        self._fields = fields
         self._pushes_deletes, self._clock = pushes_deletes, clock
         self._waiting = BoundedSemaphore(MOST_WAITING)
 
@@ -254,9 +257,15 @@ class WriteThrough:
         ended |= {uuid: Invalid(why) for uuid, why in refused.items()}
         updates = [write for write in updates if write.pair.uuid not in refused]
         unlinked = [pair for pair, _ in edited if pair.link.contact_id is None and pair.uuid not in ended]
-        creates = [_create_of(pair) for pair in unlinked]
+        creates = [self._create_of(pair) for pair in unlinked]
         results = _sent(self._sender.update, updates) + _sent(self._sender.create, creates)
         return ended | _told((w.pair.uuid, partial(self._updated, w, reply, values_of)) for w, reply in results)
+
+    def _create_of(self, pair: Pair) -> Write:
+        assert pair.customer is not None
+        going = self._fields.outbound(pair.customer.values)
+        values = {field: value for field, value in going.items() if value is not None}
+        return Write(pair=pair, kind=IntentKind.CREATE, values=values, hubspot_first=True)
 
     def _updated(self, write: Write, answer: Reply, values_of: dict[CustomerId, Values]) -> Outcome:
         if isinstance(answer, Written):
@@ -477,9 +486,3 @@ def _with(pair: Pair, values: Values) -> Pair:
 
 def _update_of(pair: Pair, values: Values) -> Write:
     return Write(pair=pair, kind=IntentKind.UPDATE, values=values, hubspot_first=True)
-
-
-def _create_of(pair: Pair) -> Write:
-    assert pair.customer is not None
-    values = {field: value for field, value in pair.customer.values.items() if value is not None}
-    return Write(pair=pair, kind=IntentKind.CREATE, values=values, hubspot_first=True)

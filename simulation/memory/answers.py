@@ -9,7 +9,6 @@ from reconciler.core.mirror import Accepted
 from reconciler.core.ports import Answer, Sent, Subject, Write, Written
 from reconciler.core.settlement import Facts, LinkNow, Move
 from reconciler.core.values import Value, Values
-from simulation.mapped import NORMALISE
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, LinkRow, Tables, later
 
@@ -109,9 +108,10 @@ def _mirror(tables: Tables, each: Accepted, written: Values) -> None:
     if each.is_new and (row is None or not row.is_alive):
         tables.mark({Subject.customer(each.uuid).key}, 1)
     if row is not None:
-        lost = each.left_out(written, row.raw)
+        held = tables.fields.canonical(row.raw)
+        lost = each.left_out(written, held)
         tables.log(row.uuid, lost)
-        is_overtaken = any(NORMALISE[c](row.raw[c]) != value for c, value in each.carried.items())
+        is_overtaken = any(held[c] != value for c, value in each.carried.items())
         if lost or (row.is_alive and is_overtaken):
             tables.mark({Subject.customer(row.uuid).key}, 1)
 

@@ -20,10 +20,12 @@ class MemoryCustomerStore:
 
     def by_address(self, addresses: Collection[str]) -> Mapping[str, Customer]:
         rows = ((address, self._tables.holder(address)) for address in addresses)
-        return {address: row.value() for address, row in rows if row is not None}
+        return {address: row.value(self._tables.fields) for address, row in rows if row is not None}
 
     def by_uuid(self, uuids: Collection[CustomerId]) -> list[Customer]:
-        return [row.value() for uuid in uuids if (row := self._tables.customers.get(uuid)) is not None]
+        return [
+            row.value(self._tables.fields) for uuid in uuids if (row := self._tables.customers.get(uuid)) is not None
+        ]
 
     def reserve(self, uuids: Collection[CustomerId]) -> list[Claim]:
         return [self._reserve(uuid) for uuid in uuids]

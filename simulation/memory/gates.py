@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from reconciler.core.ports import Subject
 from reconciler.core.reasons import Reason, Wake
-from simulation.mapped import NORMALISE
+from simulation.mapped import value_of
 from simulation.memory.tables import Tables
 
 
@@ -27,7 +27,7 @@ class MemoryGates:
             row = tables.customers.get(link.uuid)
             if link.contact is None or row is None or not row.is_alive:
                 continue
-            if any(NORMALISE[field](row.raw[field]) != link.base.get(field) for field in resumed):
+            if any(value_of(tables.fields, field, row.raw[field]) != link.base.get(field) for field in resumed):
                 tables.mark({Subject.customer(link.uuid).key}, 2)
 
     def lift_refused(self, *, only_if_rules_changed: bool) -> None:

@@ -11,8 +11,7 @@ from reconciler.core.errors import RowRefused
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LEASE, NO_CLAIMS, Claim, Subject
 from reconciler.core.step import Absorb, Adopt, Attach, Detach, Erase, Forget, Ignore, Insert, Step, Wait
-from reconciler.core.values import Values, normalise_email
-from simulation.mapped import FIELDS
+from reconciler.core.values import Values
 from simulation.memory.rows import RowWrite, drop_placeholder, erase, insert_customer, write_customers
 from simulation.memory.tables import Clash, CustomerRow, LinkRow, Rule, Tables, later
 
@@ -32,7 +31,7 @@ class MemoryPairs:
         is_seen = link.deleted or (row is None and any(each[0] == claim.uuid and each[3] for each in tables.dirty))
         return Pair(
             link=replace(link.value(), is_deletion_seen=is_seen),
-            customer=None if row is None else row.value(),
+            customer=None if row is None else row.value(tables.fields),
             intents=tuple(intent.value(tables.now(), link) for intent in tables.intents_of(claim.uuid)),
             fence=claim.fence,
             privacy=claim.privacy or link.privacy,
@@ -244,7 +243,7 @@ class MemoryPairs:
         _inherit(tables, winner, loser)
         tables.close([intent.id for intent in tables.intents_of(merged.loser)])
         row = tables.customers.get(merged.loser)
-        tables.log(merged.loser, [] if row is None else _unsent(row, loser))
+        tables.log(merged.loser, [] if row is None else _unsent(tables, row, loser))
         loser.contact, loser.alive, loser.base, loser.base_at, loser.lease_until = None, False, {}, {}, None
         loser.fence, loser.blocks = next(tables.numbers), {}
         for each in tables.customers.values():
@@ -314,13 +313,12 @@ def _joined(one: dict[str, BlindPush], other: dict[str, BlindPush]) -> dict[str,
     return joined
 
 
-def _unsent(row: CustomerRow, link: LinkRow) -> list[Conflict]:
+def _unsent(tables: Tables, row: CustomerRow, link: LinkRow) -> list[Conflict]:
     """Return what the loser of a merge had not sent to HubSpot yet."""
-    values = {**row.raw, "email": normalise_email(row.raw["email"])}
     return [
-        Conflict(field=field, winner=Verdict.REMOTE, kept=None, lost=values[field])
-        for field in FIELDS
-        if values[field] and values[field] != link.base.get(field)
+        Conflict(field=field, winner=Verdict.REMOTE, kept=None, lost=value)
+        for field, value in tables.fields.outbound(tables.fields.canonical(row.raw)).items()
+        if value is not None and value != link.base.get(field)
     ]
 
 

@@ -8,7 +8,7 @@ from reconciler.core.brake import LIMITS, Danger, Limits, Need
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.ports import HubSpotAccount, Lane, Subject
 from reconciler.core.reasons import Wake
-from simulation.mapped import FIELDS, NORMALISE
+from simulation.mapped import stays
 from simulation.memory.tables import CustomerRow, LinkRow, Tables
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -74,7 +74,15 @@ class MemoryRecords:
         if link.contact is None:
             return row.is_alive and not link.blocks
         is_alive = True if link.alive is None else link.alive
-        return row.is_alive != is_alive or (row.is_alive and _values(row) != link.base)
+        return row.is_alive != is_alive or (row.is_alive and self._differs(row, link))
+
+    def _differs(self, row: CustomerRow, link: LinkRow) -> bool:
+        """Whether a field is not as was agreed, and that is to go over."""
+        fields = self._tables.fields
+        return any(
+            value != link.base.get(field) and not stays(fields, field, value, here=True)
+            for field, value in fields.canonical(row.raw).items()
+        )
 
     def linked(self) -> int:
         return sum(1 for link in self._tables.links.values() if link.contact is not None and link.alive)
@@ -122,8 +130,3 @@ class MemoryRecords:
             link.blocks = {c: why for c, why in link.blocks.items() if why.reason is not kind.reason}
             tables.mark({Subject.customer(link.uuid).key}, 1)
         return min(count, len(held)), len(held)
-
-
-def _values(row: CustomerRow) -> dict[str, str]:
-    values = {field: NORMALISE[field](row.raw[field]) for field in FIELDS}
-    return {field: value for field, value in values.items() if value is not None}

@@ -7,7 +7,6 @@ from datetime import datetime
 from reconciler.core.contact import Contact, ContactId, CustomerId
 from reconciler.core.ports import Subject
 from reconciler.core.values import Value, Values, normalise_email
-from simulation.mapped import FIELDS
 from simulation.memory.tables import Clash, CustomerRow, Tables, later
 
 
@@ -79,6 +78,7 @@ def _clashes(tables: Tables, writes: Sequence[RowWrite], passing: dict[CustomerI
 
 
 def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) -> bool:
+    _overrule(tables, row, values)
     is_change = any(row.raw[field] != value for field, value in values.items())
     row.raw.update(values)
     may_turn = row.is_alive == write.was_alive
@@ -92,6 +92,16 @@ def _write(tables: Tables, row: CustomerRow, write: RowWrite, values: Values) ->
     return write.becomes_alive is None or may_turn
 
 
+def _overrule(tables: Tables, row: CustomerRow, values: Values) -> None:
+    """Note what does not go over and is edited in HubSpot: that goes over it, what was agreed before does not."""
+    link, held = tables.links[row.uuid], tables.fields.canonical(row.raw)
+    tables.overruled |= {
+        (field, held[field])
+        for field, value in values.items()
+        if field not in tables.fields.to_hubspot and value != link.base.get(field)
+    }
+
+
 def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: Contact | None) -> bool:
     """Insert a customer for a contact; False when another customer has its address or uuid by now."""
     address = values.get("email")
@@ -100,7 +110,7 @@ def insert_customer(tables: Tables, uuid: CustomerId, values: Values, contact: C
         return False
     if tables.rule is not None:
         tables.rule.require(values)
-    row = CustomerRow(uuid, {field: values.get(field) for field in FIELDS}, tables.now(), tables.now())
+    row = CustomerRow(uuid, {field: values.get(field) for field in tables.fields.names}, tables.now(), tables.now())
     if contact is not None:
         row.contact, row.hubspot_created, row.hubspot_updated = contact.id, contact.created_at, contact.updated_at
     tables.customers[uuid] = row
@@ -131,7 +141,7 @@ def erase(tables: Tables, subject: CustomerId) -> None:
     ids |= {contact for contact, (uuid, _) in tables.aliases.items() if uuid in people}
     for uuid in people & tables.customers.keys():
         row = tables.customers[uuid]
-        row.raw = dict.fromkeys(FIELDS)
+        row.raw = dict.fromkeys(tables.fields.names)
         row.contact, row.deleted, row.erased = None, row.deleted or tables.now(), row.erased or tables.now()
     for uuid in people:
         tables.links.pop(uuid, None)

@@ -22,11 +22,11 @@ from reconciler.core.contact import (
     Link,
 )
 from reconciler.core.errors import RowRefused, Transient
+from reconciler.core.fields import Fields
 from reconciler.core.merge import Conflict, Verdict
 from reconciler.core.ports import LANDING, Subject
 from reconciler.core.reasons import Reason, Wake
 from reconciler.core.values import Value, normalise_email
-from simulation.mapped import FIELDS, normalised
 
 
 class Refusal(Exception):
@@ -64,12 +64,12 @@ class CustomerRow:
     def is_alive(self) -> bool:
         return self.deleted is None
 
-    def value(self) -> Customer:
+    def value(self, fields: Fields) -> Customer:
         """Return the row as the core sees it."""
         return Customer(
             uuid=self.uuid,
             raw=dict(self.raw),
-            values=normalised(self.raw),
+            values=fields.canonical(self.raw),
             created_at=self.created,
             updated_at=self.updated,
             contact_id=self.contact,
@@ -230,8 +230,8 @@ class Rule:
 class Tables:
     """Everything the database holds. `now` is its clock."""
 
-    def __init__(self, now: Callable[[], datetime], random: Random) -> None:
-        self.now, self._random = now, random
+    def __init__(self, now: Callable[[], datetime], random: Random, fields: Fields) -> None:
+        self.now, self._random, self.fields = now, random, fields
         self.customers: dict[CustomerId, CustomerRow] = {}
         self.links: dict[CustomerId, LinkRow] = {}
         self.aliases: dict[ContactId, tuple[CustomerId | None, str]] = {}
@@ -251,6 +251,7 @@ class Tables:
         self.suspended: dict[str, Reason] = {}
         self.erased: set[CustomerId] = set()
         self.erased_losers: set[tuple[str, Value]] = set()
+        self.overruled: set[tuple[str, Value]] = set()
         self.handed_over: set[ContactId] = set()
         self.held: set[CustomerId] = set()
 
@@ -270,11 +271,11 @@ class Tables:
 
     def insert(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
         """INSERT a customer; raises `Refusal`."""
-        raw = {field: values.get(field) for field in FIELDS}
+        raw = {field: values.get(field) for field in self.fields.names}
         self._refuse(raw["email"], uuid)
         self._check(values)
         self.customers[uuid] = CustomerRow(uuid, raw, self.now(), self.now())
-        self._capture(uuid, [field for field in FIELDS if raw[field] is not None])
+        self._capture(uuid, [field for field, value in raw.items() if value is not None])
 
     def update(self, uuid: CustomerId, values: Mapping[str, Value]) -> None:
         """UPDATE fields of a customer; raises `Refusal`."""

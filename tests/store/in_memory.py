@@ -11,6 +11,7 @@ from reconciler.core.contact import CustomerId
 from reconciler.core.ports import Brakes
 from reconciler.core.values import Value
 from simulation.clock import Clock
+from simulation.mapped import MAPPED
 from simulation.memory.customer_store import MemoryCustomerStore
 from simulation.memory.gates import MemoryGates
 from simulation.memory.marks import MemoryMarks
@@ -26,7 +27,7 @@ class InMemory(Store):
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.tables = Tables(self.clock.now, Random(1))
+        self.tables = Tables(self.clock.now, Random(1), MAPPED)
         self.marks, self.pairs = MemoryMarks(self.tables), MemoryPairs(self.tables)
         self.outbox, self.gates = MemoryOutbox(self.tables), MemoryGates(self.tables)
         self.records, self.customer_store = MemoryRecords(self.tables), MemoryCustomerStore(self.tables)

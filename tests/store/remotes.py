@@ -80,7 +80,7 @@ def simulated(**settings: Any) -> Remote:
     clock = Clock()
     portal = Portal(Settings(**settings), clock=clock.hubspot_ms, steady=clock.steady_ms)
     stage = Stage(Random(1), clock, lambda line: None)
-    port = SimulatedHubSpot(Wire(portal, MANY, MANY), stage, clock, _budget(clock), Weather())
+    port = SimulatedHubSpot(Wire(portal, MAPPED, MANY, MANY), stage, clock, _budget(clock), Weather())
     return Simulated(portal, port, clock, stage)
 
 

@@ -14,7 +14,7 @@ from reconciler.adapters.gateway import parse, requests
 from reconciler.adapters.gateway.answers import is_said_to_be_missing
 from reconciler.adapters.gateway.calls import Calls, Refusal, Spender
 from reconciler.adapters.gateway.halving import LARGE_DELAY, read_in_halves, written
-from reconciler.adapters.gateway.parse import Json, is_about
+from reconciler.adapters.gateway.parse import Json, going_over, is_about
 from reconciler.adapters.gateway.requests import Request
 from reconciler.adapters.gateway.way import DIRECT, Way
 from reconciler.adapters.gateway.wire import Wire
@@ -130,16 +130,10 @@ class Gateway:
     ) -> list[Answer]:
         """Write values in one call, or in as many as HubSpot's refusals make of it; `request` makes those of a part."""
         answers = written(self._fields, values, lambda part: self._calls.send(request(part), until=until))
-        return [self._going_over(sent, answer) for sent, answer in zip(values, answers, strict=True)]
-
-    def _going_over(self, sent: Values, answer: Answer) -> Answer:
-        """Leave out what was edited in HubSpot, was not sent, and does not go over."""
-        if not isinstance(answer, Written) or self._fields.to_postgres.issuperset(answer.contact.values):
-            return answer
-        told = {
-            name: v for name, v in answer.contact.values.items() if name in sent or name in self._fields.to_postgres
-        }
-        return Written(contact=replace(answer.contact, values=told))
+        return [
+            Written(contact=going_over(self._fields, sent, answer.contact)) if isinstance(answer, Written) else answer
+            for sent, answer in zip(values, answers, strict=True)
+        ]
 
     def purge(self, contact_id: ContactId) -> None:
         try:

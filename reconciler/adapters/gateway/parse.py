@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -88,6 +89,12 @@ def contact_of(fields: Fields, record: Json) -> Contact:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed("no contact") from error
+
+
+def going_over(fields: Fields, sent: Values, contact: Contact) -> Contact:
+    """Return an answer without what was edited in HubSpot, was not sent, and does not go over."""
+    told = {name: v for name, v in contact.values.items() if name in sent or name in fields.to_postgres}
+    return replace(contact, values=told)
 
 
 def merged_ids(record: Json) -> set[int]:

@@ -478,10 +478,10 @@ class _Border:
         dropped = side
         if inbound_only:
             dropped = f"({dropped} - array[{', '.join(map(literal, inbound_only))}]::text[])"
-        for name in keeping:
-            # Empty on one side: neither counts.
-            is_empty = f"not (canonical ? {literal(name)} and base ? {literal(name)})"
-            dropped = f"(case when {is_empty} then {dropped} - {literal(name)} else {dropped} end)"
+        if keeping:
+            # Emptied here: that stays. A value that is new here does not.
+            names = f"unnest(array[{', '.join(map(literal, keeping))}]::text[]) name"
+            dropped = f"({dropped} - array(select name from {names} where not canonical ? name))"
         return dropped
 
     def _given(self, vals: str) -> str:

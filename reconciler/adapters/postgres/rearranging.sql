@@ -163,7 +163,7 @@ from sync.link l
 join sync.customers() c using (uuid)
 cross join lateral jsonb_each_text(c.canonical) v
 where l.uuid = %(loser)s
-and v.value is distinct from l.base ->> v.key
+and sync.differs(jsonb_build_object(v.key, v.value), jsonb_strip_nulls(jsonb_build_object(v.key, l.base ->> v.key)))
 on conflict (uuid, property, md5(coalesce(kept, '')), md5(coalesce(lost, '')))
     where resolved is null
     do nothing

@@ -29,7 +29,10 @@ PEOPLE: tuple[Fault, ...] = (
         "what the loser of a merge had not sent is lost (memory)",
         "log the loser's unpushed local edits",
         Edit(
-            PAIRS, "MemoryPairs._absorb", "tables.log(merged.loser, [] if row is None else _unsent(row, loser))", "pass"
+            PAIRS,
+            "MemoryPairs._absorb",
+            "tables.log(merged.loser, [] if row is None else _unsent(tables, row, loser))",
+            "pass",
         ),
         tests=(f"{CONTRACT}_links.py::test_what_the_loser_had_not_sent_yet_is_logged",),
     ),

@@ -12,6 +12,7 @@ MERGE, MIRROR, PLAN, BOTH_ALIVE, VALUES, JUDGE, STEP, TAKEN = (
     f"reconciler/core/{name}.py"
     for name in ("merge", "mirror", "plan", "both_alive", "values", "judge", "step", "taken")
 )
+WRITING = "reconciler/sync/write_through.py"
 RECONCILE, SENDER, POLL, SWEEP, BUDGET = (
     f"reconciler/{name}.py" for name in ("sync/reconcile", "sync/sender", "walks/poll", "walks/sweep", "sync/budget")
 )

@@ -29,11 +29,13 @@ import claims
 import late
 import people
 import values
+import ways
 from fault import Fault
 
 ROOT = Path(__file__).parents[3]
 FAULTS: tuple[Fault, ...] = (
     *values.VALUES,
+    *ways.WAYS,
     *calls.CALLS,
     *beings.BEINGS,
     *calls.FINDING,

@@ -10,8 +10,8 @@ VALUES: tuple[Fault, ...] = (
         Edit(
             MIRROR,
             "Accepted.pushed",
-            "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
-            "return {c: v for c, v in self.write.values.items() if c in self.contact.values}",
+            "answered = {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
+            "answered = {c: v for c, v in self.write.values.items() if c in self.contact.values}",
         ),
         tests=(f"{RULES}::test_an_edit_here_while_hubspot_stores_a_value_otherwise_is_pushed_over_it",),
     ),
@@ -21,8 +21,8 @@ VALUES: tuple[Fault, ...] = (
         Edit(
             MIRROR,
             "Accepted.pushed",
-            "return {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
-            "return {c: self.contact.values.get(c) for c in self.write.values}",
+            "answered = {c: self.contact.values[c] for c in self.write.values if c in self.contact.values}",
+            "answered = {c: self.contact.values.get(c) for c in self.write.values}",
         ),
         tests=(f"{CONTRACT}_answers.py::test_a_property_missing_from_the_answer_stays_open",),
     ),
@@ -91,7 +91,7 @@ VALUES: tuple[Fault, ...] = (
     simulated(
         "the clocks' difference is ignored",
         "times of edits here are corrected by the measured skew",
-        Edit(JUDGE, "Judge._newest", "edited + self._rules.skew", "edited"),
+        Edit(JUDGE, "Judge._newest", "edited_locally = edited + self._rules.skew", "edited_locally = edited"),
         tests=(f"{RULES}::test_the_newest_edit_wins_although_the_clocks_differ",),
     ),
 )

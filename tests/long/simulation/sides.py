@@ -19,7 +19,7 @@ from reconciler.core.values import Value, Values
 from reconciler.process import wiring
 from sandbox import Contact, HubSpotError
 from sandbox.events import Event, payload
-from simulation.mapped import FIELDS, NORMALISE, normalised
+from simulation.mapped import FIELDS, MAPPED, NORMALISE, normalised
 from simulation.oracle import Oracle
 from webhook.events import read
 
@@ -34,7 +34,7 @@ class Sides:
     def __init__(self, world: World) -> None:
         self.world = world
         world.parts = wiring.build(world.settings, world.parts.database, self.pass_time)
-        self.oracle = Oracle()
+        self.oracle = Oracle(MAPPED)
         self.waiting: list[Event] = []
         self.restored: set[int] = set()
         self.portal = world.portal
