@@ -3,7 +3,7 @@
 Where their values stand in a row only the border in Postgres knows (`sync.customers()`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -82,11 +82,17 @@ class Fields:
 
     def inbound(self, values: Values) -> dict[str, Value]:
         """Return of HubSpot's values those that go over."""
-        return {name: value for name, value in values.items() if name in self.to_postgres}
+        return {name: value for name, value in self._told(values) if name in self.to_postgres}
 
     def outbound(self, values: Values) -> dict[str, Value]:
         """Return of a customer's values those that go over."""
-        return {name: value for name, value in values.items() if name in self.to_hubspot}
+        return {name: value for name, value in self._told(values) if name in self.to_hubspot}
+
+    def _told(self, values: Values) -> Iterator[tuple[str, Value]]:
+        """Leave out the emptyings that are not carried over."""
+        for name, value in values.items():
+            if value is not None or self[name].when_empty is WhenEmpty.CLEAR:
+                yield name, value
 
     def with_policies(self, policies: Mapping[str, Policy]) -> "Fields":
         """Return the same fields, some with another policy."""

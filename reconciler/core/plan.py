@@ -225,12 +225,13 @@ def _revive(pair: Pair, context: Context, rules: Rules) -> Step:
     taken = _taken(pair, pair.contact.values.get("email"), context)
     if taken is not None:
         return taken
+    values = rules.fields.inbound(pair.contact.values)
     if pair.customer is None:
-        return Step(pair=pair, action=Insert(rules.fields.inbound(pair.contact.values)), closes=_open(pair))
-    conflicts = tuple(replace(each, kept=pair.contact.values.get(each.field)) for each in _unpushed(pair, rules))
-    return Step(
-        pair=pair, action=Revive(rules.fields.inbound(pair.contact.values)), conflicts=conflicts, closes=_open(pair)
-    )
+        return Step(pair=pair, action=Insert(values), closes=_open(pair))
+    # A field that does not come in keeps its edit: the next look brings it to HubSpot.
+    losing = (each for each in _unpushed(pair, rules) if each.field in values)
+    conflicts = tuple(replace(each, kept=values[each.field]) for each in losing)
+    return Step(pair=pair, action=Revive(values), conflicts=conflicts, closes=_open(pair))
 
 
 def _insert(pair: Pair, context: Context, rules: Rules) -> Step:

@@ -134,11 +134,10 @@ class Gateway:
 
     def _going_over(self, sent: Values, answer: Answer) -> Answer:
         """Leave out what was edited in HubSpot, was not sent, and does not go over."""
-        if not isinstance(answer, Written) or self._fields.to_postgres.issuperset(answer.contact.values):
+        if not isinstance(answer, Written):
             return answer
-        told = {
-            name: v for name, v in answer.contact.values.items() if name in sent or name in self._fields.to_postgres
-        }
+        values = answer.contact.values
+        told = {**self._fields.inbound(values), **{name: value for name, value in values.items() if name in sent}}
         return Written(contact=replace(answer.contact, values=told))
 
     def purge(self, contact_id: ContactId) -> None:
