@@ -3,6 +3,7 @@
 import sys
 
 from api.places import WAITING
+from reconciler.process.account import other_mapping
 from reconciler.process.settings import Api, InvalidSettings, load
 from reconciler.process.wsgi import serve
 
@@ -13,6 +14,9 @@ def main() -> int:
         settings = load(Api)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
+        return 2
+    if problem := other_mapping(settings):
+        print(problem, file=sys.stderr)
         return 2
     serve(
         "api.wiring:application",

@@ -18,6 +18,7 @@ from reconciler.core.errors import (
     Busy,
     CopiedDatabase,
     DatabaseDown,
+    OtherMapping,
     Refused,
     RowRefused,
     SyncError,
@@ -94,6 +95,7 @@ def nobody(how: str, name: str) -> Result:
 DATABASE_DOWN = failure(503, "database_unavailable", "The database is not available")
 WRONG_ACCOUNT = failure(503, "wrong_account", "The token belongs to another HubSpot account than this database")
 COPIED_DATABASE = failure(503, "copied_database", "This database is a copy of the one that HubSpot is linked with")
+OTHER_MAPPING = failure(503, "other_mapping", "This database was made for another mapping file")
 NO_ADDRESS = failure(
     400, "invalid_field", "Invalid body", details=[{"field": "email", "problem": "not an e-mail address"}]
 )
@@ -102,6 +104,8 @@ IN_FLIGHT = failure(409, "in_flight", "The first request with this key is still 
 
 def not_ours(error: WrongPortal) -> Result:
     """Return the answer while nothing may be written."""
+    if isinstance(error, OtherMapping):
+        return OTHER_MAPPING
     return COPIED_DATABASE if isinstance(error, CopiedDatabase) else WRONG_ACCOUNT
 
 

@@ -7,20 +7,20 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from reconciler.adapters.postgres.install import Refused, install
+from reconciler.adapters.postgres.install import Refused, install, remove
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.adapters.postgres.tombstones import restore_tombstones
 from reconciler.commands.audit import Audit
 from reconciler.commands.erase import StillDue, erase
 from reconciler.core.brake import Danger
-from reconciler.core.errors import CopiedDatabase, SyncError
+from reconciler.core.errors import CopiedDatabase, OtherMapping, SyncError
 from reconciler.core.fields import Policy
 from reconciler.core.ports import Lane
 from reconciler.mapping.file import MappingFile
 from reconciler.process import log
 from reconciler.process.account import check_home, check_portal
 from reconciler.process.schedule import Schedule
-from reconciler.process.settings import Database, InvalidSettings, Sync, load
+from reconciler.process.settings import Database, InvalidSettings, Look, Sync, load
 from reconciler.process.wiring import open_database, open_parts
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
@@ -70,10 +70,57 @@ def init() -> None:
     print("schema applied")
 
 
+@db.command("remove")
+def remove_command(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take away triggers and schema sync, with links, logs and tombstones; tables of customers stay with their rows."""
+    settings = _settings(Database, "db")
+    said = "links, conflicts and the tombstones of erased people go; end the sync's processes before. Remove?"
+    if not yes and not typer.confirm(said):
+        raise typer.Exit(1)
+    try:
+        remove(settings.database_url.get_secret_value(), settings.own_table)
+    except Refused as error:
+        _fail(str(error), code=1)
+    print("removed")
+
+
 @mapping.command("schema")
 def schema() -> None:
     """Print the JSON Schema of the mapping file, for editors."""
     print(json.dumps(MappingFile.model_json_schema(), indent=2))
+
+
+@mapping.command("check")
+def check_command() -> None:
+    """Say what is wrong with MAPPING_FILE, a finding a line. Exit 0: nothing refused, 1: it could not look, 2: refused.
+
+    Writes nothing.
+    """
+    from reconciler.commands.mapping import check
+
+    remarks = check(_settings(Look, "mapping"))
+    for remark in remarks:
+        print(remark)
+    raise typer.Exit(2 if any(remark.is_refused for remark in remarks) else 0)
+
+
+@mapping.command("propose")
+def propose_command(
+    table: Annotated[str | None, typer.Option(help="The table; without it the one that fits best.")] = None,
+) -> None:
+    """Print a mapping file for the database as it is, notes beside it. Exit 2: there is no table for it."""
+    from reconciler.commands.mapping import suggest
+    from reconciler.mapping.choosing import NoTable
+
+    try:
+        proposal = suggest(_settings(Look, "mapping"), table)
+    except NoTable as error:
+        _fail(str(error))
+    for note in proposal.notes:
+        _say(note)
+    print(proposal.text, end="")
 
 
 @app.command()
@@ -117,16 +164,19 @@ def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark wh
 @app.command()
 def status() -> None:
     """Show where the sync stands, and what does not move."""
-    with open_database(_settings(Database, "status")) as database:
+    settings = _settings(Database, "status")
+    with open_database(settings) as database:
         for name, value in (database.row("status") or {}).items():
             print(f"{name:>14}  {value}")
         for row in database.rows("causes"):
             since = f" since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else ""
             print(f"{row['cause']:>14}  {row['reason']}{since}")
         try:
-            check_home(database)
+            check_home(database, settings.digest)
         except CopiedDatabase as error:
             print(f"{'copied_database':>14}  {error}")
+        except OtherMapping as error:
+            print(f"{'other_mapping':>14}  {error}")
         for row in database.rows("blocks"):
             print(f"{row['code']:>14}  {row['property']}: {row['count']} ({row['sentence']})")
 

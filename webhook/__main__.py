@@ -2,6 +2,7 @@
 
 import sys
 
+from reconciler.process.account import other_mapping
 from reconciler.process.settings import InvalidSettings, Webhook, load
 from reconciler.process.wsgi import serve
 
@@ -12,6 +13,9 @@ def main() -> int:
         settings = load(Webhook)
     except InvalidSettings as error:
         print(error, file=sys.stderr)
+        return 2
+    if problem := other_mapping(settings):
+        print(problem, file=sys.stderr)
         return 2
     serve(
         "webhook.wiring:application",

@@ -167,6 +167,10 @@ class CopiedDatabase(WrongPortal):
     """The database is a copy of the one that is linked with the HubSpot account."""
 
 
+class OtherMapping(WrongPortal):
+    """The database was made for another mapping file than this process has."""
+
+
 class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 

@@ -21,6 +21,11 @@ def references(sql: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_REFERENCE.findall(sql)))
 
 
+def fill(sql: str, values: Mapping[str, str]) -> str:
+    """Return SQL of `insert` or `write` with other SQL in place of each $field; one that is not known stays."""
+    return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), sql)
+
+
 def check(file: MappingFile) -> Iterator[Finding]:
     """Go through everything that is wrong with a file of the right form."""
     yield from _table(file.table, file.mapped)

@@ -6,9 +6,10 @@ from time import monotonic
 import structlog
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.errors import CopiedDatabase, SyncError, WrongPortal
+from reconciler.core.errors import CopiedDatabase, OtherMapping, SyncError, WrongPortal
 from reconciler.core.reasons import Reason
-from reconciler.process.wiring import Parts
+from reconciler.process.settings import Database as DatabaseSettings
+from reconciler.process.wiring import Parts, open_database
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ class Account:
             return
         try:
             if self._is_known:
-                check_home(self._parts.database)
+                check_home(self._parts.database, self._parts.mapping)
             else:
                 check_portal(self._parts)
         except WrongPortal as error:
@@ -50,8 +51,17 @@ class Account:
             log.warning("start.account_not_confirmed", reason=str(error))
 
 
-def check_home(database: Database) -> None:
-    """Raise `CopiedDatabase` if this is not the database that was linked with the HubSpot account, but a copy."""
+def check_home(database: Database, mapping: str | None) -> None:
+    """Raise `CopiedDatabase` if this is not the database that was linked with the HubSpot account, but a copy.
+
+    Raise `OtherMapping` if it was made for another mapping than the one with this digest (None: the one that ships).
+    """
+    made_for = database.row("read_mapping")
+    if (None if made_for is None else made_for["digest"]) != mapping:
+        raise OtherMapping(
+            "this database was made for another mapping: set MAPPING_FILE to that file, "
+            "or bring the database to this one with `python -m reconciler db init`"
+        )
     row = database.row("read_home")
     if row is not None and not row["is_here"]:
         raise CopiedDatabase(
@@ -62,7 +72,7 @@ def check_home(database: Database) -> None:
 
 def check_portal(parts: Parts) -> None:
     """Raise `WrongPortal` if the token belongs to another account than this database is linked with, or is a copy."""
-    check_home(parts.database)
+    check_home(parts.database, parts.mapping)
     parts.budget.shape()
     account = parts.hubspot.account()
     if other := account.other_than(parts.records.claim_account(account)):
@@ -84,3 +94,15 @@ def check_properties(parts: Parts) -> None:
             parts.gates.suspend([field], Reason.FORBIDDEN)
         elif field in suspended:
             parts.gates.resume([field])
+
+
+def other_mapping(settings: DatabaseSettings) -> str | None:
+    """Return what is wrong if the database was made for another mapping; None also while that cannot be known."""
+    try:
+        with open_database(settings) as database:
+            check_home(database, settings.digest)
+    except OtherMapping as error:
+        return str(error)
+    except SyncError:
+        return None
+    return None

@@ -14,9 +14,11 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from reconciler.adapters.postgres.install import fit
 from reconciler.adapters.postgres.listen import listen
-from reconciler.core.errors import CopiedDatabase, NotNow, SyncError, Transient, WrongPortal
+from reconciler.core.errors import CopiedDatabase, NotNow, OtherMapping, SyncError, Transient, WrongPortal
 from reconciler.core.ports import Lane
+from reconciler.mapping.file import MappingFile
 from reconciler.process.account import HOME_CHECK, check_home, check_portal, check_properties
 from reconciler.process.settings import Sync, secret_source
 from reconciler.process.watchdog import Watchdog, restart_process
@@ -29,6 +31,7 @@ RULES_INTERVAL = 30.0
 """Seconds between two looks whether the table's owner has other rules by now."""
 
 PROPERTIES_INTERVAL = 300.0
+COLUMNS_INTERVAL = 20.0
 SWEEP_LOOK = 60.0
 """Seconds between two looks whether a sweep is due."""
 
@@ -70,7 +73,7 @@ class Schedule:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: self._stopped.set())
         if not self._prepare():
-            return 1
+            return self._code
         for job in self._jobs():
             self._watchdog.expect(job.name, job.interval)
             trigger = IntervalTrigger(seconds=job.interval, timezone=UTC)
@@ -97,6 +100,7 @@ class Schedule:
                 return True
             except WrongPortal as error:
                 log.error("reconciler.wrong_portal", reason=str(error))
+                self._code = _code_of(error)
                 return False
             except Transient as error:
                 log.warning("reconciler.waiting", reason=error.reason)
@@ -113,6 +117,7 @@ class Schedule:
             Job("prune", PRUNE_INTERVAL, self._prune),
             Job("properties", PROPERTIES_INTERVAL, self._properties),
             Job("rules", RULES_INTERVAL, self._rules),
+            *([Job("columns", COLUMNS_INTERVAL, self._columns)] if settings.own_table is not None else []),
             Job("home", min(settings.poll_interval, HOME_CHECK), self._home),
         ]
 
@@ -177,15 +182,25 @@ class Schedule:
     def _home(self, tick: Callable[[], None]) -> None:
         """End if another database answers by now: what is true of it is for the next start to find out."""
         try:
-            check_home(self._parts.database)
-        except CopiedDatabase as error:
+            check_home(self._parts.database, self._parts.mapping)
+        except (CopiedDatabase, OtherMapping) as error:
             log.error("reconciler.wrong_portal", reason=str(error))
-            self._code = 1
+            self._code = _code_of(error)
             self._stopped.set()
 
     def _rules(self, tick: Callable[[], None]) -> None:
         lift = self._parts.gates.lift_refused
         self._alone("rules", RULES_INTERVAL, lambda: lift(only_if_rules_changed=True))
+
+    def _columns(self, tick: Callable[[], None]) -> None:
+        """Follow what the owner altered in the table."""
+        own = self._settings.own_table
+        if own is not None and fit(self._settings.database_url.get_secret_value(), own):
+            log.warning("table.altered", lacking=self._lacking(own))
+
+    def _lacking(self, own: MappingFile) -> list[str]:
+        known = {row["field"] for row in self._parts.database.rows("fields_with_column")}
+        return sorted(name for name, field in own.fields.items() if field.column and name not in known)
 
     def _progress(self, job: str, tick: Callable[[], None]) -> Callable[[int], None]:
         """Return what a long job calls at each page: it lives, and it is still the one at it."""
@@ -216,3 +231,7 @@ class Schedule:
             self._scheduler.modify_job("drain", next_run_time=datetime.now(UTC))
         except JobLookupError:
             return
+
+
+def _code_of(error: WrongPortal) -> int:
+    return 2 if isinstance(error, OtherMapping) else 1

@@ -95,6 +95,11 @@ class Database(BaseSettings):
         """The mapping of a table of the owner's; None for the table that schema.sql makes."""
         return None if self.mapping_file is None else self.mapping
 
+    @property
+    def digest(self) -> str | None:
+        """What tells the mapping of an owner's table from others; None for the table that schema.sql makes."""
+        return None if self.own_table is None else self.own_table.digest
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -213,6 +218,19 @@ class Sync(Database):
     def fields(self) -> Fields:
         """The mapped fields, with who wins a conflict."""
         return fields_of(self.mapping).with_policies(self.sync_policies)
+
+
+class Look(Sync):
+    """What a look at a mapping needs: its file is what is looked at, and may be wrong."""
+
+    @field_validator("mapping_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        return path
+
+    @model_validator(mode="after")
+    def _of_mapped_fields(self) -> Self:
+        return self
 
 
 class Api(Sync):

@@ -21,9 +21,11 @@ from reconciler.adapters.postgres.outbox import PostgresOutbox
 from reconciler.adapters.postgres.pairs import PostgresPairs
 from reconciler.adapters.postgres.records import PostgresRecords
 from reconciler.core.context import Rules
+from reconciler.mapping.reading import fields_of
+from reconciler.mapping.reading import load as load_mapping
 from reconciler.process.settings import Database as DatabaseSettings
-from reconciler.process.settings import Sync, secret_source
-from reconciler.sync.budget import Limits, SharedBudget
+from reconciler.process.settings import Look, Sync, secret_source
+from reconciler.sync.budget import Limits, SharedBudget, Uncounted
 from reconciler.sync.drainers import Drainers
 from reconciler.sync.reconcile import Reconciler
 from reconciler.sync.witness import Witness
@@ -38,6 +40,7 @@ class Parts:
     """What a process that talks to HubSpot works with."""
 
     database: Database
+    mapping: str | None
     marks: PostgresMarks
     pairs: PostgresPairs
     outbox: PostgresOutbox
@@ -64,6 +67,18 @@ def open_parts(settings: Sync) -> Iterator[Parts]:
     """Open everything a process needs; close it again at the end."""
     with open_database(settings) as database:
         yield build(settings, database)
+
+
+def open_gateway(settings: Look) -> Gateway:
+    """Return HubSpot for a look before there is a schema: its few calls are counted nowhere."""
+    return Gateway(
+        fields=fields_of(load_mapping(None)),
+        base_url=str(settings.hubspot_base_url).rstrip("/"),
+        token=secret_source("HUBSPOT_ACCESS_TOKEN", settings.hubspot_access_token),
+        budget=Uncounted(),
+        sleep=time.sleep,
+        way=settings.way,
+    )
 
 
 def build(settings: Sync, database: Database, sleep: Callable[[float], None] = time.sleep) -> Parts:
@@ -104,6 +119,7 @@ def build(settings: Sync, database: Database, sleep: Callable[[float], None] = t
     )
     return Parts(
         database=database,
+        mapping=settings.digest,
         marks=marks,
         pairs=pairs,
         outbox=outbox,

@@ -268,3 +268,17 @@ class SharedBudget:
 def pace(lane: Lane, calls: int) -> int | None:
     """Return how many of a window's `calls` the lane may have taken in a tenth of it; None: as many as there are."""
     return None if lane is Lane.INTERACTIVE else ceil(calls / SPREAD)
+
+
+class Uncounted:
+    """The budget of a look before there is a schema: a few calls of a person's, counted nowhere."""
+
+    def spend(self, door: Door = Door.READ) -> None: ...
+
+    def block(self, delay: float, door: Door = Door.READ) -> None: ...
+
+    def failed(self, error: Transient, door: Door = Door.READ) -> None: ...
+
+    def answered(self, door: Door = Door.READ) -> None: ...
+
+    def hear(self, told: Told) -> None: ...

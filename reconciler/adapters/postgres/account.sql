@@ -32,3 +32,6 @@ on conflict (name) do nothing
 -- adopt_database: this database is the one from now on, wherever its home was before
 insert into sync.setting (name, value) values ('home', sync.place())
 on conflict (name) do update set value = excluded.value
+
+-- read_mapping: which mapping this database was made for; none: the one that ships
+select value as digest from sync.setting where name = 'mapping'

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler.core.fields import Fields
 from reconciler.core.kinds import Direction, Kind, WhenEmpty
-from reconciler.mapping.file import DeadMark, MappedField, MappingFile
+from reconciler.mapping.file import DeadMark, Group, MappedField, MappingFile
 from reconciler.mapping.reading import fields_of
 
 _TEMPLATES = Environment(
@@ -21,6 +21,8 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=False,
 )
+
+GONE = """'{"unfit": "its column is gone"}'::jsonb"""
 
 ROW = "row_"
 """What a row is called where the owner's SQL names its columns."""
@@ -42,9 +44,13 @@ class Column:
 Columns = Mapping[str, Column]
 
 
-def border(mapping: MappingFile, columns: Columns) -> str:
-    """Return the sections of the schema that are about the owner's table."""
-    return _TEMPLATES.get_template("border.sql.jinja").render(_Border(mapping, columns).names())
+def border(mapping: MappingFile, columns: Columns, *, reads_expressions: bool = True) -> str:
+    """Return the sections of the schema that are about the owner's table.
+
+    Fields whose column is not among `columns` stop; so do those of `read`, unless their SQL can be read.
+    """
+    names = _Border(mapping, columns, reads_expressions=reads_expressions).names()
+    return _TEMPLATES.get_template("border.sql.jinja").render(names)
 
 
 def quoted(name: str) -> str:
@@ -73,6 +79,7 @@ class _Field:
     columns: Columns
     zone: str
     empty: str | None
+    is_unreadable: bool = False
 
     @property
     def literal(self) -> str:
@@ -81,6 +88,11 @@ class _Field:
     @property
     def column_literal(self) -> str:
         return literal(self.mapped.column or "")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the owner took its column away: then the field stops, and nothing is emptied for it."""
+        return self.mapped.column not in self.columns if self.mapped.column is not None else self.is_unreadable
 
     @property
     def column(self) -> Column:
@@ -101,6 +113,8 @@ class _Field:
 
     def raw(self, row: str, reads: str) -> str:
         """Return the value as JSON: a text, null, or why no property can hold it."""
+        if self.is_gone:
+            return GONE
         source = self.source(row, reads)
         type = "" if self.mapped.column is None else self.column.type
         match self.mapped.type:
@@ -140,6 +154,8 @@ class _Field:
 
     def canonical(self, row: str, reads: str) -> str:
         """Return the canonical text; null where the value is empty, or does not fit."""
+        if self.is_gone:
+            return "null::text"
         source = self.source(row, reads)
         match self.mapped.type:
             case Kind.EMAIL:
@@ -176,6 +192,8 @@ class _Field:
         return f"{self.canonical(row, reads)} is not null"
 
     def differs(self, row: str, reads: str, old: str, old_reads: str) -> str:
+        if self.is_gone:
+            return "false"
         if self.mapped.column is not None and self.column.type in ("json", "xml", "point"):
             return f"{self.raw(row, reads)} is distinct from {self.raw(old, old_reads)}"
         return f"{self.source(row, reads)} is distinct from {self.source(old, old_reads)}"
@@ -184,11 +202,11 @@ class _Field:
 class _Border:
     """The expressions that the template names."""
 
-    def __init__(self, mapping: MappingFile, columns: Columns) -> None:
+    def __init__(self, mapping: MappingFile, columns: Columns, *, reads_expressions: bool) -> None:
         self._mapping, self._table, self._columns = mapping, mapping.table, columns
         self._core: Fields = fields_of(mapping)
         self._fields = [
-            _Field(name, mapped, columns, mapping.table.zone, mapping.table.empty)
+            _Field(name, mapped, columns, mapping.table.zone, mapping.table.empty, not reads_expressions)
             for name, mapped in mapping.fields.items()
         ]
 
@@ -197,12 +215,13 @@ class _Border:
         schema, name = self._table.name.split(".", 1)
         place = f"{quoted(schema)}.{quoted(name)}"
         mark = self._table.deleted
-        inbound_only = [f.name for f in self._fields if self._core[f.name].direction is Direction.TO_POSTGRES]
+        one_way = [f.name for f in self._fields if self._core[f.name].direction is Direction.TO_POSTGRES]
+        inbound_only = [*one_way, *(f.name for f in self._fields if f.is_gone and f.name not in one_way)]
         keeping = [f.name for f in self._fields if self._core[f.name].when_empty is WhenEmpty.KEEP]
         return {
             "table": {"name": place, "literal": literal(place)},
             "fields": self._fields,
-            "columns": [f for f in self._fields if f.mapped.column is not None],
+            "columns": [f for f in self._fields if f.mapped.column is not None and not f.is_gone],
             "written": self._written(),
             "needed": "array[" + ", ".join(literal(name) for name in self._needed()) + "]::text[]",
             "inbound_only": inbound_only,
@@ -220,7 +239,7 @@ class _Border:
             "key_of_json": self._key_of_json,
             "new_uuid": self._new_uuid,
             "address": lambda row, reads: self._email.canonical(row, reads),
-            "address_column": True,
+            "address_column": not self._email.is_gone,
             "reads": self._reads,
             "reads_from": lambda row, reads: self._reads_from(row, reads),
             "in_scope": self._in_scope,
@@ -233,7 +252,7 @@ class _Border:
             "deletes": mark == "row",
             "marks_dead": isinstance(mark, DeadMark),
             "emptied": self._emptied(),
-            "releases": str(not self._email.column.not_null).lower(),
+            "releases": str(not self._email.is_gone and not self._email.column.not_null).lower(),
             "archives_leaving": "true" if self._table.leaves == "archive" else "false",
         }
 
@@ -242,14 +261,13 @@ class _Border:
         return next(f for f in self._fields if f.name == "email")
 
     def _needed(self) -> list[str]:
+        """Return the columns without which no row can be told from another, or the living from the dead."""
         mark = self._table.deleted
-        roles = [*self._table.key, self._table.created, self._table.updated]
-        roles += [mark.column] if isinstance(mark, DeadMark) else []
-        return [*dict.fromkeys(each for each in (*roles, *(f.mapped.column for f in self._fields)) if each)]
+        return [*self._table.key, *([mark.column] if isinstance(mark, DeadMark) else [])]
 
     def _written(self) -> list[_Field]:
         """Return the fields whose column the sync may write."""
-        return [f for f in self._fields if f.mapped.column is not None]
+        return [f for f in self._fields if f.mapped.column is not None and not f.is_gone]
 
     def _raw(self, row: str, reads: str) -> str:
         return _object((f.literal, f.raw(row, reads)) for f in self._fields)
@@ -258,7 +276,7 @@ class _Border:
         return f"jsonb_strip_nulls({_object((f.literal, f.canonical(row, reads)) for f in self._fields)})"
 
     def _time(self, column: str | None, row: str) -> str:
-        if column is None:
+        if column is None or column not in self._columns:
             return "null::timestamptz"
         return f"sync.readable({self._moment(column, row)})"
 
@@ -313,7 +331,7 @@ class _Border:
         return f"{row}.{quoted(self._table.key[0])}" if self._is_uuid else "gen_random_uuid()"
 
     def _expressions(self) -> list[_Field]:
-        return [f for f in self._fields if f.mapped.column is None]
+        return [f for f in self._fields if f.mapped.column is None and not f.is_gone]
 
     def _reads_from(self, row: str, reads: str) -> str:
         found = ", ".join(f"({f.mapped.read}) as {quoted(f.name)}" for f in self._expressions())
@@ -363,11 +381,11 @@ class _Border:
             assert f.mapped.column is not None
             given.setdefault(f.mapped.column, self._or_default(f.mapped.column, f))
         for column in (self._table.created, self._table.updated):
-            if column is not None:
+            if column is not None and column in self._columns:
                 given.setdefault(column, self._now(column))
         if self._is_uuid:
             given.setdefault(self._table.key[0], "w.uuid")
-        for name, group in self._mapping.groups.items():
+        for name, group in self._groups():
             for column, sql in group.write.items():
                 given[column] = f"({_substituted(sql, self._of_group(name), 'g')})"
         return [{"column": quoted(column), "sql": sql} for column, sql in given.items()]
@@ -383,6 +401,12 @@ class _Border:
             return "clock_timestamp()"
         return f"(clock_timestamp() at time zone {literal(self._table.zone)})"
 
+    def _groups(self) -> list[tuple[str, Group]]:
+        """Return the groups whose values can be read and written."""
+        found = self._mapping.groups.items()
+        is_readable = all(not f.is_gone for f in self._fields if f.mapped.column is None)
+        return [(name, group) for name, group in found if is_readable and self._columns.keys() >= group.write.keys()]
+
     def _of_group(self, name: str) -> list[str]:
         return [f.name for f in self._fields if f.mapped.group == name]
 
@@ -394,12 +418,12 @@ class _Border:
             for f in self._written()
             if f.mapped.column is not None
         }
-        for name, group in self._mapping.groups.items():
+        for name, group in self._groups():
             sets.update({column: self._regrouped(name, column, sql) for column, sql in group.write.items()})
         mark = self._table.deleted
         if isinstance(mark, DeadMark):
             sets[mark.column] = self._marked(mark)
-        if self._table.updated is not None:
+        if self._table.updated is not None and self._table.updated in self._columns:
             sets[self._table.updated] = self._now(self._table.updated)
         return [{"column": quoted(column), "sql": sql} for column, sql in sets.items()]
 
@@ -437,7 +461,7 @@ class _Border:
                 emptied[f.mapped.column] = "null"
             elif f.column.is_text:
                 emptied[f.mapped.column] = literal(f.nothing or "")
-        for group in self._mapping.groups.values():
+        for _, group in self._groups():
             for column in group.write:
                 emptied[column] = "''" if self._columns[column].not_null else "null"
         mark = self._table.deleted

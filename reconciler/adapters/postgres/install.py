@@ -5,6 +5,7 @@ only briefly for a lock and then lets all others go first; what takes long (inde
 before the section that wants it, without locking others out. Interrupted anywhere, the next run goes on.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from reconciler.adapters.postgres.border import Column, border
+from reconciler.adapters.postgres.border import Column, Columns, border
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.errors import Busy, DatabaseDown, SyncError
 from reconciler.mapping.file import MappingFile
@@ -35,6 +36,7 @@ SHIPPED = ("The table", "Columns", "Keys", "Indexes on customer", "From 0.1.0")
 
 NO_PATH = "select set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 PORTION_OF_ROWS = 5000
+TRIGGERS = "create or replace trigger"
 
 DOUBLES = {
     "customer_uuid_is_unique": "several customers have one uuid; find them with: "
@@ -54,14 +56,32 @@ def install(dsn: str, schema: str, mapping: MappingFile | None = None) -> None:
 
     `mapping`: for a table of the owner's, to which nothing is added but triggers; else for the table of the schema.
     """
-    with (
-        _in_words(),
-        Connection[DictRow].connect(dsn, row_factory=dict_row, autocommit=True, connect_timeout=5) as line,
-    ):
+    with _connected(dsn) as line:
         if mapping is None:
             _Installer(line, schema).run()
         else:
             _Adopter(line, schema, mapping).run()
+
+
+def fit(dsn: str, mapping: MappingFile) -> bool:
+    """Let the border follow what the owner altered in the table; say whether there was something."""
+    with _connected(dsn) as line:
+        return _Adopter(line, "", mapping).fit()
+
+
+def remove(dsn: str, mapping: MappingFile | None) -> None:
+    """Take away all that `install` made, but for a table that the schema made, and its rows."""
+    with _connected(dsn) as line:
+        _Remover(line, "customer" if mapping is None else mapping.table.name).run()
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[Connection[DictRow]]:
+    with (
+        _in_words(),
+        Connection[DictRow].connect(dsn, row_factory=dict_row, autocommit=True, connect_timeout=5) as line,
+    ):
+        yield line
 
 
 @contextmanager
@@ -176,15 +196,34 @@ class _Adopter(_Steps):
         self._mapping = mapping
 
     def run(self) -> None:
+        """Make it, or bring it to the mapping and to the table as they are now."""
         columns = self._columns()
         _, made = _sections(border(self._mapping, columns))
         self._take_time()
         for name, section in self._sections.items():
             if name not in SHIPPED:
                 self._apply(self._head + NO_PATH + made.get(name, section))
+        self._rows("note_columns", digest=_digest(columns))
         while self._rows("find_rows", most=PORTION_OF_ROWS)[0]["count"] == PORTION_OF_ROWS:
             continue
         self._rows("note_mapping", digest=self._mapping.digest)
+
+    def fit(self) -> bool:
+        """Follow what the owner altered since; say whether there was something. Fields without a column stop."""
+        columns = self._columns()
+        if self._rows("known_columns") == [{"digest": _digest(columns)}]:
+            return False
+        try:
+            self._redefine(border(self._mapping, columns))
+        except errors.UndefinedColumn:
+            self._redefine(border(self._mapping, columns, reads_expressions=False))
+        self._rows("note_columns", digest=_digest(columns))
+        return True
+
+    def _redefine(self, text: str) -> None:
+        """Replace the functions; the triggers call them by name, so that the table itself is not locked."""
+        _, made = _sections(text)
+        self._apply(self._head + NO_PATH + made["The border"] + made["Capture"].split(TRIGGERS)[0])
 
     def _columns(self) -> dict[str, Column]:
         schema, name = self._mapping.table.name.split(".", 1)
@@ -192,6 +231,25 @@ class _Adopter(_Steps):
         if not rows:
             raise Refused(f"{self._mapping.table.name}: there is no such table; see `mapping check`")
         return {row["name"]: Column(row["type"], not_null=row["required"], default=row["filled"]) for row in rows}
+
+
+class _Remover(_Steps):
+    """Leaves the table as it was before the first `install`."""
+
+    def __init__(self, line: Connection[DictRow], table: str) -> None:
+        super().__init__(line, "")
+        self._table = table
+
+    def run(self) -> None:
+        self._take_time()
+        for row in self._rows("triggers", table=self._table):
+            self._apply(row["drop"])
+        if self._rows("is_installed")[0]["found"]:
+            self._apply("drop schema sync cascade")
+
+
+def _digest(columns: Columns) -> str:
+    return hashlib.sha256(repr(sorted(columns.items())).encode()).hexdigest()
 
 
 def _sections(schema: str) -> tuple[str, dict[str, str]]:

@@ -206,3 +206,18 @@ select sync.find_rows(%(most)s) as count
 -- note_mapping: remember which mapping this database was made for
 insert into sync.setting (name, value) values ('mapping', %(digest)s)
 on conflict (name) do update set value = excluded.value
+
+-- note_columns: remember what the border was made for
+insert into sync.setting (name, value) values ('columns', %(digest)s)
+on conflict (name) do update set value = excluded.value
+
+-- known_columns: what the border was made for
+select value as digest from sync.setting where name = 'columns'
+
+-- triggers: how each of the sync's triggers is dropped
+select format('drop trigger if exists %%I on %%s', tgname, tgrelid::regclass) as drop
+from pg_trigger
+join pg_proc f on f.oid = tgfoid
+where tgrelid = to_regclass(%(table)s)
+and not tgisinternal
+and f.pronamespace = to_regnamespace('sync')

@@ -122,3 +122,6 @@ with refused as (
 )
 select count(*) as count from lifted
 where (select count(*) from marked) >= 0
+
+-- fields_with_column: the fields whose column the table has
+select field from sync.columns()
