@@ -67,18 +67,19 @@ class Fields:
 
     def canonical(self, raw: Mapping[str, str | None]) -> dict[str, Value]:
         """Return the mapped fields found in `raw` with canonical values; what is no value of its kind is left out."""
-        values = {}
+        return self.read(raw)[0]
+
+    def read(self, raw: Mapping[str, str | None]) -> tuple[dict[str, Value], dict[str, str]]:
+        """Return the mapped fields found in `raw` with canonical values, and those that hold none, with why."""
+        values: dict[str, Value] = {}
+        unfit: dict[str, str] = {}
         for name, field in self.by_name.items():
             if name in raw:
                 try:
                     values[name] = canonical(field.kind, raw[name])
-                except Unfit:
-                    continue
-        return values
-
-    def unfit(self, raw: Mapping[str, str | None]) -> frozenset[str]:
-        """Return the fields found in `raw` that hold no value of their kind."""
-        return frozenset(name for name in self.names if name in raw).difference(self.canonical(raw))
+                except Unfit as error:
+                    unfit[name] = str(error)
+        return values, unfit
 
     def inbound(self, values: Values) -> dict[str, Value]:
         """Return of HubSpot's values those that go over."""

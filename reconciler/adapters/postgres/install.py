@@ -227,10 +227,22 @@ class _Adopter(_Steps):
 
     def _columns(self) -> dict[str, Column]:
         schema, name = self._mapping.table.name.split(".", 1)
-        rows = self._rows("columns", schema=schema, name=name)
+        with self._line.transaction():
+            # Types of other schemas are named with these.
+            self._line.execute(NO_PATH)
+            rows = self._rows("columns", schema=schema, name=name)
         if not rows:
             raise Refused(f"{self._mapping.table.name}: there is no such table; see `mapping check`")
-        return {row["name"]: Column(row["type"], not_null=row["required"], default=row["filled"]) for row in rows}
+        return {
+            row["name"]: Column(
+                type=row["type"],
+                base=row["base"],
+                not_null=row["required"],
+                default=row["filled"],
+                generated=row["generated"],
+            )
+            for row in rows
+        }
 
 
 class _Remover(_Steps):
