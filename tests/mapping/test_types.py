@@ -14,6 +14,7 @@ from reconciler.adapters.postgres.install import install
 from reconciler.commands.audit import Audit, Finding
 from reconciler.core.kinds import Kind, canonical
 from reconciler.core.values import Value
+from reconciler.mapping.file import MappingFile
 from reconciler.mapping.reading import load
 
 ROOT = Path(__file__).parents[2]
@@ -244,15 +245,23 @@ UNFIT_THERE = [
 ]
 
 
-@contextmanager
-def people(dsn: str, folder: Path, key: str = "serial") -> Iterator[World]:
+def adopted(dsn: str, folder: Path, key: str = "serial") -> MappingFile:
+    """Make the table and its border; return the mapping, whose file lies in the folder."""
     columns, names, insert = KEYS[key]
     with psycopg.connect(dsn) as connection:
         connection.execute(TYPES.format(key=columns))
     file = folder / "mapping.toml"
     file.write_text(MAPPING.format(names=names, insert=insert))
-    install(dsn, (ROOT / "schema.sql").read_text(), load(str(file)))
-    with open_pool(dsn, size=8) as pool, World.open(dsn, Database(pool), MAPPING_FILE=str(file)) as world:
+    mapping = load(str(file))
+    install(dsn, (ROOT / "schema.sql").read_text(), mapping)
+    return mapping
+
+
+@contextmanager
+def people(dsn: str, folder: Path, key: str = "serial") -> Iterator[World]:
+    adopted(dsn, folder, key)
+    file = str(folder / "mapping.toml")
+    with open_pool(dsn, size=8) as pool, World.open(dsn, Database(pool), MAPPING_FILE=file) as world:
         for kind, fields in KINDS.items():
             for name in fields:
                 world.portal.add_property(name=name, type=kind)
