@@ -9,6 +9,7 @@
 # make chaos                   real processes and Postgres, killed under load and at every step
 # make outages                 HubSpot and Postgres in trouble, for hours of virtual time
 # make fuzz                    a million forged signatures, and more
+# make types                   a million values of every type of column, through the border and back
 # make planted                 faults planted one at a time: the tests must catch each
 # make bench [ONLY="get walk"] figures beside their targets and physical limits; needs wrk and pgbench for some
 
@@ -25,7 +26,7 @@ BINARIES ?= /usr/lib/postgresql/15/bin
 # What one process of a run has compiled, the others find.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup dev test trials older lint format record expose postman simulate chaos outages fuzz planted bench
+.PHONY: setup dev test trials older lint format record expose postman simulate chaos outages fuzz types planted bench
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed")'
@@ -58,6 +59,9 @@ outages: $(READY)
 
 fuzz: $(READY)
 	$(FIGURE) "make fuzz" $(BIN)/python tests/proxied/fuzz.py --inputs 1000000
+
+types: $(READY)
+	VALUES=1000000 $(FIGURE) "make types" $(BIN)/python -m pytest tests/mapping/test_round_trip.py --timeout 0 $(ARGS)
 
 planted: $(READY)
 	$(FIGURE) "make planted" $(BIN)/python tests/long/planted/plant.py

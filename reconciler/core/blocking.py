@@ -5,7 +5,7 @@ from reconciler.core.contact import Pair
 from reconciler.core.errors import RowRefused
 from reconciler.core.judge import overwritten_blindly
 from reconciler.core.reasons import Reason
-from reconciler.core.step import Merge, Rest, Step, without_fields
+from reconciler.core.step import Insert, Merge, Rest, Revive, Step, without_fields
 
 
 def without_effect(step: Step, blocks: Blocks) -> Step:
@@ -18,10 +18,12 @@ def without_effect(step: Step, blocks: Blocks) -> Step:
 def blocked_row(step: Step, refused: RowRefused) -> Step:
     """Return the step without what a rule of the table's owner refuses, blocked under that rule's name.
 
-    The fields it names, where the row is only changed; else the record, until HubSpot has something else for it.
+    The fields it names, where the row is only changed, or their columns cannot hold the values; else the record, until
+    HubSpot has something else for it.
     """
     named = refused.fields & step.pull.keys()
-    if named and isinstance(step.action, Merge):
+    goes_without = isinstance(step.action, Insert | Revive) and refused.is_misfit and "email" not in named
+    if named and (isinstance(step.action, Merge) or goes_without):
         return without_fields(step, {c: Block.of(Reason.ROW, c, step.pull[c], refused.rule) for c in named})
     return without_effect(step, {RECORD: Block.of(Reason.ROW, RECORD, _row(step.pair), refused.rule)})
 

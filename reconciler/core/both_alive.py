@@ -21,12 +21,11 @@ def merged(pair: Pair, context: Context, rules: Rules) -> Step:
     assert customer is not None
     assert contact is not None
     following = _unedited_ahead(pair)
-    unfit = customer.unfit | contact.unfit
     found = merge(
         rules.fields,
         base=pair.link.base,
         local=customer.values,
-        remote={field: value for field, value in contact.values.items() if field not in unfit},
+        remote={field: value for field, value in contact.values.items() if field not in pair.unfit},
         ours=_ours(pair, rules),
         ahead=_values(following),
         judge=Judge(pair, customer, rules),
@@ -50,7 +49,7 @@ def merged(pair: Pair, context: Context, rules: Rules) -> Step:
             *(each for each in found.conflicts if each.field not in held and not _is_agreed(pair, each)),
             *_perhaps_late(pair, pull),
         ),
-        blocks={**{field: Block.of(Reason.UNFIT, field, None) for field in unfit}, **blocks},
+        blocks=blocks,
         again=STALE_LOOKS[0] if waiting | held else None,
     )
 

@@ -28,8 +28,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A HubSpot record ("remote"). `history` is filled only when it was asked for; `unfit` fields hold what is no value
-    of their kind. `is_wanted`: it is one of those that become customers.
+    """A HubSpot record ("remote"). `history` is filled only when it was asked for; `unfit`: field -> why what it holds
+    is no value of its kind. `is_wanted`: it is one of those that become customers.
     """
 
     id: ContactId
@@ -39,7 +39,7 @@ class Contact:
     archived: bool = False
     other_addresses: frozenset[str] = frozenset()
     history: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
-    unfit: frozenset[str] = frozenset()
+    unfit: Mapping[str, str] = field(default_factory=dict)
     is_wanted: bool = True
 
     @property
@@ -75,7 +75,7 @@ ABSENT = Snapshot(contact=None, is_proven=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """A row of the customer table ("local"). `raw` are the fields as they are, for compare-and-set; `values` canonical,
-    without those that hold what HubSpot cannot (`unfit`). `before`: of one that an API write is about to change.
+    without those that hold what HubSpot cannot (`unfit`, with why). `before`: of one that an API write is to change.
     `key` is the owner's, where that is not the uuid.
     """
 
@@ -90,7 +90,7 @@ class Customer:
     is_deleted: bool = False
     is_erased: bool = False
     merged_into: CustomerId | None = None
-    unfit: frozenset[str] = frozenset()
+    unfit: Mapping[str, str] = field(default_factory=dict)
     before: Values | None = None
     key: Any = None
 
@@ -204,6 +204,11 @@ class Pair:
     @property
     def contact(self) -> Contact | None:
         return None if self.remote is None else self.remote.contact
+
+    @property
+    def unfit(self) -> Mapping[str, str]:
+        """The fields in which one side holds what the other cannot, and why."""
+        return {**(self.customer.unfit if self.customer else {}), **(self.contact.unfit if self.contact else {})}
 
     @property
     def is_row_missing(self) -> bool:

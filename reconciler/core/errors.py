@@ -155,12 +155,12 @@ class RowRefused(SyncError):
     """A rule of the table's owner refuses a row: a constraint, a type, a trigger. It is an answer about that row.
 
     `rule` is the name of the constraint, index or trigger function, or what else there is to go by; `fields` are the
-    mapped ones that it speaks of, as far as that is known.
+    mapped ones that it speaks of, as far as that is known. `is_misfit`: a column's type cannot hold a value.
     """
 
-    def __init__(self, rule: str, fields: frozenset[str] = frozenset()) -> None:
+    def __init__(self, rule: str, fields: frozenset[str] = frozenset(), *, is_misfit: bool = False) -> None:
         super().__init__(rule)
-        self.rule, self.fields = rule, fields
+        self.rule, self.fields, self.is_misfit = rule, fields, is_misfit
 
 
 class CopiedDatabase(WrongPortal):

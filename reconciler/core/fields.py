@@ -3,7 +3,7 @@
 Where their values stand in a row only the border in Postgres knows (`sync.customers()`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -69,26 +69,33 @@ class Fields:
 
     def canonical(self, raw: Mapping[str, str | None]) -> dict[str, Value]:
         """Return the mapped fields found in `raw` with canonical values; what is no value of its kind is left out."""
-        values = {}
+        return self.read(raw)[0]
+
+    def read(self, raw: Mapping[str, str | None]) -> tuple[dict[str, Value], dict[str, str]]:
+        """Return the mapped fields found in `raw` with canonical values, and those that hold none, with why."""
+        values: dict[str, Value] = {}
+        unfit: dict[str, str] = {}
         for name, each in self.by_name.items():
             if name in raw:
                 try:
                     values[name] = canonical(each.kind, raw[name])
-                except Unfit:
-                    continue
-        return values
-
-    def unfit(self, raw: Mapping[str, str | None]) -> frozenset[str]:
-        """Return the fields found in `raw` that hold no value of their kind."""
-        return frozenset(name for name in self.names if name in raw).difference(self.canonical(raw))
+                except Unfit as error:
+                    unfit[name] = str(error)
+        return values, unfit
 
     def inbound(self, values: Values) -> dict[str, Value]:
         """Return of HubSpot's values those that go over."""
-        return {name: value for name, value in values.items() if name in self.to_postgres}
+        return {name: value for name, value in self._told(values) if name in self.to_postgres}
 
     def outbound(self, values: Values) -> dict[str, Value]:
         """Return of a customer's values those that go over."""
-        return {name: value for name, value in values.items() if name in self.to_hubspot}
+        return {name: value for name, value in self._told(values) if name in self.to_hubspot}
+
+    def _told(self, values: Values) -> Iterator[tuple[str, Value]]:
+        """Leave out the emptyings that are not carried over."""
+        for name, value in values.items():
+            if value is not None or self[name].when_empty is WhenEmpty.CLEAR:
+                yield name, value
 
     def with_policies(self, policies: Mapping[str, Policy]) -> "Fields":
         """Return the same fields, some with another policy."""

@@ -75,6 +75,11 @@ def merge(
         if row != contact and not is_ahead and fields[name].when_empty is WhenEmpty.KEEP:
             row, contact = (last if side is None else side for side in (row, contact))
         goes_out, comes_in = name in fields.to_hubspot, name in fields.to_postgres or is_ahead
+        if goes_out and contact != last and contact in ours.get(name, ()) and not is_ahead:
+            # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
+            merged.agree[name] = last = contact
+        if row != contact and fields[name].when_empty is WhenEmpty.KEEP:
+            row, contact = (last if side is None else side for side in (row, contact))
         if row == contact:
             if row != last:
                 merged.agree[name] = row
@@ -83,10 +88,6 @@ def merge(
                 merged.push[name] = row
         elif is_ahead and row != last:
             _settle(merged, name, row, contact, Verdict.REMOTE)
-        elif contact in ours.get(name, ()) and not is_ahead:
-            # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
-            merged.agree[name] = contact
-            merged.push[name] = row
         elif not comes_in:
             if row != last:
                 merged.push[name] = row

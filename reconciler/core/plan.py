@@ -18,7 +18,7 @@ Steps that change links do only that, and the next look merges.
 from dataclasses import replace
 
 from reconciler.core.blocking import is_row_blocked
-from reconciler.core.blocks import RECORD, blocked, digest, is_blocked
+from reconciler.core.blocks import RECORD, Block, blocked, digest, is_blocked
 from reconciler.core.both_alive import merged, sendable
 from reconciler.core.contact import Contact, ContactId, IntentId, IntentKind, Pair
 from reconciler.core.context import Context, OtherLink, Rules
@@ -41,6 +41,7 @@ from reconciler.core.step import (
     Forget,
     Ignore,
     Insert,
+    Merge,
     Rest,
     Revive,
     Step,
@@ -56,10 +57,17 @@ def decide(pair: Pair, context: Context, rules: Rules) -> Step:
     """Decide about one pair. What is settled by it ends the intents whose calls are long over."""
     if pair.is_hidden:
         return Step(pair=pair, action=Wait.HIDDEN, again=HIDDEN_LOOK)
-    step = _decide(pair, context, rules)
+    step = _told_unfit(_decide(pair, context, rules))
     overdue = [intent.id for intent in pair.intents if intent.is_overdue and intent.id not in step.closes]
     is_open = step.again is not None or isinstance(step.action, Attach | Adopt | Absorb | Wait)
     return replace(step, closes=(*step.closes, *overdue)) if overdue and not is_open else step
+
+
+def _told_unfit(step: Step) -> Step:
+    """Block, where values move, what one side holds and the other cannot; the reason itself is no value."""
+    unfit = step.pair.unfit if isinstance(step.action, Merge | Insert | Revive | Create) else {}
+    blocks = {field: Block.of(Reason.UNFIT, field, why, why) for field, why in unfit.items()}
+    return replace(step, blocks={**blocks, **step.blocks}) if blocks else step
 
 
 def _decide(pair: Pair, context: Context, rules: Rules) -> Step:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
 
-from reconciler.core.blocks import RECORD, Block, Blocks
+from reconciler.core.blocks import RECORD, Block, Blocks, is_blocked
 from reconciler.core.contact import ContactId, CustomerId, IntentId, Pair
 from reconciler.core.merge import Conflict
-from reconciler.core.reasons import Reason
 from reconciler.core.values import Value, Values
 
 STALE_LOOKS = (1.0, 5.0, 30.0)
@@ -238,7 +237,7 @@ class Step:
         contact, link = self.pair.contact, self.pair.link
         is_news = contact is not None and link.merged_through != contact.updated_at
         is_announced = self.pair.privacy and not link.privacy
-        is_remembered = bool(self.agree or self.closes or self.blocks or self.conflicts or self.lifted)
+        is_remembered = bool(self.agree or self.closes or self.blocks or self.conflicts or self.lifted or self.outlived)
         is_watched = bool(link.blind_pushes or link.late)
         is_about_being = self.reattaches or self.alive not in (None, link.alive)
         is_known = is_remembered or is_watched or is_announced
@@ -257,8 +256,20 @@ class Step:
         """The blocks that end with it, beside those of the fields that move."""
         if not isinstance(self.action, Merge | Insert | Revive):
             return self.lifted
-        unfit = {field for field, block in self.pair.link.blocks.items() if block.reason is Reason.UNFIT}
-        return [*self.lifted, *unfit - self.blocks.keys(), *([] if isinstance(self.action, Merge) else [RECORD])]
+        return [*self.lifted, *self.outlived, *([] if isinstance(self.action, Merge) else [RECORD])]
+
+    @property
+    def outlived(self) -> list[str]:
+        """The fields that are blocked by a value which neither side has any more."""
+        customer, contact = self.pair.customer, self.pair.contact
+        if not self.pair.link.blocks or not isinstance(self.action, Merge) or customer is None or contact is None:
+            return []
+        blocks = {field: block for field, block in self.pair.link.blocks.items() if field in contact.values}
+        return [
+            field
+            for field in sorted(blocks.keys() - self.blocks.keys())
+            if not any(is_blocked(blocks, field, side.values.get(field)) for side in (customer, contact))
+        ]
 
     @property
     def is_missing(self) -> bool:
@@ -322,10 +333,9 @@ class Step:
 
 def without_fields(step: Step, blocks: Mapping[str, Block]) -> Step:
     """Return the step in which these fields stay as they are, on both sides, and why."""
-    assert isinstance(step.action, Merge)
-    action = Merge(
-        pull={field: value for field, value in step.action.pull.items() if field not in blocks},
-        push={field: value for field, value in step.action.push.items() if field not in blocks},
-        agree=step.action.agree,
-    )
-    return replace(step, action=action, blocks={**step.blocks, **blocks})
+    action = step.action
+    assert isinstance(action, Merge | Insert | Revive)
+    pull = {field: value for field, value in step.pull.items() if field not in blocks}
+    push = {field: value for field, value in step.push.items() if field not in blocks}
+    moving = replace(action, pull=pull, push=push) if isinstance(action, Merge) else replace(action, pull=pull)
+    return replace(step, action=moving, blocks={**step.blocks, **blocks})

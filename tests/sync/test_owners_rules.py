@@ -26,7 +26,6 @@ SWALLOWING = RAISING.replace("raise exception 'phone % is too long', new.phone",
 
 RULES: dict[str, tuple[str, str]] = {
     "a check": (SHORT, "phone_is_short"),
-    "a type": (f"{FREE}; alter table customer alter column phone type varchar(20)", "phone"),
     "a domain": (
         f"{FREE}; create domain short as text constraint is_short check (length(value) <= 20);"
         "alter table customer alter column phone type short",
@@ -121,6 +120,30 @@ def test_a_refused_value_keeps_only_its_column_back(world: World, kai: Person) -
     world.event(kai[1])
     world.quiet()
     world.assert_equal()
+
+
+def test_a_new_contact_comes_without_what_its_column_cannot_hold(world: World) -> None:
+    world.connection.execute(f"{FREE}; alter table customer alter column phone type varchar(20)")
+    crowd(world)
+    world.quiet()
+    assert count(world, "customer") == 21
+    assert parked(world) == [{"property": "phone", "code": "row_refused", "detail": "phone character varying(20)"}]
+    bad = world.portal.contact("c7@example.com")
+    world.portal.edit(bad.id, {"phone": "7"})
+    world.event(bad.id)
+    world.quiet()
+    world.assert_equal()
+    assert parked(world) == []
+
+
+def test_a_refused_value_that_is_taken_back_is_told_no_more(world: World, kai: Person) -> None:
+    world.sql(SHORT)
+    for phone in (PHONE, ""):
+        world.portal.edit(str(kai[1]), {"phone": phone})
+        world.event(kai[1])
+        world.quiet()
+    world.assert_equal()
+    assert parked(world) == []
 
 
 def test_what_a_rule_refused_goes_when_the_rule_goes(world: World, kai: Person) -> None:

@@ -76,10 +76,11 @@ def contact_of(fields: Fields, record: Json) -> Contact:
     """Return the contact in a result; only the mapped properties that were answered are known."""
     try:
         properties = record["properties"]
+        values, unfit = fields.read(properties)
         return Contact(
             id=ContactId(int(record["id"])),
-            values=fields.canonical(properties),
-            unfit=fields.unfit(properties),
+            values=values,
+            unfit=unfit,
             is_wanted=fields.wants(properties),
             created_at=moment(record["createdAt"]),
             updated_at=moment(record["updatedAt"]),

@@ -30,15 +30,24 @@ ROW = "row_"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the catalogue: its type as Postgres writes it, and what it is filled with where nothing is given."""
+    """A column of the catalogue: its type as Postgres writes it and by its name alone, a domain's own; and what it is
+    filled with where nothing is given. Nobody writes one that is `generated`.
+    """
 
     type: str
+    base: str
     not_null: bool = False
     default: str | None = None
+    generated: bool = False
 
     @property
     def is_text(self) -> bool:
-        return self.type.startswith(("text", "character", "citext"))
+        return self.base in ("text", "varchar", "bpchar", "citext")
+
+    @property
+    def is_zoneless(self) -> bool:
+        """Whether it holds times, or days, of a zone that the column does not say."""
+        return self.base in ("timestamp", "date")
 
 
 Columns = Mapping[str, Column]
@@ -96,6 +105,10 @@ class _Field:
         return literal(self.name)
 
     @property
+    def place(self) -> str:
+        return quoted(self.mapped.column or "")
+
+    @property
     def column_literal(self) -> str:
         return literal(self.mapped.column or "")
 
@@ -107,6 +120,10 @@ class _Field:
     @property
     def column(self) -> Column:
         return self.columns[self.mapped.column or ""]
+
+    @property
+    def in_zone(self) -> str:
+        return literal(self.mapped.zone or self.zone)
 
     @property
     def nothing(self) -> str | None:
@@ -128,17 +145,18 @@ class _Field:
         if self.is_gone:
             return GONE
         source = self.source(row, reads)
-        type = "" if self.mapped.column is None else self.column.type
+        column = None if self.mapped.column is None else self.column
         match self.mapped.type:
             case Kind.NUMBER:
                 return f"sync.of_number({source}::text::numeric)"
             case Kind.BOOLEAN if self.mapped.values is None:
                 return f"to_jsonb({source}::text)"
+            case Kind.DATE if column is not None and column.base == "timestamptz":
+                return f"sync.of_date(({source} at time zone {self.in_zone})::date)"
             case Kind.DATE:
                 return f"sync.of_date({source}::date)"
-            case Kind.DATETIME if type.startswith("timestamp") and "with time zone" not in type or type == "date":
-                zone = literal(self.mapped.zone or self.zone)
-                return f"sync.of_time({source}::timestamp at time zone {zone})"
+            case Kind.DATETIME if column is not None and column.is_zoneless:
+                return f"sync.of_time({source}::timestamp at time zone {self.in_zone})"
             case Kind.DATETIME:
                 return f"sync.of_time({source}::timestamptz)"
             case Kind.SET:
@@ -153,7 +171,12 @@ class _Field:
         # In quotes, as JSON: a missing counterpart is no text.
         known = f"to_jsonb(case {source}::text {options} end)"
         odd = """'{"unfit": "a value without an option"}'::jsonb"""
-        return f"case when {source} is null then 'null'::jsonb else coalesce({known}, {odd}) end"
+        return f"case when {self._filled(source)} is null then 'null'::jsonb else coalesce({known}, {odd}) end"
+
+    def _filled(self, source: str) -> str:
+        """Return the text of the value; null where it stands for nothing."""
+        filled = f"nullif({source}::text, '')"
+        return filled if not self.nothing else f"nullif({filled}, {literal(self.nothing)})"
 
     def _elements(self, source: str) -> str:
         if self.mapped.values is None:
@@ -173,7 +196,9 @@ class _Field:
             case Kind.EMAIL:
                 return f"sync.address({source}::text)"
             case Kind.TEXT:
-                return f"nullif({source}::text, '')"
+                return self._filled(source)
+            case Kind.ENUM if self.mapped.values is None:
+                return self._filled(source)
             case _:
                 return f"sync.fitting({self.raw(row, reads)})"
 
@@ -187,10 +212,8 @@ class _Field:
             back = " ".join(f"when {literal(other)} then {literal(one)}" for one, other in self._values())
             # An option that the column has no counterpart for is written as it is: the column refuses it.
             value = f"(case {value} {back} else {value} end)"
-        type = self.column.type
-        if self.mapped.type is Kind.DATETIME and ("without time zone" in type or type == "date"):
-            zone = literal(self.mapped.zone or self.zone)
-            value = f"(({value}::timestamptz at time zone {zone})::text)"
+        if self.mapped.type is Kind.DATETIME and self.column.is_zoneless:
+            value = f"(({value}::timestamptz at time zone {self.in_zone})::text)"
         return value if self.nothing is None else f"coalesce({value}, {literal(self.nothing)})"
 
     def _to_array(self, value: str) -> str:
@@ -209,9 +232,16 @@ class _Field:
     def differs(self, row: str, reads: str, old: str, old_reads: str) -> str:
         if self.is_gone or self.joined is not None:
             return "false"
-        if self.mapped.column is not None and self.column.type in ("json", "xml", "point"):
+        if self.mapped.column is not None and self.column.base in ("json", "xml", "point"):
             return f"{self.raw(row, reads)} is distinct from {self.raw(old, old_reads)}"
-        return f"{self.source(row, reads)} is distinct from {self.source(old, old_reads)}"
+        # Another case of the same letters may be the same text to the column.
+        exactly = '::text collate "C"' if self.mapped.column is not None and self.column.is_text else ""
+        return f"{self.source(row, reads)}{exactly} is distinct from {self.source(old, old_reads)}{exactly}"
+
+    def wanted(self, vals: str) -> str:
+        """Return the canonical text of what the column is given."""
+        value = f"{vals} ->> {self.literal}"
+        return f"sync.address({value})" if self.mapped.type is Kind.EMAIL else value
 
 
 class _Border:
@@ -245,6 +275,8 @@ class _Border:
             "joined": [self._join(n, each) for n, each in enumerate(self._mapping.joined)],
             "joins": self._joins,
             "written": self._written(),
+            "wanted": lambda vals: _object((f.literal, f.wanted(vals)) for f in self._written()),
+            "shown": _object((f.literal, f.canonical("p", "")) for f in self._written()),
             "needed": "array[" + ", ".join(literal(name) for name in self._needed()) + "]::text[]",
             "inbound_only": inbound_only,
             "keeping": keeping,
@@ -295,7 +327,8 @@ class _Border:
 
     def _written(self) -> list[_Field]:
         """Return the fields whose column the sync may write."""
-        return [f for f in self._fields if f.mapped.column is not None and f.joined is None and not f.is_gone]
+        fields = (f for f in self._fields if f.mapped.column is not None and f.joined is None and not f.is_gone)
+        return [f for f in fields if not f.column.generated]
 
     def _is_written(self) -> str:
         """Return whether something of a write is about the row itself."""
@@ -322,9 +355,7 @@ class _Border:
         return "\n".join(self._joining(n, each, row) for n, each in enumerate(self._mapping.joined))
 
     def _joining(self, n: int, each: Joined, row: str) -> str:
-        own = " and ".join(
-            f"j{n}.{quoted(a)} = {row}.{quoted(b)}" for a, b in zip(each.on, self._table.key, strict=True)
-        )
+        own = self._same_row(f"j{n}", each, row)
         scope = f"cross join lateral (select ({each.where}) as fits from (select e.*) as {ROW}) s" if each.where else ""
         inside = f"select e.* from {place(each.table)} e {scope} {'where s.fits' if each.where else ''}"
         return f"left join ({inside}) j{n} on {own}"
@@ -376,7 +407,7 @@ class _Border:
         return f"sync.readable({self._moment(column, row)})"
 
     def _moment(self, column: str, row: str) -> str:
-        if "with time zone" in self._columns[column].type:
+        if self._columns[column].base == "timestamptz":
             return f"{row}.{quoted(column)}"
         return f"({row}.{quoted(column)}::timestamp at time zone {literal(self._table.zone)})"
 
@@ -449,7 +480,7 @@ class _Border:
 
     @property
     def _is_uuid(self) -> bool:
-        return len(self._table.key) == 1 and self._columns[self._table.key[0]].type == "uuid"
+        return len(self._table.key) == 1 and self._columns[self._table.key[0]].base == "uuid"
 
     def _new_uuid(self, row: str) -> str:
         return f"{row}.{quoted(self._table.key[0])}" if self._is_uuid else "gen_random_uuid()"
@@ -521,7 +552,7 @@ class _Border:
         return found if field.nothing is None else f"coalesce({found}, {literal(field.nothing)})"
 
     def _now(self, column: str) -> str:
-        if "with time zone" in self._columns[column].type:
+        if self._columns[column].base == "timestamptz":
             return "clock_timestamp()"
         return f"(clock_timestamp() at time zone {literal(self._table.zone)})"
 
@@ -535,13 +566,8 @@ class _Border:
         return [f.name for f in self._fields if f.mapped.group == name]
 
     def _sets(self) -> list[dict[str, str]]:
-        """Return the columns of an UPDATE with what they get."""
-        populated = "jsonb_populate_record(t.*, sync.columns_of(w.vals))"
-        sets = {
-            f.mapped.column: f"(select p.{quoted(f.mapped.column)} from {populated} p)"
-            for f in self._written()
-            if f.mapped.column is not None
-        }
+        """Return the columns of an UPDATE with what they get, beside the ones that hold a field each."""
+        sets: dict[str, str] = {}
         for name, group in self._groups():
             sets.update({column: self._regrouped(name, column, sql) for column, sql in group.write.items()})
         mark = self._table.deleted

@@ -6,7 +6,10 @@ select
     set_config('lock_timeout', '1500ms', false),
     set_config('statement_timeout', '60s', false),
     set_config('idle_in_transaction_session_timeout', '60s', false),
-    set_config('timezone', 'UTC', false)
+    set_config('timezone', 'UTC', false),
+    -- Values and keys are compared as texts.
+    set_config('datestyle', 'ISO', false),
+    set_config('extra_float_digits', '1', false)
 
 -- keep_plans: keep one plan for each statement, by key: it must be right when the tables have
 --   grown, too
@@ -24,7 +27,9 @@ begin;
 set local lock_timeout = '1500ms';
 set local statement_timeout = '60s';
 set local idle_in_transaction_session_timeout = '60s';
-set local timezone = 'UTC'
+set local timezone = 'UTC';
+set local datestyle = 'ISO';
+set local extra_float_digits = 1
 
 -- begin_own: begin a transaction of the sync's own: not captured by the trigger, durable, and
 --   patient for 5 s at most where a lock is in the way
@@ -34,7 +39,9 @@ set local synchronous_commit = on;
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 set local idle_in_transaction_session_timeout = '60s';
-set local timezone = 'UTC'
+set local timezone = 'UTC';
+set local datestyle = 'ISO';
+set local extra_float_digits = 1
 
 -- begin_own_briefly: the same, but for a caller that waits: patient for 1.5 s at most
 begin;
@@ -43,7 +50,9 @@ set local synchronous_commit = on;
 set local lock_timeout = '1500ms';
 set local statement_timeout = '60s';
 set local idle_in_transaction_session_timeout = '60s';
-set local timezone = 'UTC'
+set local timezone = 'UTC';
+set local datestyle = 'ISO';
+set local extra_float_digits = 1
 
 -- clock: the database's time
 select clock_timestamp() as now

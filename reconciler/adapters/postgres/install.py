@@ -279,10 +279,22 @@ class _Adopter(_Steps):
 
     def _of(self, table: str) -> Columns:
         schema, name = table.split(".", 1)
-        rows = self._rows("columns", schema=schema, name=name)
+        with self._line.transaction():
+            # Types of other schemas are named with these.
+            self._line.execute(NO_PATH)
+            rows = self._rows("columns", schema=schema, name=name)
         if not rows:
             raise Refused(f"{table}: there is no such table; see `mapping check`")
-        return {row["name"]: Column(row["type"], not_null=row["required"], default=row["filled"]) for row in rows}
+        return {
+            row["name"]: Column(
+                type=row["type"],
+                base=row["base"],
+                not_null=row["required"],
+                default=row["filled"],
+                generated=row["generated"],
+            )
+            for row in rows
+        }
 
 
 class _Remover(_Steps):

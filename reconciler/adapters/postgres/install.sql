@@ -186,11 +186,16 @@ and c.relname = %(name)s
 select
     a.attname as name,
     format_type(a.atttypid, a.atttypmod) as type,
+    -- A domain's own.
+    coalesce(b.typname, t.typname) as base,
     a.attnotnull as required,
-    pg_get_expr(d.adbin, d.adrelid) as filled
+    pg_get_expr(d.adbin, d.adrelid) as filled,
+    a.attgenerated <> '' or a.attidentity = 'a' as generated
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid
+join pg_type t on t.oid = a.atttypid
+left join pg_type b on b.oid = t.typbasetype
 left join pg_attrdef d on d.adrelid = a.attrelid
     and d.adnum = a.attnum
     and a.attgenerated = ''

@@ -12,6 +12,9 @@ from reconciler.core.errors import RowRefused
 _ANSWERS = ("22", "23", "44", "54", "P0")
 """Classes of SQLSTATE that are about a row: data, integrity, a view's check, a limit, an exception that is raised."""
 
+_DATA = "22"
+"""The class of what a type cannot hold."""
+
 _RAISE, _POLICY = "exec_stmt_raise", "ExecWithCheckOptions"
 """Where Postgres comes from when plpgsql raises, and when a policy or a view's check refuses a row."""
 
@@ -35,8 +38,10 @@ def refusal_of(error: psycopg.Error) -> RowRefused:
     diag = error.diag
     column = diag.column_name
     raised = _function_in(diag.context)
-    rule = diag.constraint_name or column or (not _is_ours(raised) and raised) or f"SQLSTATE {error.sqlstate}"
-    return RowRefused(rule, frozenset({column}) if column else frozenset())
+    owners = "" if _is_ours(raised) else raised
+    rule = diag.constraint_name or column or owners or f"SQLSTATE {error.sqlstate}"
+    is_misfit = (error.sqlstate or "").startswith(_DATA) and not diag.constraint_name and not owners
+    return RowRefused(rule, frozenset({column}) if column else frozenset(), is_misfit=is_misfit)
 
 
 def _function_in(context: str | None) -> str:

@@ -32,7 +32,7 @@ def customer_of(row: Mapping[str, Any]) -> Customer:
     """Return the customer in a row."""
     raw, held = row["raw"], row["canonical"]
     # A text, or an object that says why HubSpot cannot have it.
-    unfit = frozenset(field for field, value in raw.items() if isinstance(value, dict))
+    unfit = {field: value["unfit"] for field, value in raw.items() if isinstance(value, dict)}
     return Customer(
         uuid=CustomerId(row["uuid"]),
         key=row["key"],

@@ -35,11 +35,18 @@ class OwnersTable:
         return row is not None and bool(row["changed"])
 
     def told(self, refused: RowRefused, values: Values) -> RowRefused:
-        """Return the refusal with the columns that it is about, found by its rule's name or by what fits no column."""
+        """Return the refusal with the fields that it is about, found by its rule's name or by what fits no column.
+
+        Where that is the columns' types, these are its rule.
+        """
         rows = self._database.rows("rule_fields", rule=refused.rule, columns=list(refused.fields))
-        named = {row["field"] for row in rows} or {c for c, value in values.items() if not self._fits(c, value)}
-        is_nameless = refused.rule.startswith("SQLSTATE") and named
-        return RowRefused(", ".join(sorted(named)) if is_nameless else refused.rule, frozenset(named))
+        ruled = set() if refused.is_misfit else {row["field"] for row in rows}
+        named = ruled or {field for field, value in values.items() if not self._fits(field, value)}
+        rule = refused.rule
+        if refused.is_misfit or rule.startswith("SQLSTATE"):
+            limits = self._database.rows("column_limits", fields=sorted(named))
+            rule = ", ".join(row["limit"] for row in limits) or rule
+        return RowRefused(rule, frozenset(named), is_misfit=refused.is_misfit)
 
     def _fits(self, column: str, value: Value) -> bool:
         try:

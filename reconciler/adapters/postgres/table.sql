@@ -91,6 +91,14 @@ select f.field
 from sync.columns() f
 join named using (col)
 
+-- column_limits: the columns of fields, each with the type that limits it
+select a.attname || ' ' || format_type(a.atttypid, a.atttypmod) as limit
+from sync.columns() f
+join pg_attribute a on a.attrelid = sync.customer_table()
+    and a.attname = f.col
+where f.field = any(%(fields)s::text[])
+order by a.attnum
+
 -- fits: make the values the columns' own, to see whether they can be: an error says that they
 --   cannot
 select sync.fits(%(vals)s::jsonb) as fits
