@@ -72,13 +72,11 @@ def merge(
     for name, contact in remote.items():
         row, last = local.get(name), base.get(name)
         is_ahead = contact in ahead.get(name, ())
-        if row != contact and not is_ahead and fields[name].when_empty is WhenEmpty.KEEP:
-            row, contact = (last if side is None else side for side in (row, contact))
         goes_out, comes_in = name in fields.to_hubspot, name in fields.to_postgres or is_ahead
         if goes_out and contact != last and contact in ours.get(name, ()) and not is_ahead:
             # HubSpot has what we sent: that was agreed, even if its answer was lost and the row changed since.
             merged.agree[name] = last = contact
-        if row != contact and fields[name].when_empty is WhenEmpty.KEEP:
+        if row != contact and not is_ahead and fields[name].when_empty is WhenEmpty.KEEP:
             row, contact = (last if side is None else side for side in (row, contact))
         if row == contact:
             if row != last:

@@ -287,7 +287,7 @@ class _Border:
                 f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in self._table.key
             ),
             "readdressed": self._readdressed("rn", "ro"),
-            "readdressed_row": self._readdressed(None, None),
+            "key_missing": lambda row: f"{row}.{quoted(self._table.key[0])} is null",
             "key_columns": self._key_columns,
             "raw": self._raw,
             "canonical": self._canonical,
@@ -454,13 +454,11 @@ class _Border:
             return f"to_jsonb(t.{quoted(self._table.key[0])})"
         return _object((literal(name), f"t.{quoted(name)}") for name in self._table.key)
 
-    def _readdressed(self, reads: str | None, old_reads: str | None) -> str:
+    def _readdressed(self, reads: str, old_reads: str) -> str:
         """Return whether a row has another address; where it stands in another table, that one tells."""
         if self._email.is_gone or self._email.joined is not None:
             return "false"
-        if self._email.mapped.column is None and (reads is None or old_reads is None):
-            return "true"
-        return f"{self._email.source('n', reads or '')} is distinct from {self._email.source('o', old_reads or '')}"
+        return f"{self._email.source('n', reads)} is distinct from {self._email.source('o', old_reads)}"
 
     def _key_columns(self, row: str, order: str = "") -> str:
         return ", ".join(f"{row}.{quoted(name)} {order}".strip() for name in self._table.key)
