@@ -7,9 +7,11 @@ from reconciler.core.contact import Contact, Customer, Link, Pair, Snapshot
 from reconciler.core.context import Context, Rules
 from reconciler.core.judge import Judge
 from reconciler.core.merge import Verdict, merge
+from reconciler.core.plan import becomes_customer
 
 WINNERS = {Verdict.LOCAL: "Postgres", Verdict.REMOTE: "HubSpot", None: "nobody, until a person decides"}
 MERGED = "pairs to link, values to be merged"
+OUTSIDE = "contacts out of scope, left alone"
 
 
 class Preview:
@@ -29,7 +31,7 @@ class Preview:
         self.met += _unlinked(context, customers)
         for contact in contacts:
             address = contact.values.get("email") or ""
-            what = _verdict(contact, context, customers)
+            what = _verdict(contact, context, customers, self._rules)
             self._note(what, contact)
             if what == MERGED and address in customers and _differs(contact, customers[address]):
                 differing.append((contact, customers[address]))
@@ -76,7 +78,7 @@ def _differs(contact: Contact, customer: Customer) -> bool:
     return any(remote is not None and local is not None and remote != local for remote, local in both)
 
 
-def _verdict(contact: Contact, context: Context, customers: Mapping[str, Customer]) -> str:
+def _verdict(contact: Contact, context: Context, customers: Mapping[str, Customer], rules: Rules) -> str:
     address = contact.values.get("email")
     holder = context.holders.get(address) if address is not None else None
     if contact.id in context.owners:
@@ -84,7 +86,9 @@ def _verdict(contact: Contact, context: Context, customers: Mapping[str, Custome
     if address in context.tombstoned:
         return "contacts of erased people to ignore"
     if holder is None or address is None:
-        return "customers to insert"
+        return "customers to insert" if becomes_customer(contact, rules) else OUTSIDE
+    if holder.is_outside:
+        return OUTSIDE
     if holder.contact_id is not None:
         return "contacts to park: their address belongs to another linked customer"
     same = customers[address].values == contact.values if address in customers else False

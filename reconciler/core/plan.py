@@ -282,13 +282,13 @@ def _insert(pair: Pair, context: Context, rules: Rules) -> Step:
     taken = _taken(pair, address, context)
     if taken is not None:
         return taken
-    if not _becomes_customer(pair.contact, rules):
+    if not becomes_customer(pair.contact, rules):
         return Step(pair=pair, action=Forget(), closes=_open(pair))
     action = Rest() if is_row_blocked(pair) else Insert(_beginning(pair, pair.contact.values, rules.fields))
     return Step(pair=pair, action=action, closes=_open(pair))
 
 
-def _becomes_customer(contact: Contact, rules: Rules) -> bool:
+def becomes_customer(contact: Contact, rules: Rules) -> bool:
     """Whether a contact that meets no customer is to become one, by the owner's scope."""
     return rules.inserts and contact.is_wanted and all(contact.values.get(name) for name in rules.requires)
 

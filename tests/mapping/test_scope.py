@@ -12,6 +12,7 @@ from world import World
 from reconciler.adapters.postgres.database import Database, open_pool
 from reconciler.adapters.postgres.install import install
 from reconciler.commands.audit import Audit, Finding
+from reconciler.commands.backfill import Backfill
 from reconciler.mapping.reading import load
 
 TABLE = """
@@ -175,6 +176,24 @@ def test_where_no_rows_are_inserted_contacts_only_meet_rows(make: Make) -> None:
     world.event(known.id)
     world.quiet()
     assert people(world) == [("ada@x.org", "Edited")]
+
+
+def test_a_dry_run_promises_no_row_to_a_contact_out_of_scope(make: Make) -> None:
+    world = make(
+        contacts='requires = ["email", "firstname"]\nwhere = { lifecyclestage = ["customer"] }',
+        rows="('staff@x.org', 'Eva', 'staff', null)",
+    )
+    world.portal.create({"email": "ada@x.org", "lifecyclestage": "customer"})
+    world.portal.create({"email": "bea@x.org", "firstname": "Bea", "lifecyclestage": "lead"})
+    world.portal.create({"email": "staff@x.org", "firstname": "Eva", "lifecyclestage": "customer"})
+    world.portal.create({"email": "cor@x.org", "firstname": "Cor", "lifecyclestage": "customer"})
+    counts = Backfill(world.parts).preview().counts
+    assert {what: n for what, n in counts.items() if n} == {
+        "customers to insert": 1,
+        "contacts out of scope, left alone": 3,
+    }
+    world.sweep()
+    assert people(world) == [("staff@x.org", "Eva"), ("cor@x.org", "Cor")]
 
 
 def test_filling_writes_what_is_empty_and_leaves_what_differs_to_a_person(make: Make) -> None:
