@@ -52,7 +52,8 @@ def _bare(catalogue: Catalogue) -> list[str]:
 def _columns(part: Part, table: Found) -> Iterator[Remark]:
     known = [each.name for each in table.columns]
     for name in sorted({*part.read, *part.made} - set(known)):
-        near = _near(name, known)
+        # A column that has its place in the file already is not meant.
+        near = _near(name, [each for each in known if each not in part.read])
         instead = f'write "{near}"' if near else "write one of " + ", ".join(known)
         yield refused(name, f"no such column in {table.name}", instead)
 

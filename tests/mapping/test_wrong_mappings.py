@@ -92,6 +92,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "a key that may be NULL": ({"key": "nick"}, "nick: no unique NOT NULL key", 'write key = "id"'),
     "a key that is not there": ({"key": "uid"}, "uid: no such column", "write"),
     "a column that is not there": (of("phone", column="zzz"), "zzz: no such column", "write one of"),
+    "a column like a mapped one": (of("phone", column="first_nme"), "first_nme: no such column", 'write "last_name"'),
     "a column in another case": (of("lastname", column="Last_Name"), "Last_Name: no such column", 'write "last_name"'),
     "a property that is not there": (of("frstname", column="last_name"), "frstname: no such property", '"firstname"'),
     "a scope of no property": ({"contacts": {"lifecycle": ("x",)}}, "lifecycle: no such property", "lifecyclestage"),
