@@ -74,12 +74,13 @@ def init(
     if settings.mapping_file is not None:
         _check_before(_settings(Look, "db"))
     try:
-        install(settings.database_url.get_secret_value(), SCHEMA.read_text(), settings.own_table, _pairs(renamed))
+        dsn = settings.database_url.get_secret_value()
+        done = install(dsn, SCHEMA.read_text(), settings.own_table, _pairs(renamed))
     except Ambiguous as error:
         _fail(str(error))
     except Refused as error:
         _fail(str(error), code=1)
-    print("schema applied")
+    print("\n".join(done))
 
 
 def _pairs(renamed: list[str] | None) -> dict[str, str]:
@@ -107,10 +108,10 @@ def remove_command(
     if not yes and not typer.confirm(said):
         raise typer.Exit(1)
     try:
-        remove(settings.database_url.get_secret_value())
+        gone = remove(settings.database_url.get_secret_value())
     except Refused as error:
         _fail(str(error), code=1)
-    print("removed")
+    print("\n".join(gone))
 
 
 @mapping.command("schema")
@@ -142,7 +143,10 @@ def apply_command(
 
     settings = _settings(Look, "mapping")
     try:
-        for definition in lacking(settings):
+        missing = lacking(settings)
+        if not missing:
+            print("nothing to make: HubSpot has what the file says how to make")
+        for definition in missing:
             if create:
                 make(settings, definition)
             shape = f"{definition['type']}/{definition['fieldType']}, {definition['label']!r}"

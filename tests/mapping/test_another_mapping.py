@@ -12,7 +12,7 @@ from test_adoption import SCHEMA, contact
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.install import Ambiguous, install
+from reconciler.adapters.postgres.install import Ambiguous, fit, install
 from reconciler.mapping.reading import load
 
 TABLE = "create table people (id bigint primary key, mail text, first text, town text)"
@@ -88,6 +88,22 @@ def test_a_column_with_another_property_is_asked_for(opened: Open) -> None:
     assert world.sql("select base ->> 'address' as a from sync.link where base ->> 'email' = 'ada@x.org'") == [
         {"a": "Ulm"}
     ]
+
+
+def test_a_field_whose_column_was_renamed_goes_on_from_its_base(opened: Open) -> None:
+    before = opened(FILE + TOWN)
+    before.sweep()
+    before.sql("alter table people rename column town to place")
+    before.sql("update people set place = 'Bonn' where id = 1")
+    own = before.settings.own_table
+    assert own is not None
+    assert fit(before.dsn, own)
+    before.quiet()
+    assert contact(before, "ada@x.org", "city") == {"city": "Ulm"}
+    world = opened(FILE + 'city = { column = "place" }\n')
+    world.quiet()
+    assert contact(world, "ada@x.org", "city") == {"city": "Bonn"}
+    assert world.sql("select * from sync.parked") == []
 
 
 def test_a_second_run_touches_nothing(opened: Open) -> None:

@@ -58,8 +58,10 @@ class Ambiguous(Refused):
 
 def install(
     dsn: str, schema: str, mapping: MappingFile | None = None, renamed: Mapping[str, str] | None = None
-) -> None:
+) -> list[str]:
     """Apply `schema` to the database; raise `Refused` if it cannot be, `Busy` if others held a lock all the time.
+
+    Return what was done, in lines for people.
 
     `mapping`: for a table of the owner's, to which nothing is added but triggers; else for the table of the schema.
     `renamed`: properties by the names that they had in the mapping before.
@@ -67,8 +69,8 @@ def install(
     with _connected(dsn) as line:
         if mapping is None:
             _Installer(line, schema).run()
-        else:
-            _Adopter(line, schema, mapping, renamed or {}).run()
+            return ["schema applied"]
+        return _Adopter(line, schema, mapping, renamed or {}).run()
 
 
 def fit(dsn: str, mapping: MappingFile) -> bool:
@@ -77,10 +79,10 @@ def fit(dsn: str, mapping: MappingFile) -> bool:
         return _Adopter(line, "", mapping, {}).fit()
 
 
-def remove(dsn: str) -> None:
-    """Take away all that `install` made, but for a table that the schema made, and its rows."""
+def remove(dsn: str) -> list[str]:
+    """Take away all that `install` made, but for a table that the schema made, and its rows; return what went."""
     with _connected(dsn) as line:
-        _Remover(line, "").run()
+        return _Remover(line, "").run()
 
 
 @contextmanager
@@ -206,14 +208,14 @@ class _Adopter(_Steps):
         self._mapping, self._renamed = mapping, renamed
         self._fields = {name: field.column or field.read or "" for name, field in mapping.mapped.items()}
 
-    def run(self) -> None:
-        """Make it, or bring it to the mapping and to the table as they are now."""
+    def run(self) -> list[str]:
+        """Make it, or bring it to the mapping and to the table as they are now; return what was done."""
         columns = self._columns()
         text = border(self._mapping, columns[0], columns[1:])
         known = self._known()
         state = {"schema": _hashed(self._schema + text), "mapping": self._mapping.digest, "columns": _digest(columns)}
         if known.items() >= state.items():
-            return
+            return ["nothing to do: the database is as the mapping says"]
         before: dict[str, str] = orjson.loads(known.get("fields", "{}"))
         self._require_clear(before)
         _, made = _sections(text)
@@ -224,8 +226,14 @@ class _Adopter(_Steps):
         after = None
         while after := self._rows("find_rows", after=after, most=PORTION_OF_ROWS)[0]["last"]:
             continue
-        self._follow(before)
+        followed = self._follow(before)
         self._note(fields=orjson.dumps(self._fields).decode(), **state)
+        tables = ", ".join(self._tables())
+        return [
+            f"schema sync, and triggers for insert, update and delete on {tables}",
+            f"{self._rows('count_rows')[0]['count']} rows are known",
+            *followed,
+        ]
 
     def _known(self) -> dict[str, str]:
         """Return what the database was made for."""
@@ -247,14 +255,26 @@ class _Adopter(_Steps):
                     f"property has another name; else leave {old} out, run this, and map {name} then"
                 )
 
-    def _follow(self, before: Mapping[str, str]) -> None:
-        """Bring what is remembered of fields to those of the mapping; a new one is filled at bulk pace."""
+    def _follow(self, before: Mapping[str, str]) -> list[str]:
+        """Bring what is remembered of fields to those of the mapping; return what that was.
+
+        A new one, and one that stands in another column, is compared at bulk pace.
+        """
         for old, new in self._renamed.items():
             self._rows("rename_field", old=old, new=new)
-        if gone := [name for name in before if name not in self._fields and name not in self._renamed]:
+        known = {self._renamed.get(name, name): column for name, column in before.items()}
+        fresh = [name for name in self._fields if before and name not in known]
+        moved = [name for name, column in self._fields.items() if known.get(name, column) != column]
+        if gone := [name for name in known if name not in self._fields]:
             self._rows("forget_fields", names=gone)
-        if before and self._fields.keys() - before.keys() - set(self._renamed.values()):
+        if fresh or moved:
             self._rows("mark_all")
+        return [
+            *(f"{old}: {new} by now" for old, new in self._renamed.items()),
+            *(f"{name}: mapped no more, forgotten" for name in gone),
+            *(f"{name}: new, filled by the reconciler" for name in fresh),
+            *(f"{name}: stands elsewhere, compared by the reconciler" for name in moved),
+        ]
 
     def fit(self) -> bool:
         """Follow what the owner altered since; say whether there was something. Fields without a column stop."""
@@ -275,7 +295,10 @@ class _Adopter(_Steps):
 
     def _columns(self) -> list[Columns]:
         """Return the columns of the table, and of each joined one."""
-        return [self._of(name) for name in (self._mapping.table.name, *(each.table for each in self._mapping.joined))]
+        return [self._of(name) for name in self._tables()]
+
+    def _tables(self) -> list[str]:
+        return [self._mapping.table.name, *(each.table for each in self._mapping.joined)]
 
     def _of(self, table: str) -> Columns:
         schema, name = table.split(".", 1)
@@ -300,12 +323,17 @@ class _Adopter(_Steps):
 class _Remover(_Steps):
     """Leaves the table as it was before the first `install`."""
 
-    def run(self) -> None:
+    def run(self) -> list[str]:
         self._take_time()
-        for row in self._rows("triggers"):
+        triggers = self._rows("triggers")
+        for row in triggers:
             self._apply(row["drop"])
-        if self._rows("is_installed")[0]["found"]:
+        has_schema: bool = self._rows("is_installed")[0]["found"]
+        if has_schema:
             self._apply("drop schema sync cascade")
+        if not triggers and not has_schema:
+            return ["nothing to remove"]
+        return [f"removed: schema sync and {len(triggers)} triggers; tables of customers are left with their rows"]
 
 
 def _digest(columns: Sequence[Columns]) -> str:

@@ -208,6 +208,9 @@ and not a.attisdropped
 -- find_rows: take in what is not known yet of the next rows after a key; returns the last one
 select sync.find_rows(%(after)s, %(most)s) as last
 
+-- count_rows: the rows that have an identity
+select count(*) from sync.identity
+
 -- made_for: which schema, mapping, fields and columns of the table this database was made for
 select name, value from sync.setting where name in ('schema', 'mapping', 'fields', 'columns')
 
