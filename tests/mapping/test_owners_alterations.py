@@ -89,6 +89,17 @@ def test_a_column_that_is_back_lets_its_field_go_again(adopted: World) -> None:
     assert adopted.sql("select property from sync.parked") == []
 
 
+def test_a_column_that_is_back_as_it_was_blocks_nothing(adopted: World) -> None:
+    adopted.sql("alter table customer rename column company to firm")
+    assert fitted(adopted)
+    adopted.sweep()
+    assert adopted.sql("select distinct property from sync.parked") == [{"property": "company"}]
+    adopted.sql("alter table customer rename column firm to company")
+    assert fitted(adopted)
+    adopted.quiet()
+    assert adopted.sql("select property from sync.parked") == []
+
+
 def test_a_changed_key_is_the_same_row_still(adopted: World) -> None:
     uuid = adopted.sql("select uuid from sync.customers() where address = %s", ADDRESS)
     adopted.sql("update customer set customer_id = 900, first_name = 'Edited' where email = %s", ADDRESS)

@@ -285,6 +285,7 @@ class _Adopter(_Steps):
             self._redefine(border(self._mapping, columns[0], columns[1:]))
         except errors.UndefinedColumn:
             self._redefine(border(self._mapping, columns[0], columns[1:], reads_expressions=False))
+        self._rows("mark_unfit")
         self._note(columns=_digest(columns))
         return True
 

@@ -246,6 +246,16 @@ or blind_pushes ?| %(names)s::text[]
 -- mark_all: look at every linked pair, at bulk pace
 select sync.mark(array(select sync.of_contact(contact) from sync.link where contact is not null), 2)
 
+-- mark_unfit: look again at those with a value that did not fit, at bulk pace
+select sync.mark(
+    array(
+        select sync.of_customer(uuid)
+        from sync.link
+        where blocks @? '$.*.reason ? (@ == "unfit_value")'
+    ),
+    2
+)
+
 -- triggers: how each of the sync's triggers is dropped
 select format('drop trigger if exists %I on %s', tgname, tgrelid::regclass) as drop
 from pg_trigger
