@@ -228,10 +228,10 @@ class _Adopter(_Steps):
             continue
         followed = self._follow(before)
         self._note(fields=orjson.dumps(self._fields).decode(), **state)
-        tables = ", ".join(self._tables())
+        tables, known_rows = ", ".join(self._tables()), self._rows("count_rows")[0]["count"]
         return [
             f"schema sync, and triggers for insert, update and delete on {tables}",
-            f"{self._rows('count_rows')[0]['count']} rows are known",
+            f"{known_rows} rows are known",
             *followed,
         ]
 
