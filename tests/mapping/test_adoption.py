@@ -207,17 +207,26 @@ def test_nothing_is_added_to_the_table_but_three_triggers(empty: str, owner: Own
         assert connection.execute(f"select t::text, xmin::text from {owner.table} t order by 1").fetchall() == rows
 
 
-def test_a_backfill_brings_every_row_in_scope_to_hubspot(adopted: World, owner: Owner) -> None:
+@pytest.mark.trial
+def test_a_table_is_adopted_and_kept_equal(adopted: World, owner: Owner) -> None:
+    """One life of a table: it fills HubSpot once, and then each step has to leave both sides equal."""
     rows = adopted.sql(f"select t::text as row, xmin::text from {owner.table} t order by 1")
     Backfill(adopted.parts).run()
     adopted.quiet()
-    assert_equal(adopted)
     # Rows are read, and not written.
     assert adopted.sql(f"select t::text as row, xmin::text from {owner.table} t order by 1") == rows
+    for step in (
+        _the_applications_writes_go_over,
+        _hubspots_edits_go_over,
+        _a_new_contact_becomes_a_row_and_its_archive_marks_it_dead,
+        _rows_that_no_trigger_saw_come_are_found_by_the_sweep,
+        _an_erase_leaves_no_value_of_the_person,
+    ):
+        step(adopted, owner)
+        assert_equal(adopted)
 
 
-def test_the_applications_writes_go_over(adopted: World, owner: Owner) -> None:
-    Backfill(adopted.parts).run()
+def _the_applications_writes_go_over(adopted: World, owner: Owner) -> None:
     adopted.sql(owner.edit)
     adopted.sql(owner.insert)
     adopted.quiet()
@@ -229,11 +238,9 @@ def test_the_applications_writes_go_over(adopted: World, owner: Owner) -> None:
     adopted.quiet()
     # Where rows never die, a deleted one only lets go of its contact.
     assert (contact(adopted, "new@example.com") is None) == bool(owner.is_dead)
-    assert_equal(adopted)
 
 
-def test_hubspots_edits_go_over(adopted: World, owner: Owner) -> None:
-    Backfill(adopted.parts).run()
+def _hubspots_edits_go_over(adopted: World, owner: Owner) -> None:
     address, _ = owner.edited
     known = adopted.portal.contact(address)
     assert known is not None
@@ -242,11 +249,9 @@ def test_hubspots_edits_go_over(adopted: World, owner: Owner) -> None:
     adopted.quiet()
     held = adopted.sql("select canonical from sync.customers() where address = %s", address)
     assert [row["canonical"]["lastname"] for row in held] == ["Changed"]
-    assert_equal(adopted)
 
 
-def test_a_new_contact_becomes_a_row_and_its_archive_marks_it_dead(adopted: World, owner: Owner) -> None:
-    Backfill(adopted.parts).run()
+def _a_new_contact_becomes_a_row_and_its_archive_marks_it_dead(adopted: World, owner: Owner) -> None:
     made = adopted.portal.create({"email": "eva@example.com", "firstname": "Eva", "lastname": "Ems"})
     adopted.event(made.id)
     adopted.quiet()
@@ -259,20 +264,17 @@ def test_a_new_contact_becomes_a_row_and_its_archive_marks_it_dead(adopted: Worl
     adopted.quiet()
     if owner.is_dead:
         assert adopted.sql(owner.is_dead, "eva@example.com") == [{"dead": True}]
-    assert_equal(adopted)
 
 
-def test_rows_that_no_trigger_saw_come_are_found_by_the_sweep(adopted: World, owner: Owner) -> None:
-    Backfill(adopted.parts).run()
+def _rows_that_no_trigger_saw_come_are_found_by_the_sweep(adopted: World, owner: Owner) -> None:
     adopted.sql(f"alter table {owner.table} disable trigger sync_insert")
-    adopted.sql(owner.insert)
+    adopted.sql(owner.insert.replace("new@", "unseen@").replace("'new'", "'unseen'").replace("cus_n", "cus_u"))
     adopted.sweep()
-    assert contact(adopted, "new@example.com", "firstname") == {"firstname": "New"}
-    assert_equal(adopted)
+    assert contact(adopted, "unseen@example.com", "firstname") == {"firstname": "New"}
+    adopted.sql(f"alter table {owner.table} enable trigger sync_insert")
 
 
-def test_an_erase_leaves_no_value_of_the_person(adopted: World, owner: Owner) -> None:
-    Backfill(adopted.parts).run()
+def _an_erase_leaves_no_value_of_the_person(adopted: World, owner: Owner) -> None:
     address, _ = owner.edited
     adopted.parts.database.rows("request_erasure", address=address)
     adopted.sql("select sync.mark(array(select sync.of_customer(uuid) from sync.link where erase_due), 0)")

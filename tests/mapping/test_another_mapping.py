@@ -119,6 +119,7 @@ def test_a_second_run_touches_nothing(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("program", ["reconciler", "api", "webhook"])
+@pytest.mark.trial
 def test_a_process_with_another_mapping_says_so_and_exits_2(opened: Open, tmp_path: Path, program: str) -> None:
     world = opened(FILE)
     environment = {

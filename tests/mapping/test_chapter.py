@@ -104,6 +104,7 @@ def masked(text: str) -> str:
 
 
 @pytest.mark.skipif(not all(map(shutil.which, ("bash", "psql", "curl"))), reason="needs bash, psql and curl")
+@pytest.mark.trial
 def test_the_chapter_shows_what_the_commands_print(empty: str, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     with (

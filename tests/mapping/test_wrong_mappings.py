@@ -397,6 +397,7 @@ def test_the_mapping_that_is_shipped_fits_its_own_table(dsn: str, settings_for: 
     assert refusals(settings_for(dsn)) == []
 
 
+@pytest.mark.trial
 def test_a_look_waits_for_no_writer_and_for_no_lock_but_an_exclusive_one(shop: str) -> None:
     file = parse(mapping(where="age > 1"))
     with psycopg.connect(shop) as other:
@@ -465,6 +466,7 @@ def test_a_table_that_cannot_be_proposed_is_said(owned: Callable[..., str], sett
         ({"wher": "age > 1"}, 2, "refused table.wher (line"),
     ],
 )
+@pytest.mark.trial
 def test_an_exit_code_says_whether_something_is_refused(
     shop: str, portal: Sandbox, tmp_path: Path, changes: dict[str, Any], code: int, printed: str
 ) -> None:
@@ -475,6 +477,7 @@ def test_an_exit_code_says_whether_something_is_refused(
     assert out.startswith(printed) or f"\n{printed}" in out
 
 
+@pytest.mark.trial
 def test_a_command_that_could_not_look_says_why(shop: str, portal: Sandbox) -> None:
     for name in ("check", "propose"):
         ended, out, said = command(shop, portal, name, DATABASE_URL="postgresql://nobody:secret@127.0.0.1:1/none")
@@ -483,6 +486,7 @@ def test_a_command_that_could_not_look_says_why(shop: str, portal: Sandbox) -> N
         assert "secret" not in said
 
 
+@pytest.mark.trial
 def test_a_proposal_stands_alone_and_its_notes_beside_it(shop: str, portal: Sandbox) -> None:
     ended, out, said = command(shop, portal, "propose")
     assert ended == 0
