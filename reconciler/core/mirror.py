@@ -75,7 +75,7 @@ class Accepted:
         """
         held: Values = {} if self.write.pair.customer is None else self.write.pair.customer.values
         sent = {c: v for c, v in self.pushed.items() if c in held and self.write.values.get(c) == held[c]}
-        own = {**sent, **self._edited}
+        own = {**sent, **{c: v for c, v in self._edited.items() if c not in self.write.pair.link.blocks}}
         if self.write.kind is not IntentKind.CREATE:
             return own
         return {**{c: None for c in held if held[c] is None and self.contact.values.get(c) is None}, **own}

@@ -40,6 +40,8 @@ def check(file: MappingFile) -> Iterator[Finding]:
     yield from _twice(file)
     yield from _mapped(("contacts", "requires"), file.contacts.requires, file.mapped)
     yield from _mapped(("api", "required"), file.api.required or (), file.mapped)
+    if file.contacts.leaves == "delete":
+        yield ("contacts", "leaves"), 'not there yet: write "keep", or leave it out'
     for name in file.contacts.where:
         if not PROPERTY.fullmatch(name):
             yield ("contacts", "where", name), "no name of a HubSpot property: write its internal name"

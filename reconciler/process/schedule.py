@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -16,7 +17,15 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from reconciler.adapters.postgres.install import fit
 from reconciler.adapters.postgres.listen import listen
-from reconciler.core.errors import CopiedDatabase, NotNow, OtherMapping, SyncError, Transient, WrongPortal
+from reconciler.core.errors import (
+    CopiedDatabase,
+    NotNow,
+    OtherMapping,
+    SchemaMissing,
+    SyncError,
+    Transient,
+    WrongPortal,
+)
 from reconciler.core.ports import Lane
 from reconciler.mapping.file import MappingFile
 from reconciler.process.account import HOME_CHECK, check_home, check_portal, check_properties
@@ -66,7 +75,7 @@ class Schedule:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
-        self._stopped, self._code = threading.Event(), 0
+        self._stopped, self._code, self._following = threading.Event(), 0, threading.Lock()
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code."""
@@ -128,6 +137,11 @@ class Schedule:
                     job.run(tick)
             except NotNow as error:
                 self._wait(error)
+            except SchemaMissing as error:
+                log.warning("job.postponed", job=job.name, reason=error.reason)
+                # What is missing may be a column that the owner has just altered.
+                with suppress(SyncError), self._following:
+                    self._follow_columns()
             except Transient as error:
                 log.warning("job.postponed", job=job.name, reason=error.reason)
             except SyncError as error:
@@ -194,6 +208,10 @@ class Schedule:
 
     def _columns(self, tick: Callable[[], None]) -> None:
         """Follow what the owner altered in the table."""
+        with self._following:
+            self._follow_columns()
+
+    def _follow_columns(self) -> None:
         own = self._settings.own_table
         if own is not None and fit(self._settings.database_url.get_secret_value(), own):
             log.warning("table.altered", lacking=self._lacking(own))

@@ -37,6 +37,7 @@ SHIPPED = ("The table", "Columns", "Keys", "Indexes on customer", "From 0.1.0")
 
 NO_PATH = "select set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 PORTION_OF_ROWS = 5000
+ALONE = "select pg_advisory_xact_lock(hashtext('sync.border'));\n"
 TRIGGERS = "create or replace trigger"
 
 DOUBLES = {
@@ -292,7 +293,7 @@ class _Adopter(_Steps):
     def _redefine(self, text: str) -> None:
         """Replace the functions; the triggers call them by name, so that the table itself is not locked."""
         _, made = _sections(text)
-        self._apply(self._head + NO_PATH + made["The border"] + made["Capture"].split(TRIGGERS)[0])
+        self._apply(self._head + NO_PATH + ALONE + made["The border"] + made["Capture"].split(TRIGGERS)[0])
 
     def _columns(self) -> list[Columns]:
         """Return the columns of the table, and of each joined one."""
