@@ -486,6 +486,22 @@ alter table sync.dirty alter column uuid drop not null;
 -- So that its rows can be deleted where a publication has all tables.
 alter table sync.dirty replica identity full;
 
+-- Which version of this schema it is: 1 is that of 0.1.0. A program takes a database of its own
+-- version, and brings earlier ones to it.
+create or replace function sync.version() returns integer language sql immutable parallel safe
+    return 2;
+
+-- Where a link stands, in a word for people.
+create or replace function sync.state_of(l sync.link) returns text language sql immutable as $$
+    select case
+        when l.blocks <> '{}' then 'blocked'
+        when l.detached then 'detached'
+        when l.contact is null then 'waiting'
+        when not l.alive then 'ended'
+        else 'linked'
+    end
+$$;
+
 -- Addresses ---------------------------------------------------------------------------------------
 
 -- The one canonical form of an address: blanks of every kind trimmed, lower case, character by
@@ -751,6 +767,11 @@ create or replace function sync.find_rows(after text, most integer) returns text
 language sql immutable as $$
     select null::text
 $$;
+
+-- For people: who is linked with which contact.
+create or replace view sync.links as
+    select l.uuid::text as key, l.uuid, l.contact as contactid, l.alive, sync.state_of(l) as state
+    from sync.link l;
 
 -- Lock the rows of customers; returns those that no other transaction has locked.
 create or replace function sync.loose_customers(uuids uuid[]) returns setof uuid

@@ -171,6 +171,10 @@ class OtherMapping(WrongPortal):
     """The database was made for another mapping file than this process has."""
 
 
+class NewerDatabase(OtherMapping):
+    """The database is of a later version than this program."""
+
+
 class EmptyRead(SyncError):
     """HubSpot listed no contact although contacts are linked; refused as an error until proven otherwise."""
 

@@ -6,7 +6,8 @@ from time import monotonic
 import structlog
 
 from reconciler.adapters.postgres.database import Database
-from reconciler.core.errors import CopiedDatabase, OtherMapping, SyncError, WrongPortal
+from reconciler.adapters.postgres.install import VERSION
+from reconciler.core.errors import CopiedDatabase, NewerDatabase, OtherMapping, SyncError, WrongPortal
 from reconciler.core.reasons import Reason
 from reconciler.process.settings import Database as DatabaseSettings
 from reconciler.process.wiring import Parts, open_database
@@ -56,6 +57,11 @@ def check_home(database: Database, mapping: str | None) -> None:
 
     Raise `OtherMapping` if it was made for another mapping than the one with this digest (None: the one that ships).
     """
+    version = database.row("read_version")
+    if version is not None and version["version"] > VERSION:
+        raise NewerDatabase(
+            f"the database is of version {version['version']}, this program of version {VERSION}: upgrade the program"
+        )
     made_for = database.row("read_mapping")
     if (None if made_for is None else made_for["digest"]) != mapping:
         raise OtherMapping(

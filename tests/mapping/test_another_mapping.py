@@ -12,8 +12,10 @@ from test_adoption import SCHEMA, contact
 from world import World
 
 from reconciler.adapters.postgres.database import Database, open_pool
-from reconciler.adapters.postgres.install import Ambiguous, fit, install
+from reconciler.adapters.postgres.install import VERSION, Ambiguous, Refused, fit, install
+from reconciler.core.errors import NewerDatabase
 from reconciler.mapping.reading import load
+from reconciler.process.account import check_home
 
 TABLE = "create table people (id bigint primary key, mail text, first text, town text)"
 FILE = """
@@ -139,3 +141,27 @@ def test_a_process_with_another_mapping_says_so_and_exits_2(opened: Open, tmp_pa
         )
         assert ended.returncode == 2
         assert "made for another mapping" in ended.stdout + ended.stderr
+
+
+def test_a_database_of_a_later_version_is_refused_with_both_numbers(opened: Open) -> None:
+    world = opened(FILE)
+    world.sql("create or replace function sync.version() returns integer language sql immutable return 99")
+    with pytest.raises(Refused, match="version 99, this program of version 2"):
+        install(world.dsn, SCHEMA, world.settings.own_table)
+    with pytest.raises(NewerDatabase, match="version 99, this program of version 2"):
+        check_home(world.parts.database, world.parts.mapping)
+
+
+def test_the_links_are_shown_to_people_by_key(opened: Open) -> None:
+    world = opened(FILE)
+    world.sweep()
+    shown = world.sql("select key, contactid, alive, state from sync.links order by key")
+    ids = {row["contactid"] for row in shown}
+    assert [(row["key"], row["alive"], row["state"]) for row in shown] == [("1", True, "linked"), ("2", True, "linked")]
+    assert ids == {int(each.id) for each in world.portal.contacts}
+
+
+def test_the_programs_version_is_that_of_the_schema(table: str) -> None:
+    install(table, SCHEMA, None)
+    with psycopg.connect(table) as connection:
+        assert connection.execute("select sync.version()").fetchone() == (VERSION,)

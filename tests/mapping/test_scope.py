@@ -275,3 +275,13 @@ def test_an_emptying_that_is_kept_stays_where_it_is(make: Make) -> None:
     assert contact(world, "ada@x.org", "tier") == {"tier": "1"}
     assert_at_rest(world)
     assert world.sql("select tier from people") == [{"tier": None}]
+
+
+def test_a_new_row_that_would_be_out_of_scope_is_not_made_and_told(make: Make) -> None:
+    world = make(table="""insert = { kind = "'lead'" }""")
+    world.portal.create({"email": "ada@x.org", "firstname": "Ada"})
+    world.sweep()
+    assert people(world) == []
+    assert world.sql("select code, detail from sync.parked") == [
+        {"code": "row_refused", "detail": "where of the mapping file"}
+    ]

@@ -35,3 +35,6 @@ on conflict (name) do update set value = excluded.value
 
 -- read_mapping: which mapping this database was made for; none: the one that ships
 select value as digest from sync.setting where name = 'mapping'
+
+-- read_version: the version of the database
+select sync.version() as version

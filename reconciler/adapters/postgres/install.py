@@ -107,12 +107,22 @@ def _in_words() -> Iterator[None]:
         raise DatabaseDown("database unavailable", delay=2.0) from error
 
 
+VERSION = 2
+"""The version of schema.sql that this program goes with (`sync.version()`)."""
+
+
 class _Steps:
     """Runs the sections of a schema, each in a transaction that lets others go first."""
 
     def __init__(self, line: Connection[DictRow], schema: str) -> None:
         self._line, self._schema, self._statements = line, schema, named(INSTALL)
         self._head, self._sections = _sections(schema)
+
+    def _require_no_later_version(self) -> None:
+        if self._rows("has_version")[0]["found"]:
+            version = self._rows("version")[0]["version"]
+            if version > VERSION:
+                raise Refused(f"the database is of version {version}, this program of version {VERSION}: upgrade it")
 
     def _take_time(self) -> None:
         """Let what is no transaction take its time, where Postgres itself answers: a pooler's session is not ours."""
@@ -146,6 +156,7 @@ class _Installer(_Steps):
         self._before: dict[str, Callable[[], None]] = {"Keys": self._fill_keys, "Indexes on customer": self._index}
 
     def run(self) -> None:
+        self._require_no_later_version()
         if faults := self._faults():
             raise Refused("\n".join(faults))
         if not self._rows("place"):
@@ -211,6 +222,7 @@ class _Adopter(_Steps):
 
     def run(self) -> list[str]:
         """Make it, or bring it to the mapping and to the table as they are now; return what was done."""
+        self._require_no_later_version()
         columns = self._columns()
         text = border(self._mapping, columns[0], columns[1:])
         known = self._known()

@@ -211,6 +211,12 @@ select sync.find_rows(%(after)s, %(most)s) as last
 -- count_rows: the rows that have an identity
 select count(*) from sync.identity
 
+-- has_version: whether the database says of which version it is; that of 0.1.0 does not
+select to_regprocedure('sync.version()') is not null as found
+
+-- version: the version of the database
+select sync.version() as version
+
 -- made_for: which schema, mapping, fields and columns of the table this database was made for
 select name, value from sync.setting where name in ('schema', 'mapping', 'fields', 'columns')
 
