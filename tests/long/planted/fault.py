@@ -48,15 +48,15 @@ class Edit:
 
     @property
     def _pattern(self) -> re.Pattern[str]:
-        if not self.file.endswith(".sql"):
+        if ".sql" not in Path(self.file).suffixes:
             return re.compile(re.escape(self.text))
         return re.compile(BETWEEN.join(map(re.escape, re.findall(r"\w+|\S", self.text))))
 
 
 def named(path: Path, name: str) -> Iterator[tuple[int, int]]:
     """Yield where a file has what is called so: the first and the last place."""
-    if path.suffix == ".sql":
-        pieces = DEFINITIONS if path.name == "schema.sql" else STATEMENTS
+    if ".sql" in path.suffixes:
+        pieces = DEFINITIONS if path.name in ("schema.sql", "border.sql.jinja") else STATEMENTS
         yield from ((each.start(), each.end()) for each in pieces.finditer(path.read_text()) if each[1] == name)
         return
     text = path.read_text()

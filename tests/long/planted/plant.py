@@ -28,6 +28,7 @@ import calls
 import claims
 import late
 import people
+import tables
 import values
 import ways
 from fault import Fault
@@ -36,6 +37,7 @@ ROOT = Path(__file__).parents[3]
 FAULTS: tuple[Fault, ...] = (
     *values.VALUES,
     *ways.WAYS,
+    *tables.TABLES,
     *calls.CALLS,
     *beings.BEINGS,
     *calls.FINDING,
