@@ -21,6 +21,7 @@ import api.bodies
 import api.strict_json
 import webhook.events
 import webhook.signature
+from reconciler.mapping.reading import load
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "50000"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -68,7 +69,8 @@ def target_on(module: ModuleType, old: str = "", new: str = "") -> Target:
             return json
         case "api.bodies":
             body = Body(random)
-            body.models, body.parse = [copy.NewCustomer, copy.CustomerChange, copy.BatchItem], copy.parse
+            forms = copy.forms_of(load(None))
+            body.models, body.parse = [forms.new_customer, forms.customer_change, forms.batch_item], copy.parse
             return body
         case _:
             events = Events(random)

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler.core.fields import Fields
 from reconciler.core.kinds import Direction, Kind, WhenEmpty
+from reconciler.mapping.checks import fill
 from reconciler.mapping.file import DeadMark, Group, Joined, MappedField, MappingFile
 from reconciler.mapping.reading import fields_of
 
@@ -22,7 +23,19 @@ _TEMPLATES = Environment(
     autoescape=False,
 )
 
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "$": "\\044"}
+
 GONE = """'{"unfit": "its column is gone"}'::jsonb"""
+
+NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8"})
+TIMES = frozenset({"date", "timestamp", "timestamptz"})
+READABLE = {
+    Kind.NUMBER: NUMBERS,
+    Kind.BOOLEAN: frozenset({"bool"}),
+    Kind.DATE: TIMES,
+    Kind.DATETIME: TIMES,
+}
+"""The types whose every value can be read as one of the kind: a column of another type by now stops its field."""
 
 ROW = "row_"
 """What a row is called where the owner's SQL names its columns."""
@@ -77,15 +90,15 @@ def place(table: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL takes it, also inside a body in dollars."""
+    """Return a text as SQL takes it, on one line, also inside a body in dollars."""
     escaped = text.replace("'", "''")
-    return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in text else f"'{escaped}'"
+    for plain, code in _ESCAPES.items():
+        escaped = escaped.replace(plain, code)
+    return f"'{text.replace(chr(39), chr(39) * 2)}'" if escaped == text.replace("'", "''") else f"E'{escaped}'"
 
 
 def _substituted(sql: str, fields: Iterable[str], alias: str) -> str:
-    for name in sorted(fields, key=len, reverse=True):
-        sql = sql.replace(f"${name}", f"{alias}.{quoted('$' + name)}")
-    return sql
+    return fill(sql, {name: f"{alias}.{quoted('$' + name)}" for name in fields})
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,15 @@ class _Field:
     @property
     def is_gone(self) -> bool:
         """Whether the owner took its column away: then the field stops, and nothing is emptied for it."""
-        return self.mapped.column not in self.columns if self.mapped.column is not None else self.is_unreadable
+        if self.mapped.column is None:
+            return self.is_unreadable
+        return self.mapped.column not in self.columns or not self._is_readable
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether values of the column's type can be of the field's kind."""
+        holds = READABLE.get(self.mapped.type)
+        return holds is None or self.mapped.values is not None or self.column.base in holds
 
     @property
     def column(self) -> Column:
@@ -340,11 +361,11 @@ class _Border:
         """Return the canonical address of a row; one that stands elsewhere is looked up there."""
         n = self._email.joined
         if n is None:
-            return self._email.canonical(row, reads)
+            return f"sync.indexed({self._email.canonical(row, reads)})"
         of = self._mapping.joined[n]
         own = self._same_row(f"j{n}", of, row)
         found = f"{self._email.canonical(row, reads)} from {place(of.table)} j{n}"
-        return f"(select {found} where {own} and {self._fits(of, f'j{n}')} limit 1)"
+        return f"sync.indexed((select {found} where {own} and {self._fits(of, f'j{n}')} limit 1))"
 
     def _same_row(self, one: str, each: Joined, row: str) -> str:
         pairs = zip(each.on, self._table.key, strict=True)

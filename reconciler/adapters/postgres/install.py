@@ -101,6 +101,11 @@ def _in_words() -> Iterator[None]:
         yield
     except (errors.RaiseException, errors.InsufficientPrivilege) as error:
         raise Refused(error.diag.message_primary or "refused") from error
+    except (errors.SyntaxError, errors.UndefinedFunction, errors.DatatypeMismatch) as error:
+        said = error.diag.message_primary or "not valid"
+        raise Refused(
+            f"SQL of the mapping file: {said}; run `mapping check`, and name functions with their schema"
+        ) from error
     except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
         raise Busy("another transaction held customer all the time; run this again", delay=1.0) from error
     except psycopg.OperationalError as error:
