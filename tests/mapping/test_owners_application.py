@@ -153,3 +153,22 @@ def test_no_setting_of_the_application_names_a_uuid(make: Make, setting: str) ->
         assert found[0]["uuid"] != setting
     finally:
         world.sql("drop owned by application; drop role application")
+
+
+def test_a_table_that_was_made_anew_is_captured_again(make: Make) -> None:
+    world = make()
+    world.sql(
+        "begin; create table anew (like people including all); insert into anew select * from people; "
+        "drop table people; alter table anew rename to people; commit"
+    )
+    world.sql("update people set first = 'Unseen' where id = 1")
+    own = world.settings.own_table
+    assert own is not None
+    assert fit(world.dsn, own)
+    assert not fit(world.dsn, own)
+    world.sql("update people set first = 'Seen' where id = 2")
+    world.quiet()
+    assert contact(world, "p2@example.com", "firstname") == {"firstname": "Seen"}
+    world.sweep()
+    assert contact(world, "p1@example.com", "firstname") == {"firstname": "Unseen"}
+    assert len(world.portal.contacts) == 9

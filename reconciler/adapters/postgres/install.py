@@ -17,7 +17,7 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from reconciler.adapters.postgres.border import Column, Columns, border
+from reconciler.adapters.postgres.border import Column, Columns, border, place
 from reconciler.adapters.postgres.queries import INSTALL, named, statements
 from reconciler.core.errors import Busy, DatabaseDown, SyncError
 from reconciler.mapping.file import MappingFile
@@ -232,7 +232,7 @@ class _Adopter(_Steps):
         text = border(self._mapping, columns[0], columns[1:])
         known = self._known()
         state = {"schema": _hashed(self._schema + text), "mapping": self._mapping.digest, "columns": _digest(columns)}
-        if known.items() >= state.items():
+        if known.items() >= state.items() and not self._lacks_triggers():
             return ["nothing to do: the database is as the mapping says"]
         before: dict[str, str] = orjson.loads(known.get("fields", "{}"))
         self._require_clear(before)
@@ -295,17 +295,29 @@ class _Adopter(_Steps):
         ]
 
     def fit(self) -> bool:
-        """Follow what the owner altered since; say whether there was something. Fields without a column stop."""
-        columns = self._columns()
-        if self._known().get("columns") == _digest(columns):
+        """Follow what the owner altered since; say whether there was something. Fields without a column stop.
+
+        A table that was made anew under its name has no triggers: it gets them, and a sweep finds what they missed.
+        """
+        columns, lacks_triggers = self._columns(), self._lacks_triggers()
+        if self._known().get("columns") == _digest(columns) and not lacks_triggers:
             return False
+        text = border(self._mapping, columns[0], columns[1:])
         try:
-            self._redefine(border(self._mapping, columns[0], columns[1:]))
+            self._redefine(text)
         except errors.UndefinedColumn:
-            self._redefine(border(self._mapping, columns[0], columns[1:], reads_expressions=False))
+            text = border(self._mapping, columns[0], columns[1:], reads_expressions=False)
+            self._redefine(text)
+        if lacks_triggers:
+            _, *triggers = _sections(text)[1]["Capture"].split(TRIGGERS)
+            self._apply(NO_PATH + TRIGGERS + TRIGGERS.join(triggers))
+            self._rows("sweep_soon")
         self._rows("mark_unfit")
         self._note(columns=_digest(columns))
         return True
+
+    def _lacks_triggers(self) -> bool:
+        return bool(self._rows("triggers_lacking", tables=[place(name) for name in self._tables()]))
 
     def _redefine(self, text: str) -> None:
         """Replace the functions; the triggers call them by name, so that the table itself is not locked."""

@@ -262,6 +262,21 @@ select sync.mark(
     2
 )
 
+-- triggers_lacking: those of these tables that have not the three triggers of the sync
+select t.name
+from unnest(%(tables)s::text[]) t(name)
+where (
+    select count(*)
+    from pg_trigger g
+    join pg_proc f on f.oid = g.tgfoid
+    where g.tgrelid = to_regclass(t.name)
+    and not g.tgisinternal
+    and f.pronamespace = to_regnamespace('sync')
+) < 3
+
+-- sweep_soon: let the next sweep come at once
+update sync.heartbeat set at = '-infinity' where job = 'sweep'
+
 -- triggers: how each of the sync's triggers is dropped
 select format('drop trigger if exists %I on %s', tgname, tgrelid::regclass) as drop
 from pg_trigger
