@@ -1,6 +1,6 @@
 # make dev    everything at once, with no account
 # make test   the tests
-# make trials whole processes: deaths, outages, floods of half requests, `make dev`, in short; CI runs them, too
+# make trials whole processes: deaths, outages, floods of half requests, `make dev`, in short; CI runs some
 # make lint   ruff, mypy, import-linter
 # make older  what touches SQL, on another Postgres: BINARIES=/usr/lib/postgresql/15/bin
 #
