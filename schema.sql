@@ -502,6 +502,16 @@ create or replace function sync.state_of(l sync.link) returns text language sql 
     end
 $$;
 
+-- A time as the sync's programs can hold it: what lies beyond their calendar ('infinity', the year
+-- 20,000) says nothing of when a row was made or edited, and counts as long ago.
+create or replace function sync.readable(at timestamptz) returns timestamptz
+language sql immutable parallel safe
+    return case
+        when at is null then null
+        when at >= timestamptz '0001-01-02 00:00+00' and at < timestamptz '9999-12-31 00:00+00' then at
+        else timestamptz 'epoch'
+    end;
+
 -- Addresses ---------------------------------------------------------------------------------------
 
 -- The one canonical form of an address: blanks of every kind trimmed, lower case, character by
@@ -643,16 +653,6 @@ end $$;
 
 -- All that is read of the owner's table and written to it goes through these functions; nothing else
 -- below names one of its columns but the triggers. In values an empty one is null.
-
--- A time as the sync's programs can hold it: what lies beyond their calendar ('infinity', the year
--- 20,000) says nothing of when a row was made or edited, and counts as long ago.
-create or replace function sync.readable(at timestamptz) returns timestamptz
-language sql immutable parallel safe
-    return case
-        when at is null then null
-        when at >= timestamptz '0001-01-02 00:00+00' and at < timestamptz '9999-12-31 00:00+00' then at
-        else timestamptz 'epoch'
-    end;
 
 -- What a customer holds in canonical form, as a base has it: empty values are left out.
 create or replace function sync.values_of(c customer) returns jsonb language sql stable as $$

@@ -200,7 +200,7 @@ def audit_command(repair: Annotated[bool, typer.Option("--repair", help="Mark wh
     """Compare both sides whole. Exit 0: equal or on its way, 1: not (drift, held, parked), 2: it could not run."""
     with open_parts(_settings(Sync, "audit")) as parts:
         rules = parts.rules()
-        audit = Audit(parts.database, parts.hubspot, parts.marks, rules.fields, rules.requires)
+        audit = Audit(parts.database, parts.hubspot, parts.marks, rules)
         try:
             check_portal(parts)
             with parts.budget.reserve(Lane.AUDIT, 1):

@@ -5,14 +5,14 @@ there cannot hide here.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from reconciler.adapters.postgres.database import Database
 from reconciler.core.contact import Contact
-from reconciler.core.fields import Fields
+from reconciler.core.context import Rules
 from reconciler.core.kinds import Direction, WhenEmpty
 from reconciler.core.ports import HubSpot, Lane, Marks, Subject
 from reconciler.core.reasons import Reason
@@ -50,11 +50,9 @@ class Difference:
 class Audit:
     """Compares every linked pair and every unlinked record."""
 
-    def __init__(
-        self, database: Database, hubspot: HubSpot, marks: Marks, fields: Fields, requires: Collection[str] = ()
-    ) -> None:
-        self._requires = requires
-        self._database, self._hubspot, self._marks, self._mapped = database, hubspot, marks, fields
+    def __init__(self, database: Database, hubspot: HubSpot, marks: Marks, rules: Rules) -> None:
+        self._database, self._hubspot, self._marks = database, hubspot, marks
+        self._rules, self._mapped = rules, rules.fields
         self.counts: Counter[Finding] = Counter()
         self.samples: defaultdict[Finding, list[Difference]] = defaultdict(list)
 
@@ -113,10 +111,11 @@ class Audit:
 
     def _unknown(self, contact: Contact) -> Finding:
         """A contact that no row is linked with: new and on its way, none that becomes one, or unknown."""
-        if not contact.is_wanted or not all(contact.values.get(name) for name in self._requires):
+        becomes_one = self._rules.inserts and contact.is_wanted
+        if not becomes_one or not all(contact.values.get(name) for name in self._rules.requires):
             return Finding.POLICY
-        row = self._database.row("audit_contact", contact=contact.id)
-        if row is not None and row["ignored"]:
+        row = self._database.row("audit_contact", contact=contact.id, address=contact.values.get("email"))
+        if row is not None and (row["ignored"] or row["outside"]):
             return Finding.POLICY
         if row is not None and row["marked"]:
             return Finding.IN_FLIGHT

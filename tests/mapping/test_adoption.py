@@ -176,7 +176,7 @@ def world_of(dsn: str, owner: Owner) -> Iterator[World]:
 
 def audit(world: World) -> Audit:
     parts = world.parts
-    return Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
+    return Audit(parts.database, parts.hubspot, parts.marks, parts.rules())
 
 
 def assert_equal(world: World) -> None:

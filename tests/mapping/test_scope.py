@@ -65,7 +65,7 @@ def make(empty: str, tmp_path: Path) -> Iterator[Make]:
 def assert_at_rest(world: World) -> None:
     """Nothing differs that is to be equal, and another look at all of it writes nothing."""
     parts, rules = world.parts, world.parts.rules()
-    audit = Audit(parts.database, parts.hubspot, parts.marks, rules.fields, rules.requires)
+    audit = Audit(parts.database, parts.hubspot, parts.marks, rules)
     audit.run(repair=False)
     wrong = {finding for finding, n in audit.counts.items() if n} - {Finding.EQUAL, Finding.POLICY}
     assert not wrong, list(audit.lines())
@@ -129,6 +129,7 @@ def test_a_contact_of_a_row_out_of_scope_is_left_alone(make: Make) -> None:
     assert world.sql("select * from sync.parked") == []
     world.sweep()
     assert world.sql("select count(*) as n from sync.link") == [{"n": 0}]
+    assert_at_rest(world)
 
 
 def test_a_row_that_leaves_keeps_its_contact_and_meets_it_again(make: Make) -> None:
@@ -176,6 +177,7 @@ def test_where_no_rows_are_inserted_contacts_only_meet_rows(make: Make) -> None:
     world.event(known.id)
     world.quiet()
     assert people(world) == [("ada@x.org", "Edited")]
+    assert_at_rest(world)
 
 
 def test_a_dry_run_promises_no_row_to_a_contact_out_of_scope(make: Make) -> None:

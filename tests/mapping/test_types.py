@@ -344,7 +344,7 @@ def assert_settled(world: World) -> None:
     assert world.portal.revision == revision
     assert world.sql(rows) == before
     parts = world.parts
-    compared = Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
+    compared = Audit(parts.database, parts.hubspot, parts.marks, parts.rules())
     compared.run(repair=False)
     assert {finding for finding, n in compared.counts.items() if n} <= {Finding.EQUAL, Finding.PARKED}
 

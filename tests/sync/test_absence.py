@@ -367,7 +367,7 @@ def test_the_audit_tells_missing_rows_from_equal_ones(ten: World, kai: Person) -
         other.execute("set session_replication_role = replica")
         other.execute("delete from customer where uuid = %s", (kai[0],))
     ten.sweep()
-    audit = Audit(ten.parts.database, ten.parts.hubspot, ten.parts.marks, ten.parts.rules().fields)
+    audit = Audit(ten.parts.database, ten.parts.hubspot, ten.parts.marks, ten.parts.rules())
     assert not audit.run(repair=False)
     assert audit.counts[Finding.HELD] == 1
 

@@ -8,7 +8,7 @@ from reconciler.core.brake import Danger
 
 
 def audited(world: World, *, repair: bool = False) -> tuple[bool, dict[Finding, int]]:
-    audit = Audit(world.parts.database, world.parts.hubspot, world.parts.marks, world.parts.rules().fields)
+    audit = Audit(world.parts.database, world.parts.hubspot, world.parts.marks, world.parts.rules())
     return audit.run(repair=repair), {finding: n for finding, n in audit.counts.items() if n}
 
 
@@ -85,7 +85,7 @@ def test_the_samples_name_nobody(three: World) -> None:
     ada = three.contact("ada@example.com")
     assert ada is not None
     three.portal.edit(str(ada["id"]), {"company": "There"})
-    audit = Audit(three.parts.database, three.parts.hubspot, three.parts.marks, three.parts.rules().fields)
+    audit = Audit(three.parts.database, three.parts.hubspot, three.parts.marks, three.parts.rules())
     audit.run(repair=False)
     text = "\n".join(audit.lines())
     assert f"c:{ada['id']}  company" in text

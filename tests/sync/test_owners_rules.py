@@ -51,7 +51,7 @@ RULES: dict[str, tuple[str, str]] = {
 
 def audit(world: World) -> Audit:
     parts = world.parts
-    return Audit(parts.database, parts.hubspot, parts.marks, parts.rules().fields)
+    return Audit(parts.database, parts.hubspot, parts.marks, parts.rules())
 
 
 @pytest.fixture(params=RULES)

@@ -25,7 +25,7 @@ _TEMPLATES = Environment(
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "$": "\\044"}
 
-GONE = """'{"unfit": "its column is gone"}'::jsonb"""
+GONE = """'{"unfit": "its column is gone, or of another type"}'::jsonb"""
 
 NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8"})
 TIMES = frozenset({"date", "timestamp", "timestamptz"})
@@ -91,10 +91,11 @@ def place(table: str) -> str:
 
 def literal(text: str) -> str:
     """Return a text as SQL takes it, on one line, also inside a body in dollars."""
-    escaped = text.replace("'", "''")
+    simple = text.replace("'", "''")
+    escaped = simple
     for plain, code in _ESCAPES.items():
         escaped = escaped.replace(plain, code)
-    return f"'{text.replace(chr(39), chr(39) * 2)}'" if escaped == text.replace("'", "''") else f"E'{escaped}'"
+    return f"'{simple}'" if escaped == simple else f"E'{escaped}'"
 
 
 def _substituted(sql: str, fields: Iterable[str], alias: str) -> str:
@@ -271,7 +272,7 @@ class _Border:
     def __init__(
         self, mapping: MappingFile, columns: Columns, joined: Sequence[Columns], *, reads_expressions: bool
     ) -> None:
-        self._mapping, self._table, self._columns, self._joined = mapping, mapping.table, columns, joined
+        self._mapping, self._table, self._columns = mapping, mapping.table, columns
         self._core: Fields = fields_of(mapping)
         self._fields = [
             _Field(name, mapped, columns, mapping.table.zone, mapping.table.empty, not reads_expressions)
@@ -321,7 +322,6 @@ class _Border:
             "key_of_json": self._key_of_json,
             "new_uuid": self._new_uuid,
             "address": self._address,
-            "address_column": not self._email.is_gone and self._email.joined is None,
             "reads": self._reads,
             "in_scope": self._in_scope,
             "scope": lambda alias: f"{alias}.in_scope" if self._table.where else "true",
@@ -610,7 +610,7 @@ class _Border:
         named = ", ".join(map(literal, names))
         return f"case when w.vals ?| array[{named}] then (select {written} from {source}) else t.{quoted(column)} end"
 
-    def _marked(self, mark: DeadMark) -> str:
+    def _marked(self, mark: DeadMark, lives: str = "w.alive") -> str:
         column = quoted(mark.column)
         if mark.alive is None:
             dead, alive = f"coalesce(t.{column}, {self._now(mark.column)})", "null"
@@ -619,7 +619,7 @@ class _Border:
         else:
             dead, alive = f"({mark.dead or 'null'})", literal(mark.alive)
         kept = f"case when {self._is_dead('t')} then t.{column} else {dead} end"
-        return f"case when w.alive is null then t.{column} when w.alive then {alive} else {kept} end"
+        return f"case when {lives} is null then t.{column} when {lives} then {alive} else {kept} end"
 
     def _emptied(self) -> list[dict[str, str]]:
         """Return what an erase makes of the columns."""
@@ -635,7 +635,7 @@ class _Border:
                 emptied[column] = "''" if self._columns[column].not_null else "null"
         mark = self._table.deleted
         if isinstance(mark, DeadMark):
-            emptied[mark.column] = self._marked(mark).replace("w.alive", "false")
+            emptied[mark.column] = self._marked(mark, "false")
         return [{"column": quoted(column), "sql": sql} for column, sql in emptied.items()]
 
 

@@ -76,6 +76,7 @@ order by p.uuid
 -- audit_contact: what is known of a contact that no customer shows
 select
     coalesce(a.kind = 'ignored', false) as ignored,
+    exists (select from sync.outside(array[%(address)s::text])) as outside,
     coalesce(l.blocks <> '{}', false) as blocked,
     coalesce('*' = any(sync.ended_by(l.blocks, 'allowance')), false) as held,
     exists (select from sync.mark m where m.subject = sync.of_contact(%(contact)s::bigint))

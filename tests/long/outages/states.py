@@ -46,7 +46,7 @@ def assert_sound(world: World) -> None:
 
 def assert_audited(world: World, *, parked: int = 0) -> None:
     """Whoever shares no code with the sync finds no drift."""
-    audit = Audit(world.parts.database, world.parts.hubspot, world.parts.marks, world.parts.rules().fields)
+    audit = Audit(world.parts.database, world.parts.hubspot, world.parts.marks, world.parts.rules())
     audit.run(repair=False)
     unequal = {finding: n for finding, n in audit.counts.items() if n and finding not in IN_ORDER}
     assert unequal == ({Finding.PARKED: parked} if parked else {}), "\n".join(audit.lines())
